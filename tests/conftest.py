@@ -1,0 +1,31 @@
+"""What all tests share: the installed package is tested, never the folders of the repository."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:] = [path for path in sys.path if Path(path or os.curdir).resolve() != ROOT]
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository that the tests belong to."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with data sets that are not bundled, or a skip with the reason."""
+    folder = Path(os.environ.get("STATESPACE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data is not there: STATESPACE_DATA points to {folder}")
+    return folder
