@@ -1,0 +1,42 @@
+"""How the documentation is built: MyST pages, API pages from docstrings, and examples that run at build time."""
+
+from pathlib import Path
+
+from statespace.version import __version__
+
+HERE = Path(__file__).parent
+
+project = "statespace"
+author = "the statespace developers"
+copyright = "the statespace developers, Apache-2.0"
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+suppress_warnings = ["toc.empty_glob"]  # a room of the documentation may still be empty
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+default_role = "literal"  # docstrings name arguments in single backticks
+napoleon_custom_sections = ["Source"]
+napoleon_numpy_docstring = False
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
+
+html_theme = "furo"
+html_title = f"statespace {version}"
+
+if list((HERE.parent / "examples").glob("*.py")):
+    extensions.append("sphinx_gallery.gen_gallery")
+    sphinx_gallery_conf = {
+        "examples_dirs": "../examples",
+        "gallery_dirs": "auto_examples",
+        "filename_pattern": r"[\\/]\d\d_",  # numbered files run, in this order; others are only shown
+        "within_subsection_order": "FileNameSortKey",
+        "download_all_examples": False,
+        "remove_config_comments": True,
+        "show_signature": False,
+        "min_reported_time": 1,
+    }
