@@ -1,7 +1,9 @@
 """How the documentation is built: MyST pages, API pages from docstrings, and examples that run at build time."""
 
+import re
 from pathlib import Path
 
+from sphinx.application import Sphinx
 from statespace.version import __version__
 
 HERE = Path(__file__).parent
@@ -13,7 +15,9 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]  # a room of the documentation may still be empty
+suppress_warnings = [
+    "sphinx_gallery.space_in_filename"
+]  # the repository may stand in a folder with a space in its name
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -40,3 +44,15 @@ if list((HERE.parent / "examples").glob("*.py")):
         "show_signature": False,
         "min_reported_time": 1,
     }
+
+
+def plurals(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Let a letter follow a literal, as in ``ValueError``s: the markup wants an escaped blank between them."""
+    text = re.sub(
+        r"(``[^`]+``|`[^`]+`)([a-z]?)", lambda found: r"\ ".join(filter(None, found.groups())), "\n".join(lines)
+    )
+    lines[:] = text.split("\n")
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", plurals)

@@ -8,7 +8,7 @@ import pytest
 from statespace.datasets import DATASETS, load, names
 from statespace.errors import InputError
 
-# name: (first stamp, last stamp, stamps, values, first, last, mean over the values), computed from the sources' own files
+# name: (first stamp, last, stamps, values, first value, last, mean of the values), from the sources' own files
 FACTS = {
     "airline": ("1949-01-01", "1960-12-01", 144, 144, 112.0, 432.0, 280.298611),
     "co2": ("1958-03-29", "2001-12-29", 2284, 2225, 316.1, 371.5, 340.142247),
