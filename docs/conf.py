@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
 from statespace.version import __version__
 
 HERE = Path(__file__).parent
