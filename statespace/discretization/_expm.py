@@ -1,0 +1,134 @@
+"""The matrix exponential, by scaling and squaring of a Padé approximant, batched.
+
+``torch.linalg.matrix_exp`` is not used: it picks the degree of its Taylor polynomial by the error relative to
+``exp(A) ≈ I``, so small entries beside the identity, which are all there is in ``Bbar`` when the step is short, come
+out with relative errors up to 2e-10 in float64 (seen with n = 3, ``|A| dt`` = 0.01). Padé's backward error is a
+polynomial in `A`, so it keeps the block structure and is relative to each block.
+
+Source: Higham, SIAM J. Matrix Analysis and Applications 26(4), 2005, 1179-1193: algorithm 2.3, with the degrees 3, 5,
+7 and 13, and the thresholds of its tables 2.3 (double) and of its section on single precision.
+"""
+
+from math import factorial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# The largest 1-norm for which the approximant of a degree has a backward error below the unit roundoff.
+DOUBLE = {3: 1.495585217958292e-2, 5: 2.539398330063230e-1, 7: 9.504178996162932e-1, 13: 5.371920351148152}
+SINGLE = {3: 4.258730016922831e-1, 5: 1.880152677804762, 7: 3.925724783138660}
+
+
+def _coefficients(degree: int) -> list[float]:
+    """Return the coefficients of the numerator of the [degree/degree] approximant, lowest first."""
+    m = degree
+    scale = factorial(2 * m) // factorial(m)
+    return [factorial(2 * m - j) / (scale * factorial(m - j) * factorial(j)) for j in range(m + 1)]
+
+
+def _pade(A: Tensor, degree: int) -> Tensor:
+    """Evaluate the approximant; `A` is ``(batch, n, n)``.
+
+    With the odd and the even part of the numerator, ``exp(A) ≈ (even - odd)⁻¹ (even + odd)``. Both are polynomials in
+    ``A²``; beyond ``A⁶`` they are nested, ``low + A⁶ high``. All four sums are one product with a small matrix.
+    """
+    b = _coefficients(degree)
+    count = min(len(b) // 2, 4)  # of the powers I, A², A⁴, A⁶
+    powers = A.new_empty(count, *A.shape)
+    powers[0] = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    torch.bmm(A, A, out=powers[1])
+    for k in range(2, count):
+        torch.bmm(powers[k - 1], powers[1], out=powers[k])
+    nested = len(b) > 2 * count
+    rows = [b[1 : 2 * count : 2], b[0 : 2 * count : 2]]
+    if nested:
+        rows += [[0.0, *b[2 * count + 1 :: 2]], [0.0, *b[2 * count :: 2]]]
+    sums = (A.new_tensor(rows) @ powers.flatten(1)).view(-1, *A.shape)
+    if nested:
+        sums = torch.stack([torch.baddbmm(low, powers[3], high) for low, high in zip(sums[:2], sums[2:], strict=True)])
+    odd, even = torch.bmm(A, sums[0]), sums[1]
+    X: Tensor = torch.linalg.solve(even - odd, even + odd)
+    return X
+
+
+@torch.library.custom_op("statespace::expm", mutates_args=())
+def expm(A: Tensor) -> Tensor:
+    """Return ``exp(A)``, batched, differentiable any number of times.
+
+    An op of its own, so that ``torch.compile`` need not look at the norms, which decide on the work that is done.
+
+    Args:
+        A: ``(..., n, n)``, float32, float64, complex64 or complex128; no unit.
+    Returns:
+        ``exp(A)``, same shape and type; NaN for a matrix that is not finite.
+    Source:
+        Higham 2005, algorithm 2.3; the derivative by Higham, Functions of Matrices, SIAM 2008, equation (3.16).
+    """
+    if A.numel() == 0:
+        return A.clone()
+    thresholds = DOUBLE if A.dtype in (torch.float64, torch.complex128) else SINGLE
+    flat = A.reshape(-1, *A.shape[-2:])
+    norms = flat.abs().sum(-2).amax(-1)
+    norms = torch.where(norms.isfinite(), norms, 0.0)
+    largest = norms.max().item()
+    degree = next((m for m, threshold in thresholds.items() if largest <= threshold), max(thresholds))
+    squarings = torch.log2(norms / thresholds[degree]).ceil().clamp(min=0).to(torch.int64)
+    X = _pade(flat * torch.exp2(-squarings.to(norms.dtype))[:, None, None], degree)
+    for k in range(int(squarings.max().item())):
+        rows = (squarings > k).nonzero().squeeze(-1)
+        if len(rows) == len(X):
+            X = X @ X
+        else:
+            X[rows] = X[rows] @ X[rows]
+    return X.reshape(A.shape).contiguous()
+
+
+@expm.register_fake
+def _(A: Tensor) -> Tensor:
+    return torch.empty_like(A, memory_format=torch.contiguous_format)
+
+
+@expm.register_vmap
+def _(_info: Any, in_dims: tuple[int | None, ...], A: Tensor) -> tuple[Tensor, int]:
+    (axis,) = in_dims
+    return expm(A.movedim(axis or 0, 0)), 0
+
+
+def _save(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+    del output  # torch hands over all three by name; the derivative is a function of the input
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx: Any, grad: Tensor) -> Tensor:
+    (A,) = ctx.saved_tensors
+    return expm_coupled(A.mH, grad, A.mH)[1]
+
+
+expm.register_autograd(_backward, setup_context=_save)
+
+
+def expm_coupled(A: Tensor, B: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the upper blocks ``exp(A)`` and ``X`` of ``exp([[A, B], [0, Z]])``.
+
+    ``X = ∫₀¹ exp((1 - s) A) B exp(s Z) ds``, which is linear in `B`. So `B` is brought down to the size of its
+    neighbours by a power of two, which costs no rounding, lest a large input matrix, often a mere matter of units,
+    forces squarings on `A` that it does not need.
+
+    Args:
+        A: ``(..., n, n)``; no unit.
+        B: ``(..., n, m)``.
+        Z: ``(..., m, m)``; no unit.
+    Returns:
+        ``exp(A) (..., n, n)`` and ``X (..., n, m)``.
+    Source:
+        Van Loan, IEEE Transactions on Automatic Control 23(3), 1978, 395-404, theorem 1.
+    """
+    n, m = B.shape[-2:]
+    size = [matrix.detach().abs().sum(-2).amax(-1) for matrix in (A, B, Z)]
+    excess = size[1] / torch.maximum(size[0], size[2]).clamp(min=1)
+    scale = torch.exp2(torch.log2(excess.clamp(min=1)).ceil())[..., None, None]
+    zero = torch.zeros(m, n, dtype=A.dtype, device=A.device).expand(*A.shape[:-2], m, n)
+    block = torch.cat([torch.cat([A, B / scale], -1), torch.cat([zero, Z], -1)], -2)
+    exponential = expm(block)
+    return exponential[..., :n, :n], exponential[..., :n, n:] * scale

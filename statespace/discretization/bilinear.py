@@ -1,0 +1,100 @@
+"""The bilinear transform, also known as Tustin's method or the trapezoidal rule.
+
+With ``G = I - A dt / 2``:
+``Abar = G⁻¹ (I + A dt / 2)``, ``Bbar = G⁻¹ B dt``, ``Cbar = C G⁻¹``, ``Dbar = D + C Bbar / 2``.
+
+The left half plane is mapped onto the unit disc, so a stable system stays stable and an unstable one unstable, at any
+step. The state of the result is not a sample of ``x``: SciPy's choice, followed here, folds the trapezoidal rule's
+``u[k+1]`` into the state, and `C` and `D` change with it.
+"""
+
+import torch
+from torch import Tensor
+
+from statespace.discretization._arguments import check, values_can_be_read
+from statespace.discretization.discrete import Discrete
+from statespace.errors import InputError
+
+
+def _refuse_pole(where: str, singular: Tensor) -> None:
+    """Raise where ``I - A dt / 2`` has no inverse."""
+    if not values_can_be_read(singular):
+        return
+    try:
+        found = bool(singular.any())
+    except RuntimeError:  # vmap and fake tensors refuse to let a value steer Python
+        return
+    if found:
+        raise InputError(
+            f"{where}: A has the eigenvalue 2 / dt, where I - A dt / 2 has no inverse: choose a smaller dt, or zoh."
+        )
+
+
+def bilinear_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
+    """Discretise a diagonal system by the bilinear transform.
+
+    With ``g = 1 / (1 - A dt / 2)``, elementwise: ``Abar = g (1 + A dt / 2)``, ``Bbar = g dt B``, ``Cbar = C g``,
+    ``Dbar = D + C Bbar / 2``.
+
+    The result takes the smallest type that holds all four matrices, so a real `A` beside a complex `B` gives complex
+    results. Whether `dt` is positive is checked where its values are at hand: on the CPU, outside of compilation.
+
+    Args:
+        A: eigenvalues, ``(..., n)``, in 1/s.
+        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
+        C: output matrix, ``(..., p, n)``, in output units per state unit.
+        D: feed-through, ``(..., p, m)``, in output units per input unit.
+        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+    Returns:
+        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+    Raises:
+        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
+        InputError: an argument is not of a floating type, `dt` is not positive and finite, or an eigenvalue is 2 / dt.
+    Source:
+        As `bilinear`; for diagonal systems Gu, Gupta, Goel and Ré, On the Parameterization and Initialization of
+        Diagonal State Space Models, 2022, on discretization.
+    """
+    given = check("bilinear_diagonal", A, B, C, D, dt, diagonal=True)
+    step = given.dt[..., None]
+    half = given.A * (0.5 * step)
+    denominator = 1 - half
+    _refuse_pole("bilinear_diagonal", denominator.detach() == 0)
+    Abar = ((1 + half) / denominator).expand(*given.leading, half.shape[-1])
+    Bbar = (step / denominator)[..., None] * given.B
+    Cbar = given.C / denominator[..., None, :]
+    Dbar = given.D + 0.5 * (given.C @ Bbar)
+    return Discrete(Abar, given.spread(Bbar), given.spread(Cbar), given.spread(Dbar))
+
+
+def bilinear(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
+    """Discretise a system by the bilinear transform.
+
+    One LU decomposition of ``G = I - A dt / 2`` serves ``Abar``, ``Bbar`` and ``Cbar``; `G` is not inverted. Types
+    and the check of `dt` are as in `bilinear_diagonal`.
+
+    Args:
+        A: state matrix, ``(..., n, n)``, in 1/s.
+        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
+        C: output matrix, ``(..., p, n)``, in output units per state unit.
+        D: feed-through, ``(..., p, m)``, in output units per input unit.
+        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+    Returns:
+        The discrete system.
+    Raises:
+        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
+        InputError: an argument is not of a floating type, `dt` is not positive and finite, or an eigenvalue is 2 / dt.
+    Source:
+        Zhang, Chen and Chen, International Journal of Control 82(4), 2009, 741-754: the generalised bilinear
+        transformation, here with alpha = 1/2; `C` and `D` as in SciPy's ``cont2discrete``.
+    """
+    given = check("bilinear", A, B, C, D, dt, diagonal=False)
+    step = given.dt[..., None, None]
+    half = given.A * (0.5 * step)
+    identity = torch.eye(A.shape[-1], dtype=half.dtype, device=half.device)
+    LU, pivots, info = torch.linalg.lu_factor_ex(identity - half)
+    _refuse_pole("bilinear", info != 0)
+    Abar = torch.linalg.lu_solve(LU, pivots, identity + half)
+    Bbar = torch.linalg.lu_solve(LU, pivots, given.B * step)
+    Cbar = torch.linalg.lu_solve(LU, pivots, given.C, left=False).resolve_conj()
+    Dbar = given.D + 0.5 * (given.C @ Bbar)
+    return Discrete(*(given.spread(matrix) for matrix in (Abar, Bbar, Cbar, Dbar)))
