@@ -74,6 +74,7 @@ def _read_text(path: Path, compressed: bool, text: Collection[str]) -> pd.DataFr
                 compression="gzip" if compressed else None,
                 dtype=dict.fromkeys(text, "str"),
                 index_col=False,
+                float_precision="round_trip",
                 low_memory=False,
                 skipinitialspace=True,
             )

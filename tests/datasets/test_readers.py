@@ -82,7 +82,7 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, case: str) -> 
 def test_half_a_parquet_file_is_refused(tmp_path: Path) -> None:
     write_frame(load("co2"), tmp_path / "table.parquet")
     whole = (tmp_path / "table.parquet").read_bytes()
-    for broken in (whole[: len(whole) // 2], whole[:200] + bytes(200) + whole[400:]):
+    for broken in (whole[: len(whole) // 2], whole[:-200] + bytes(192) + whole[-8:]):
         (tmp_path / "table.parquet").write_bytes(broken)
         with pytest.raises(InputError, match="is not a whole Parquet file"):
             read_frame(tmp_path / "table.parquet")
