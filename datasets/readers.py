@@ -74,7 +74,6 @@ def _read_text(path: Path, compressed: bool, text: Collection[str]) -> pd.DataFr
                 compression="gzip" if compressed else None,
                 dtype=dict.fromkeys(text, "str"),
                 index_col=False,
-                float_precision="round_trip",
                 low_memory=False,
                 skipinitialspace=True,
             )
@@ -126,7 +125,7 @@ def read_frame(path: Path | str, text: Collection[str] = ()) -> pd.DataFrame:
 def write_frame(frame: pd.DataFrame, path: Path | str) -> None:
     """Write a table, without its index, to a CSV or Parquet file that appears whole or not at all.
 
-    Numbers in CSV have as many digits as it takes to read them back unchanged.
+    Numbers in CSV have as many digits as it takes to tell them from their neighbours.
 
     Args:
         frame: the table.
