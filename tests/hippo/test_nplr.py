@@ -57,7 +57,7 @@ def test_frequency_response_equals_that_of_the_matrix() -> None:
     R = 1 / (1j * w[:, None] - Lambda)
     coupling = (R * P[:, 0].conj() * Bnew[:, 0]).sum(-1) / (1 + (R * abs(P[:, 0]) ** 2).sum(-1))
     found = (R * (Bnew[:, 0] - coupling[:, None] * P[:, 0])) @ V.T
-    # Roundings of |A|, about n²/2, over the distance of the line from the spectrum, 1 for A and 1/2 for its normal part.
+    # Roundings of |A|, about n²/2, over the distance of the imaginary axis from the spectrum, at least 1/2.
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
