@@ -5,7 +5,7 @@ unitary `V`; the eigenvectors of `A` itself, which are hopeless, are never asked
 
 Accuracy, measured for LegS against the matrices it was made from: ``V (Lambda - P Pᴴ) Vᴴ`` gives `A` back to 1e-14
 relative to its norm up to n = 256, and ``Vᴴ V`` is the identity to 1e-13. An eigenvalue is exact to a few units of
-roundoff *of the largest one*, which grows as n²/3: to about 1e-11 absolute at n = 256.
+roundoff *of the largest one*, which grows as n²/π: to about 1e-11 absolute at n = 256.
 
 Source: Gu, Goel and Ré, Efficiently Modeling Long Sequences with Structured State Spaces, 2022, theorem 1 and
 appendix C.1; Gu, Gupta, Goel and Ré, On the Parameterization and Initialization of Diagonal State Space Models, 2022.
