@@ -26,6 +26,7 @@ myst_heading_anchors = 3
 default_role = "literal"  # docstrings name arguments in single backticks
 napoleon_custom_sections = ["Source"]
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # fields are described where the class is, once
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
@@ -55,5 +56,11 @@ def plurals(app: Sphinx, what: str, name: str, thing: object, options: object, l
     lines[:] = text.split("\n")
 
 
+def skip_fields(app: Sphinx, what: str, name: str, thing: object, skip: bool, options: object) -> bool | None:
+    """Leave out the fields of named tuples, of which Python only says "alias for field number 0"."""
+    return True if type(thing).__name__ == "_tuplegetter" else None
+
+
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", plurals)
+    app.connect("autodoc-skip-member", skip_fields)
