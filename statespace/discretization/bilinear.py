@@ -66,6 +66,24 @@ def bilinear_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | f
     return Discrete(Abar, given.spread(Bbar), given.spread(Cbar), given.spread(Dbar))
 
 
+def bilinear_log_poles(A: Tensor, dt: Tensor | float) -> Tensor:
+    """Return ``log(Abar) = log(1 + A dt / 2) - log(1 - A dt / 2)``, from which any power of a pole keeps its phase.
+
+    A pole at 0, where ``A = -2 / dt``, has no logarithm; it is taken at the smallest normal number instead.
+
+    Args:
+        A: eigenvalues, ``(..., n)``, in 1/s, with negative real part.
+        dt: step in s; a number, or ``(...)``.
+    Returns:
+        ``(..., n)``, complex, no unit.
+    """
+    half = A * (0.5 * (dt[..., None] if isinstance(dt, Tensor) else dt))
+    half = half.to(half.dtype.to_complex())
+    above = 1 + half
+    above = torch.where(above == 0, torch.finfo(half.dtype).tiny, above)
+    return torch.log(above) - torch.log(1 - half)
+
+
 def bilinear(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
     """Discretise a system by the bilinear transform.
 

@@ -27,3 +27,6 @@ class Discrete(NamedTuple):
 
 Discretizer: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | float], Discrete]
 """``method(A, B, C, D, dt) -> Discrete``, for dense or for diagonal systems."""
+
+LogPoles: TypeAlias = Callable[[Tensor, Tensor | float], Tensor]
+"""``log_poles(A, dt) -> log(Abar)`` for the eigenvalues ``(..., n)`` of a diagonal system."""

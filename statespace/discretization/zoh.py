@@ -47,6 +47,18 @@ def zoh_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float)
     return Discrete(Abar, given.spread(Bbar), given.spread(given.C), given.spread(given.D))
 
 
+def zoh_log_poles(A: Tensor, dt: Tensor | float) -> Tensor:
+    """Return ``log(Abar) = A dt``, from which any power of a pole keeps its phase.
+
+    Args:
+        A: eigenvalues, ``(..., n)``, in 1/s.
+        dt: step in s; a number, or ``(...)``.
+    Returns:
+        ``(..., n)``, no unit.
+    """
+    return A * (dt[..., None] if isinstance(dt, Tensor) else dt)
+
+
 def zoh(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
     """Discretise a system whose input is held constant over each step.
 

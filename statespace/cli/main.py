@@ -1,0 +1,89 @@
+"""The command ``statespace``: one subcommand a job, one file each.
+
+Input that cannot be used ends in one sentence on stderr and exit code 2; Ctrl-C in exit code 130.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn, Protocol, cast
+
+from statespace.errors import InputError
+from statespace.version import __version__
+
+COMMANDS = {
+    "forecast": "forecast the series of a table, with intervals, pictures and metrics",
+    "demo": "forecast the bundled series",
+}
+"""Each subcommand with its line of help; ``statespace.cli.<name>`` is loaded when it is chosen."""
+
+
+class Command(Protocol):
+    """What the module of a subcommand offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Do the job and return the exit code."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence that ends with what to do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
+
+
+def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Show a warning of ours as a note, without the line of code that it came from."""
+    if issubclass(category, UserWarning):
+        print(f"note: {message}", file=sys.stderr)
+
+
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    parser = _Parser(prog="statespace", description="State space models for signals and time series.")
+    parser.add_argument("--version", action="version", version=f"statespace {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    for name, line in COMMANDS.items():
+        sub = commands.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".", allow_abbrev=False)
+        if name == chosen:
+            cast(Command, import_module(f"statespace.cli.{name}")).add_arguments(sub)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: what follows ``statespace``; by default what the process was called with.
+    Returns:
+        The exit code: 0, 2 for input that cannot be used, 130 after Ctrl-C, 141 when a reader closed the pipe.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((argument for argument in given if not argument.startswith("-")), None)
+    parser = _parser(chosen)
+    options = parser.parse_args(given)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            return cast(Command, import_module(f"statespace.cli.{options.command}")).run(options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Intervals from quantiles: which quantiles a level needs, and how they lie between the trained ones.
+
+A level of 80 is the central interval from the 0.1 to the 0.9 quantile. Between two trained quantiles the forecast is
+interpolated linearly in the normal score Φ⁻¹(q), in which the quantiles of a normal distribution lie on a line.
+"""
+
+from collections.abc import Sequence
+from numbers import Real
+from statistics import NormalDist
+
+import numpy as np
+
+from statespace.errors import InputError
+from statespace.models.forecaster import QUANTILES
+
+LOWEST, HIGHEST = 1, 99
+
+
+def check_levels(where: str, level: Sequence[float] | float | None) -> list[float]:
+    """Return the levels as a list, in ascending order.
+
+    Args:
+        where: the function or option, for the message.
+        level: central coverage in percent, one or several, or ``None`` for none.
+    Raises:
+        InputError: a level is not a number from 1 to 99.
+    """
+    if level is None:
+        return []
+    levels = [level] if isinstance(level, Real | str) else list(level)  # type: ignore[arg-type]  # a Real is a float
+    for value in levels:
+        if isinstance(value, bool) or not isinstance(value, Real) or not LOWEST <= float(value) <= HIGHEST:
+            raise InputError(
+                f"{where}: level {value!r} is not known: a level is the share of outcomes an interval should hold, "
+                f"in percent, from {LOWEST} to {HIGHEST}, such as 80 or 95."
+            )
+    return sorted({int(value) if float(value).is_integer() else float(value) for value in levels})
+
+
+def _weights(q: float) -> np.ndarray:
+    """Return the weights of the trained quantiles that give the quantile `q`."""
+    scores = np.array([NormalDist().inv_cdf(p) for p in QUANTILES])
+    score = NormalDist().inv_cdf(q)
+    after = int(np.clip(np.searchsorted(scores, score), 1, len(scores) - 1))
+    share = (score - scores[after - 1]) / (scores[after] - scores[after - 1])
+    weights = np.zeros(len(scores))
+    weights[after - 1], weights[after] = 1 - share, share
+    return weights
+
+
+def columns(quantiles: np.ndarray, levels: Sequence[float], name: str) -> dict[str, np.ndarray]:
+    """Return the columns of a forecast: the median, then lower and upper end of each interval.
+
+    Args:
+        quantiles: forecast at the trained quantiles, ``(…, len(QUANTILES))``, ascending.
+        levels: as `check_levels` returns them.
+        name: name of the model.
+    Returns:
+        ``name``, ``name-lo-80``, ``name-hi-80`` …, each ``(…)``.
+    """
+    found = {name: quantiles[..., len(QUANTILES) // 2]}
+    for level in levels:
+        found[f"{name}-lo-{level}"] = quantiles @ _weights(0.5 - level / 200)
+        found[f"{name}-hi-{level}"] = quantiles @ _weights(0.5 + level / 200)
+    return found

@@ -1,0 +1,64 @@
+"""The residual block around a layer: x + Dropout(Mix(Layer(Norm(x)))).
+
+Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), section 5; pre-norm as in Xiong et al. 2020
+(arXiv:2002.04745).
+"""
+
+from torch import Tensor, nn
+
+from statespace.errors import InputError, choose
+from statespace.layers.base import SequenceLayer
+from statespace.layers.mixing import MIXINGS
+
+
+class ResidualBlock(nn.Module):
+    """Pre-norm residual block: normalise, run the layer, mix the channels, drop out, add.
+
+    Args:
+        layer: the layer over time.
+        mixing: ``"glu"`` or ``"gated"``.
+        dropout: probability that a channel is zeroed at a time, in [0, 1).
+    Raises:
+        InputError: an unknown `mixing`, or `dropout` out of range.
+    """
+
+    def __init__(self, layer: SequenceLayer, mixing: str = "glu", dropout: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise InputError(f"ResidualBlock: dropout is {dropout}, but a probability in [0, 1) is expected.")
+        self.norm = nn.LayerNorm(layer.d_model)
+        self.layer = layer
+        self.mixing = MIXINGS[choose("ResidualBlock", "mixing", mixing, MIXINGS)](layer.d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        lengths: Tensor | None = None,
+        dt_scale: float = 1.0,
+        observed: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Run over whole sequences; as `SequenceLayer.forward`, with gaps.
+
+        Args:
+            x: input, ``(b, l, d)``.
+            state: the layer's state.
+            lengths: samples that count in each sequence, ``(b,)``.
+            dt_scale: factor on the step.
+            observed: 1 where a sample is there and 0 in a gap, ``(b, l)``: nothing enters the layer in a gap, but its
+                state moves on.
+        Returns:
+            The output ``(b, l, d)`` and the layer's state.
+        """
+        u = self.norm(x)
+        if observed is not None:
+            u = u * observed[..., None]
+        y, state = self.layer(u, state, lengths, dt_scale)
+        return x + self.dropout(self.mixing(y, u)), state
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one sample ``(b, d)``."""
+        u = self.norm(x)
+        y, state = self.layer.step(u, state)
+        return x + self.dropout(self.mixing(y, u)), state

@@ -1,0 +1,130 @@
+"""S4D: a diagonal state space model for each channel.
+
+    x'(t) = A x(t) + B u(t),   y(t) = Re C x(t) + D u(t),        A diagonal, complex, n/2 of n conjugate pairs,
+
+discretised with a learnt step Δ and run as a convolution, a scan or a recurrence:
+
+    h_t = Abar h_{t-1} + Bbar u_t,   y_t = 2 Re sum_n C h_t + D u_t.
+
+Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893): equation (4) for the system, section 3 for the kernel,
+section 4 for the initialisations. Symbols: `log_dt` is log Δ, `A_log` is log(-Re A), `A_imag` is Im A.
+
+Where we deviate: `B` is fixed to ones, since only the product of `B` and `C` is seen (section 3.4 of the paper finds
+no difference); the step is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one sample later.
+"""
+
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+from statespace.discretization import METHODS
+from statespace.errors import InputError, choose
+from statespace.hippo import INITIALISATIONS
+from statespace.kernels.lti_scan import lti_scan
+from statespace.layers._convolution import convolve
+from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sequence
+
+VIEWS = ("auto", "convolution", "scan")
+
+
+class S4D(SequenceLayer):
+    """Diagonal state space layer, one single-input single-output system for each channel.
+
+    Args:
+        d_model: number of channels.
+        d_state: order ``n`` of each system. The complex initialisations keep one of each conjugate pair, ``n/2``.
+        init: where the eigenvalues of `A` start: ``"legs"``, ``"lin"``, ``"inv"`` or ``"real"``.
+        discretization: ``"zoh"`` or ``"bilinear"``.
+        dt_min: smallest step at the start, in units of the sampling interval.
+        dt_max: largest step at the start; the steps are log-uniform between the two.
+        view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``: the scan on a CPU, the convolution elsewhere.
+    Raises:
+        InputError: an argument is out of range or its name is not known.
+    """
+
+    A_imag: nn.Parameter | None
+
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int = 64,
+        init: str = "legs",
+        discretization: str = "zoh",
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
+        view: str = "auto",
+    ) -> None:
+        super().__init__()
+        if d_model < 1:
+            raise InputError(f"S4D: d_model is {d_model}, but at least one channel is needed.")
+        if not 0 < dt_min <= dt_max:
+            raise InputError(f"S4D: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected.")
+        self.d_model = d_model
+        self.view = choose("S4D", "view", view, VIEWS)
+        self.method = choose("S4D", "discretization", discretization, METHODS)
+        A = INITIALISATIONS[choose("S4D", "init", init, INITIALISATIONS)](d_state)
+        self.is_complex = A.is_complex()
+        modes = len(A)
+        self.log_dt = nn.Parameter(torch.empty(d_model).uniform_(log(dt_min), log(dt_max)))
+        self.A_log = nn.Parameter(torch.log(-A.real).float().repeat(d_model, 1))
+        self.A_imag = nn.Parameter(A.imag.float().repeat(d_model, 1)) if self.is_complex else None
+        # Unit variance of C in total: a complex number has two parts.
+        self.C = nn.Parameter(torch.randn(d_model, modes, 2 if self.is_complex else 1) * 0.5**0.5)
+        self.D = nn.Parameter(torch.randn(d_model))
+
+    def ssm_parameters(self) -> list[nn.Parameter]:
+        """Return log Δ and A: their learning rate is bounded and they are never decayed."""
+        return [self.log_dt, self.A_log] + ([self.A_imag] if self.A_imag is not None else [])
+
+    def discretized(self, dt_scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log(Abar), Bbar and the output weights, each ``(d, modes)`` and complex.
+
+        Computed in float64: a power of a rounded pole loses its phase over a long sequence.
+
+        Args:
+            dt_scale: factor on the step.
+        Returns:
+            ``log_a``, ``b`` and ``c`` of the recurrence in `kernels.lti_scan`.
+        """
+        decay = -torch.exp(self.A_log.double())
+        A = torch.complex(decay, self.A_imag.double() if self.A_imag is not None else torch.zeros_like(decay))
+        weights = 2 * torch.view_as_complex(self.C) if self.is_complex else torch.complex(self.C, self.C * 0)[..., 0]
+        dt = torch.exp(self.log_dt.double()) * dt_scale
+        method = METHODS[self.method]
+        ones = torch.ones_like(A)[..., None]
+        Bbar = method.diagonal(A, ones, ones.mT, torch.zeros_like(ones[:, :1]), dt).B[..., 0]
+        to = torch.complex128 if self.C.dtype is torch.float64 else torch.complex64
+        return method.log_poles(A, dt).to(to), Bbar.to(to), weights.to(to)
+
+    def forward(
+        self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None, dt_scale: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Run over whole sequences; see `SequenceLayer.forward`. The state is ``(b, d, modes)``, complex."""
+        sizes = {"n": self.A_log.shape[1]}
+        check_sequence("S4D.forward", x, self.d_model, state, "b d n", sizes)
+        lengths = check_lengths("S4D.forward", lengths, x.shape[0], x.shape[1])
+        check_dt_scale("S4D.forward", dt_scale)
+        log_a, b, c = self.discretized(dt_scale)
+        u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
+        view = self.view if self.view != "auto" else ("scan" if x.device.type == "cpu" else "convolution")
+        if view == "scan":
+            y, state = lti_scan(u, log_a, b, c, self.D, state, lengths)
+        else:
+            y, state = convolve(u, log_a, b, c, self.D, state, lengths)
+        return y.to(x.dtype), state
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
+        if x.ndim != 2:
+            raise InputError(f"S4D.step: x is {tuple(x.shape)}, but one sample (batch, channels) is expected.")
+        check_sequence("S4D.step", x[:, None], self.d_model, state, "b d n", {"n": self.A_log.shape[1]})
+        log_a, b, c = self.discretized()
+        u = x.to(self.D.dtype)
+        state = torch.exp(log_a) * state + b * u[..., None]
+        return ((c * state).sum(-1).real + self.D * u).to(x.dtype), state
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Return zeros, ``(batch, d, modes)``, complex."""
+        dtype = torch.complex128 if self.D.dtype is torch.float64 else torch.complex64
+        return torch.zeros(batch, *self.A_log.shape, dtype=dtype, device=self.D.device)

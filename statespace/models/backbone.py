@@ -1,0 +1,66 @@
+"""A stack of residual blocks: the common trunk of forecasters and classifiers."""
+
+from torch import Tensor, nn
+
+from statespace.errors import InputError, choose
+from statespace.layers import LAYERS, ResidualBlock
+
+
+class Backbone(nn.Module):
+    """Pre-norm residual blocks with a normalisation at the end.
+
+    ``x_{i+1} = x_i + Dropout(Mix(Layer(Norm(x_i))))``, ``y = Norm(x_last)``.
+
+    Args:
+        d_model: number of channels.
+        n_layers: number of blocks.
+        layer: name of the layer, a key of `statespace.layers.LAYERS`.
+        d_state: order of each system in the layer.
+        mixing: ``"glu"`` or ``"gated"``.
+        dropout: probability of dropping, in [0, 1).
+    Raises:
+        InputError: an argument is out of range or its name is not known.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_layers: int = 2,
+        layer: str = "s4d",
+        d_state: int = 64,
+        mixing: str = "glu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if n_layers < 1:
+            raise InputError(f"Backbone: n_layers is {n_layers}, but at least one block is needed.")
+        make = LAYERS[choose("Backbone", "layer", layer, LAYERS)]
+        self.blocks = nn.ModuleList(ResidualBlock(make(d_model, d_state), mixing, dropout) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(
+        self,
+        x: Tensor,
+        state: list[Tensor] | None = None,
+        lengths: Tensor | None = None,
+        dt_scale: float = 1.0,
+        observed: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run over whole sequences; as `ResidualBlock.forward`, with one state a block."""
+        states: list[Tensor] = []
+        for block, before in zip(self.blocks, state or [None] * len(self.blocks), strict=True):
+            x, after = block(x, before, lengths, dt_scale, observed)
+            states.append(after)
+        return self.norm(x), states
+
+    def step(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Take one sample ``(b, d)`` with one state a block."""
+        states: list[Tensor] = []
+        for block, before in zip(self.blocks, state, strict=True):
+            x, after = block.step(x, before)
+            states.append(after)
+        return self.norm(x), states
+
+    def initial_state(self, batch: int) -> list[Tensor]:
+        """Return the state of each block before any sample."""
+        return [block.layer.initial_state(batch) for block in self.blocks]

@@ -1,0 +1,95 @@
+"""What happens beside training: the best weights are kept, Ctrl-C ends it well, and a bar shows how far it is."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from tqdm import tqdm
+
+
+class BestWeights(Callback):
+    """Keep the weights with the lowest validation loss in memory, and put them back at the end.
+
+    Attributes:
+        best_loss: the lowest validation loss, infinite before the first.
+        best_step: the optimiser step after which it was seen, 0 before the first.
+    """
+
+    def __init__(self) -> None:
+        self.best_loss, self.best_step = float("inf"), 0
+        self.weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Copy the weights if they are the best so far."""
+        loss = float(trainer.callback_metrics.get("val_loss", torch.inf))
+        if loss < self.best_loss:
+            self.best_loss, self.best_step = loss, trainer.global_step
+            self.weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
+
+    def restore(self, pl_module: LightningModule) -> None:
+        """Put the best weights back, if any were seen."""
+        if self.weights is not None:
+            pl_module.load_state_dict(self.weights)
+
+
+class StopOnInterrupt(Callback):
+    """Let the first Ctrl-C end training after the step at hand; a second one interrupts at once.
+
+    Attributes:
+        interrupted: whether Ctrl-C was pressed.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._before: Any = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take over the signal, if this is the main thread, the only one that may."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self.interrupted:
+                signal.signal(signal.SIGINT, self._before)
+                raise KeyboardInterrupt
+            self.interrupted = True
+            trainer.should_stop = True
+
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, stop)
+
+    def release(self) -> None:
+        """Give the signal back to whom it belonged."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+
+class ProgressBar(Callback):
+    """One line on stderr: steps done, losses, time left.
+
+    Args:
+        total: number of optimiser steps.
+        title: what is going on.
+    """
+
+    def __init__(self, total: int, title: str) -> None:
+        self.bar = tqdm(total=total, desc=title, unit="step", leave=True, dynamic_ncols=True, mininterval=0.2)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move on by one step."""
+        self.bar.update(1)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the losses."""
+        metrics = trainer.callback_metrics
+        shown = {name: f"{float(metrics[name]):.4f}" for name in ("loss", "val_loss") if name in metrics}
+        self.bar.set_postfix(shown, refresh=False)
+
+    def close(self) -> None:
+        """Leave the finished line on the screen."""
+        self.bar.close()

@@ -1,0 +1,112 @@
+"""Run a module through Lightning's Trainer: early stopping, best weights, Ctrl-C, one bar, and no banners."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+
+from statespace.training.callbacks import BestWeights, ProgressBar, StopOnInterrupt
+
+
+class Outcome(NamedTuple):
+    """How training went.
+
+    Attributes:
+        steps: optimiser steps taken.
+        best_step: the step whose weights were kept; equal to `steps` without validation.
+        best_loss: the validation loss of those weights; infinite without validation.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    steps: int
+    best_step: int
+    best_loss: float
+    interrupted: bool
+
+
+@contextmanager
+def without_banners() -> Iterator[None]:
+    """Keep Lightning's messages about devices, loaders and tips to itself."""
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def fit(
+    module: LightningModule,
+    data: LightningDataModule,
+    *,
+    max_steps: int,
+    has_validation: bool,
+    check_every: int = 20,
+    patience: int = 10,
+    accelerator: str = "auto",
+    title: str = "fit",
+    verbose: bool = True,
+) -> Outcome:
+    """Train `module` on `data`, and leave its best weights in it.
+
+    Args:
+        module: what to train; it logs ``loss`` and, with validation, ``val_loss``.
+        data: endless training batches, and validation batches.
+        max_steps: optimiser steps at most.
+        has_validation: whether `data` holds something to validate on; without it the last weights stay.
+        check_every: steps between two validations.
+        patience: validations without improvement after which training stops; -1 for never.
+        accelerator: Lightning's name of the device: ``"cpu"``, ``"gpu"``, ``"auto"`` …
+        title: text in front of the bar.
+        verbose: whether to show the bar.
+    Returns:
+        How it went. After Ctrl-C the best weights so far are in `module` all the same.
+    """
+    best, interrupt = BestWeights(), StopOnInterrupt()
+    callbacks: list[Callback] = [interrupt]
+    bar = ProgressBar(max_steps, title) if verbose else None
+    callbacks += [bar] if bar else []
+    if has_validation:
+        callbacks.append(best)
+        if patience >= 0:
+            callbacks.append(EarlyStopping("val_loss", patience=max(patience, 1), check_on_train_epoch_end=False))
+    with without_banners():
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=1,
+            max_steps=max_steps,
+            limit_val_batches=None if has_validation else 0,
+            val_check_interval=min(check_every, max_steps) if has_validation else None,
+            check_val_every_n_epoch=None if has_validation else 1,
+            gradient_clip_val=1.0,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=check_every,
+        )
+        try:
+            trainer.fit(module, datamodule=data)
+        finally:
+            interrupt.release()
+            if bar:
+                bar.close()
+            best.restore(module)
+            module.to("cpu")
+    module.eval()
+    torch.set_grad_enabled(True)
+    steps = trainer.global_step
+    return Outcome(steps, best.best_step if best.weights else steps, best.best_loss, interrupt.interrupted)
