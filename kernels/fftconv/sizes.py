@@ -1,0 +1,34 @@
+"""How long the transforms are, and how much is worked on at once."""
+
+import torch
+from torch import Tensor
+
+# Real numbers in one padded block. On a CPU a block and its spectrum should stay in the caches, and a block that is
+# too small pays more for starting the threads than for the transform. Other devices want few and large launches.
+BLOCK_CPU = 1 << 20
+BLOCK_OTHER = 1 << 26
+CACHE_LINE = 64  # bytes: fewer channels than fill one fetch the same memory several times
+
+
+def fast_size(least: int) -> int:
+    """Return the least even transform length from `least` on that is ``2^a`` times 1, 3, 5, 9, 15 or 27."""
+    sizes = (odd << max(1, (-(-least // odd) - 1).bit_length()) for odd in (1, 3, 5, 9, 15, 27))
+    return min(sizes)
+
+
+def block_sizes(u: Tensor, n: int, work: torch.dtype) -> tuple[int, int]:
+    """Choose how many series and channels are transformed at once.
+
+    Args:
+        u: input, ``(b, l, d)``.
+        n: length of the transform.
+        work: dtype of the computation.
+    Returns:
+        Series and channels per block, at least 1 each; the last block of an axis may be smaller.
+    """
+    b, _, d = u.shape
+    budget = BLOCK_CPU if u.device.type == "cpu" else BLOCK_OTHER
+    line = CACHE_LINE // work.itemsize
+    series = min(max(1, b), max(1, budget // (line * n)))
+    channels = max(line, budget // (series * n) // line * line)
+    return series, max(1, min(channels, d))
