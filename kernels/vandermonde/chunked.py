@@ -50,8 +50,9 @@ def vandermonde(log_a: Tensor, c: Tensor, length: int) -> Tensor:
     K = torch.empty(log_a.shape[0], length, device=log_a.device, dtype=log_a.real.dtype)
     for block in _blocks(log_a, P + Q):
         # Re(u v) = Re u Re v + Im u Im conj(v), a plain dot product over the 2 n rows
+        # Compiled graphs call this without lazy conjugation, where conj().imag would keep its sign: conj_physical.
         coarse = power_table(log_a[block], P, Q, scale=c[block]).flatten(1, 2)  # (block, 2 n, P)
-        fine = power_table(log_a[block].conj(), Q, 1).flatten(1, 2)  # (block, 2 n, Q)
+        fine = power_table(log_a[block].conj_physical(), Q, 1).flatten(1, 2)  # (block, 2 n, Q)
         if P * Q == length:
             torch.bmm(coarse.mT, fine, out=K[block].view(-1, P, Q))
         else:
@@ -76,7 +77,7 @@ def vandermonde_backward(grad: Tensor, log_a: Tensor, c: Tensor) -> tuple[Tensor
     p = torch.arange(P, device=grad.device, dtype=grad.dtype) * Q
     q = torch.arange(Q, device=grad.device, dtype=grad.dtype)
     for block in _blocks(log_a, 2 * (P + 2 * Q)):
-        conj = log_a[block].conj()
+        conj = log_a[block].conj_physical()
         G = torch.nn.functional.pad(grad[block], (0, P * Q - length)).reshape(-1, P, Q)
         fine = power_table(conj, Q, 1, rows=4)  # (block, n, 4, Q)
         torch.mul(fine[:, :, :2], q, out=fine[:, :, 2:])
@@ -86,7 +87,7 @@ def vandermonde_backward(grad: Tensor, log_a: Tensor, c: Tensor) -> tuple[Tensor
         outer = torch.matmul(coarse, inner.mT).unflatten(-1, (2, 2))  # real or imaginary x plain or times l x the same
         sums = torch.complex(outer[:, :, 0, :, 0] - outer[:, :, 1, :, 1], outer[:, :, 0, :, 1] + outer[:, :, 1, :, 0])
         grad_c[block] = sums[:, :, 0]
-        grad_log_a[block] = sums[:, :, 1] * c[block].conj()
+        grad_log_a[block] = sums[:, :, 1] * c[block].conj_physical()
     return grad_log_a, grad_c
 
 
