@@ -12,8 +12,6 @@
 #pragma GCC target("avx2,fma")
 #endif
 #define VECTOR_BYTES 32
-#define FORWARD_GROUP 2
-#define BACKWARD_GROUP 1
 #include "lti_scan_isa.h"
 
 namespace statespace {

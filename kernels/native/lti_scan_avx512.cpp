@@ -12,8 +12,6 @@
 #pragma GCC target("avx512f,avx512dq,avx512vl,avx2,fma")
 #endif
 #define VECTOR_BYTES 64
-#define FORWARD_GROUP 4
-#define BACKWARD_GROUP 2
 #include "lti_scan_isa.h"
 
 namespace statespace {

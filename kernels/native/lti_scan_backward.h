@@ -9,6 +9,9 @@
 namespace statespace {
 namespace {
 
+// States that go back together, see FORWARD_GROUP.
+constexpr int BACKWARD_GROUP = 2;
+
 template <typename T>
 struct Adjoint {
     Complex<T> mu, nu;

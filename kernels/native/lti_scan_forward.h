@@ -6,6 +6,9 @@
 namespace statespace {
 namespace {
 
+// States that advance together: enough to hide the latency of one, with 16 registers as with 32.
+constexpr int FORWARD_GROUP = 4;
+
 // G states over the steps of one segment, held in registers: x <- a x + u (from rest) or a x + b u, y += Re(read x).
 template <typename T, int G, bool from_rest>
 ALWAYS_INLINE void advance(const Pole<T>* poles, Complex<T>* states, const T* u, T* y, int64_t steps, T turned) {
