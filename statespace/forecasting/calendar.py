@@ -28,7 +28,7 @@ def _unknown(where: str, freq: object) -> InputError:
     )
 
 
-def _offset(where: str, freq: str) -> pd.DateOffset:
+def _offset(where: str, freq: str) -> pd.tseries.offsets.BaseOffset:
     if freq in _OLD_NAMES:  # accepted with a warning by some versions of pandas, refused by others
         raise _unknown(where, freq)
     try:
@@ -68,9 +68,11 @@ def check_freq(where: str, freq: object, integer_time: bool) -> Freq:
     return freq
 
 
-def _fixed_step(offset: pd.DateOffset) -> pd.Timedelta | None:
+def _fixed_step(offset: pd.tseries.offsets.BaseOffset) -> pd.Timedelta | None:
     """Return the step of a frequency of fixed length, ``None`` for days, months and the like of a calendar."""
-    return pd.Timedelta(offset) if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day) else None
+    return (
+        pd.Timedelta(offset) if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day) else None
+    )
 
 
 def positions(where: str, stamps: pd.Series, first: pd.Series, freq: Freq) -> np.ndarray:
@@ -196,3 +198,11 @@ def future(last: Any, freq: Freq, h: int) -> np.ndarray:
         return np.asarray(last + freq * np.arange(1, h + 1))
     stamps = pd.date_range(last, periods=h + 1, freq=freq)
     return stamps[1:].to_numpy() if stamps.tz is None else np.asarray(stamps[1:])
+
+
+def past(last: Any, freq: Freq, steps: int) -> np.ndarray:
+    """Return `steps` stamps of which the last is `last`, which lies on the grid of `freq`."""
+    if isinstance(freq, int):
+        return np.asarray(last - freq * np.arange(steps - 1, -1, -1))
+    stamps = pd.date_range(end=last, periods=steps, freq=freq)
+    return stamps.to_numpy() if stamps.tz is None else np.asarray(stamps)

@@ -12,8 +12,6 @@ for each step of the horizon where there are enough windows, and over all steps 
 windows are those that early stopping looked at, and neighbours in time, so that coverage is not guaranteed but measured.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -51,4 +49,4 @@ def calibrate(model: QuantileForecaster, windows: Windows) -> None:
             scores = scores.reshape(-1, 1)
         move = _order_statistic(scores, 1 - 2 * q)
         offsets[:, low], offsets[:, high] = -move, move
-    cast(Tensor, model.offsets).copy_(offsets)
+    model.offsets.copy_(offsets)

@@ -11,6 +11,7 @@ import torch
 
 from statespace.errors import InputError, choose
 from statespace.forecasting import storage
+from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
 from statespace.forecasting.levels import check_levels, columns
@@ -137,6 +138,16 @@ class Forecaster:
     def name(self) -> str:
         """Name of the forecast's column."""
         return self.layer.upper()
+
+    @property
+    def freq(self) -> Freq:
+        """Distance between two stamps, as given to `fit` or inferred."""
+        return self._fitted("Forecaster.freq")[1].freq
+
+    @property
+    def season(self) -> int:
+        """Steps in a season: as given, or what is usual for the frequency."""
+        return self.season_length or usual_season(self.freq)
 
     def __repr__(self) -> str:
         fitted = "fitted" if self._model is not None else "not fitted"
@@ -354,4 +365,3 @@ class Forecaster:
         fc._scaling = Scaling(description["log"], location, scale)
         fc.outcome = None if description["outcome"] is None else Outcome(**description["outcome"])
         return fc
-
