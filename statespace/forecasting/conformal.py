@@ -9,7 +9,7 @@ and both ends move outward by the ⌈(n + 1)(1 - 2q)⌉-th smallest of the n sco
 Source: Romano, Patterson, Candès 2019 (arXiv:1905.03222), algorithm 1.
 Where we deviate: scores are in units of the window's scale, so that windows of all series count alike; they are taken
 for each step of the horizon where there are enough windows, and over all steps together where there are not. The
-windows are those that early stopping looked at, and neighbours in time, so that coverage is not guaranteed but measured.
+windows are those that early stopping looked at, and neighbours in time: coverage is not guaranteed but measured.
 """
 
 import torch

@@ -26,7 +26,8 @@ def check_levels(where: str, level: Sequence[float] | float | None) -> list[floa
     """
     if level is None:
         return []
-    levels = list(level) if isinstance(level, Sequence) and not isinstance(level, str) else [level]
+    levels: list[object] = list(level) if isinstance(level, list | tuple | range | np.ndarray) else [level]
+    numbers: set[float] = set()
     for value in levels:
         if (
             isinstance(value, bool)
@@ -37,7 +38,7 @@ def check_levels(where: str, level: Sequence[float] | float | None) -> list[floa
                 f"{where}: level {value!r} is not known: a level is the share of outcomes an interval should hold, "
                 f"in percent, from {LOWEST} to {HIGHEST}, such as 80 or 95."
             )
-    numbers = {float(value) for value in levels}  # type: ignore[arg-type]  # checked above
+        numbers.add(float(value))
     return sorted(int(number) if number.is_integer() else number for number in numbers)
 
 
