@@ -20,7 +20,7 @@ from statespace.forecasting.scaling import Scaling, wants_log
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
 from statespace.models import QuantileForecaster
-from statespace.training import ForecastModule, Outcome, WindowDataModule, WindowSource, fit
+from statespace.training import ForecastModule, Outcome, WindowDataModule, WindowSource, fit, usual_strength
 
 INTERVALS = ("quantile", "conformal")
 TRANSFORMS = ("auto", "log", "none")
@@ -57,6 +57,8 @@ class Forecaster:
         mixing: ``"glu"`` or ``"gated"``.
         dropout: probability of dropping, in [0, 1).
         weight_decay: of the matrices.
+        augmentation: strength with which histories are disturbed while training, 0 for not at all; by default 1 for
+            up to 100 windows, falling to 0 at 10 000 (see `statespace.training.augmentation`).
         season_length: steps in a season; by default what is usual for the frequency: 12 for months, 24 for hours.
         transform: ``"log"``, ``"none"``, or ``"auto"``: the logarithm if values are positive and their swings grow
             with their level.
@@ -89,6 +91,7 @@ class Forecaster:
         mixing: str = "glu",
         dropout: float = 0.1,
         weight_decay: float = 0.01,
+        augmentation: float | None = None,
         season_length: int | None = None,
         transform: str = "auto",
         val_size: int | None = None,
@@ -121,6 +124,8 @@ class Forecaster:
             raise InputError(f"Forecaster: dropout is {dropout}, but a probability in [0, 1) is expected.")
         if not 0 <= weight_decay < float("inf"):
             raise InputError(f"Forecaster: weight_decay is {weight_decay}, but a number from 0 on is expected.")
+        if augmentation is not None and not 0 <= augmentation < float("inf"):
+            raise InputError(f"Forecaster: augmentation is {augmentation}, but a number from 0 on is expected.")
         self.h, self.input_size, self.layer = h, input_size, layer
         self.transform, self.intervals, self.val_size = transform, intervals, val_size
         self.max_steps, self.batch_size = max_steps, batch_size
@@ -218,10 +223,12 @@ class Forecaster:
                 "after: fill some of the gaps, or pass a smaller h."
             )
         has_validation = len(data.val[0]) > 0
+        asked = self._params["augmentation"]
+        strength = usual_strength(len(data.train[0])) if asked is None else asked
 
         def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
             return fit(
-                ForecastModule(model, peak, self.weight_decay, steps),
+                ForecastModule(model, peak, self.weight_decay, steps, strength),
                 data,
                 max_steps=steps,
                 has_validation=validate,

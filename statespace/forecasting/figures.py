@@ -9,7 +9,6 @@ from statespace.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from statespace.forecasting.report import Report
 
@@ -32,21 +31,14 @@ def _bands(
     axes.plot(rows[time], rows[name], color=colour, linewidth=1.6, label=f"{label}, median")
 
 
-def figure(report: "Report", series: Any) -> "Figure":
-    """Draw one series of a report.
+def plot(report: "Report", series: Any, axes: "Axes") -> None:
+    """Draw one series of a report on axes of matplotlib.
 
     Args:
         report: what `report.run` returned.
         series: its name.
-    Returns:
-        A matplotlib figure that belongs to no window.
-    Raises:
-        InputError: matplotlib is missing.
+        axes: where to draw.
     """
-    if not plotting_is_possible():
-        raise InputError('forecast: matplotlib is missing, so nothing can be drawn: pip install "statespace[plot]".')
-    from matplotlib.figure import Figure
-
     fc = report.forecaster
     key, time, target = fc.columns.id, fc.columns.time, fc.columns.target
     rows = {
@@ -58,8 +50,6 @@ def figure(report: "Report", series: Any) -> "Figure":
         }.items()
     }
     shown = rows["history"].tail(max(6 * fc.h, 4 * fc.season, 60))
-    canvas = Figure(figsize=(10, 4.2), layout="constrained")
-    axes = canvas.subplots()
     axes.plot(shown[time], shown[target], color=_HISTORY, linewidth=1.2, label="observed")
     if len(rows["backtest"]):
         _bands(axes, rows["backtest"], time, fc.name, list(report.levels), _BACKTEST, "held out")
@@ -70,9 +60,22 @@ def figure(report: "Report", series: Any) -> "Figure":
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", fontsize=8, frameon=False)
-    return canvas
 
 
 def draw(report: "Report", series: Any, path: Path) -> None:
-    """Draw one series of a report into a PNG file; see `figure`."""
-    figure(report, series).savefig(path, dpi=130)
+    """Draw one series of a report into a PNG file.
+
+    Args:
+        report: what `report.run` returned.
+        series: its name.
+        path: the file.
+    Raises:
+        InputError: matplotlib is missing.
+    """
+    if not plotting_is_possible():
+        raise InputError('forecast: matplotlib is missing, so nothing can be drawn: pip install "statespace[plot]".')
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(10, 4.2), layout="constrained")  # belongs to no window
+    plot(report, series, canvas.subplots())
+    canvas.savefig(path, dpi=130)

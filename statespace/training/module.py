@@ -24,8 +24,7 @@ class ForecastModule(LightningModule):
         learning_rate: peak of the one-cycle schedule; the dynamics stay at or below 1e-3.
         weight_decay: of the matrices.
         max_steps: length of the schedule, in optimiser steps.
-        noise: noise on the histories while training, in scales of the window.
-        hidden: largest share of a history that is hidden while training.
+        augmentation: strength of the disturbance of the histories while training; see `training.augmentation`.
     """
 
     levels: Tensor
@@ -36,11 +35,10 @@ class ForecastModule(LightningModule):
         learning_rate: float,
         weight_decay: float,
         max_steps: int,
-        noise: float = 0.0,
-        hidden: float = 0.0,
+        augmentation: float = 0.0,
     ) -> None:
         super().__init__()
-        self.noise, self.hidden = noise, hidden
+        self.augmentation = augmentation
         self.model = model
         self.learning_rate, self.weight_decay, self.max_steps = learning_rate, weight_decay, max_steps
         self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
@@ -54,7 +52,7 @@ class ForecastModule(LightningModule):
 
     def training_step(self, batch: Windows, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        loss = self.loss(augment(batch, self.noise, self.hidden))
+        loss = self.loss(augment(batch, self.augmentation))
         self.log("loss", loss, batch_size=len(batch.x))
         return loss
 
