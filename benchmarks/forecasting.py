@@ -115,8 +115,9 @@ def main() -> None:
         own, naive = part[kind].astype(float), part[f"naive_{kind}"].astype(float).mean()
         unit = {"smape": "sMAPE", "mape": "MAPE %", "mae": "MAE"}[kind]
         when = "last" if origin == 0 else f"{origin} before"
+        spread = f"{own.mean():.3g} ± {own.std(ddof=0):.2g} {unit}"
         print(
-            f"| {name} | {when} | {own.mean():.3g} ± {own.std(ddof=0):.2g} {unit} | {naive:.3g} | {own.mean() / naive:.2f} "
+            f"| {name} | {when} | {spread} | {naive:.3g} | {own.mean() / naive:.2f} "
             f"| {part['inside_80'].mean():.0f} % | {part['inside_95'].mean():.0f} % | {part['seconds'].mean():.1f} |"
         )
     if options.json:

@@ -20,7 +20,15 @@ from statespace.forecasting.scaling import Scaling, wants_log
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
 from statespace.models import QuantileForecaster
-from statespace.training import ForecastModule, Outcome, WindowDataModule, WindowSource, fit, usual_strength
+from statespace.training import (
+    ForecastModule,
+    Outcome,
+    WindowDataModule,
+    WindowSource,
+    fit,
+    threads_for,
+    usual_strength,
+)
 
 INTERVALS = ("quantile", "conformal")
 TRANSFORMS = ("auto", "log", "none")
@@ -181,7 +189,7 @@ class Forecaster:
         scaling = Scaling.of(where, series.values, series.lengths, log, series.ids)
         z = torch.as_tensor(scaling.forward(series.values, series.lengths), dtype=torch.float32)
         lengths = torch.as_tensor(series.lengths)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self._params["d_model"]):
             torch.manual_seed(self.random_seed)
             model = QuantileForecaster(
                 self.h,
@@ -298,7 +306,8 @@ class Forecaster:
         z = torch.as_tensor(scaling.forward(history.values, history.lengths), dtype=torch.float32)
         source = WindowSource(z, torch.as_tensor(history.lengths), model.input_size, 0)
         parts = []
-        with torch.inference_mode():
+        work = min(len(history), BATCH) * model.input_size * self._params["d_model"]
+        with torch.inference_mode(), threads_for(work):
             for series in torch.arange(len(history)).split(BATCH):
                 window = source.cut(series, source.ends[series])
                 part = model.extend(window.x, window.x_observed, steps)

@@ -4,6 +4,7 @@ from statespace.training.augmentation import augment, usual_strength
 from statespace.training.fitting import Outcome, fit
 from statespace.training.module import ForecastModule
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.threads import threads_for
 from statespace.training.windows import WindowDataModule, Windows, WindowSource
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "augment",
     "fit",
     "parameter_groups",
+    "threads_for",
     "usual_strength",
 ]
