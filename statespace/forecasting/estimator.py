@@ -40,9 +40,24 @@ BATCH = 1024  # windows that are forecast at once
 TAIL_SHARE = 0.3
 
 
-def _whole(name: str, value: object, least: int) -> None:
+def _whole(name: str, value: object, least: int, most: int = 2**31 - 1) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InputError(f"Forecaster: {name} is {value!r}, but a whole number from {least} on is expected.")
+    if value > most:
+        raise InputError(f"Forecaster: {name} is {value!r}, but a whole number up to {most} is expected.")
+
+
+def _note_silent(where: str, history: Panel) -> None:
+    """Warn of series whose whole window is a gap."""
+    each = zip(history.ids, np.split(history.values, history.lengths.cumsum()[:-1]), strict=True)
+    silent = [str(name) for name, values in each if np.isnan(values).all()]
+    if silent:
+        shown = ", ".join(silent[:5]) + (" …" if len(silent) > 5 else "")
+        warnings.warn(
+            f"{where}: nothing was observed in the last {int(history.lengths.max())} steps of series {shown}: "
+            "the forecast is NaN.",
+            stacklevel=3,
+        )
 
 
 class Forecaster:
@@ -122,7 +137,7 @@ class Forecaster:
             if self._params[name] is not None:
                 _whole(name, self._params[name], least)
         _whole("early_stop_patience_steps", early_stop_patience_steps, -1)
-        _whole("random_seed", random_seed, 0)
+        _whole("random_seed", random_seed, 0, 2**63 - 1)
         choose("Forecaster", "layer", layer, LAYERS)
         choose("Forecaster", "mixing", mixing, MIXINGS)
         choose("Forecaster", "transform", transform, TRANSFORMS)
@@ -182,6 +197,12 @@ class Forecaster:
         """
         where = "Forecaster.fit"
         series = panel(where, df, self.columns, freq)
+        longest = int(series.lengths.max())
+        if longest < self.h + 1:
+            raise InputError(
+                f"{where}: the longest series has {longest} steps, but h={self.h} needs at least {self.h + 1}: "
+                "pass a longer series, or a smaller h."
+            )
         season = self.season_length or usual_season(series.freq)
         size = self.input_size or min(512, max(3 * self.h, 3 * season))
         log = self.transform == "log" or (
@@ -207,23 +228,15 @@ class Forecaster:
             )
             self.outcome = self._train(where, series, WindowSource(z, lengths, size, self.h), lengths, model)
         self._model, self._scaling, self._history = model.eval(), scaling, series.tail(size)
+        _note_silent(where, self._history)
         return self
 
     def _train(
         self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor, model: QuantileForecaster
     ) -> Outcome | None:
         """Train `model` with early stopping, then with the validation tail; return how it went."""
-        silent = [str(name) for name, y in zip(series.ids, self._each(series), strict=True) if np.isnan(y).all()]
-        if silent:
-            shown = ", ".join(silent[:5]) + (" …" if len(silent) > 5 else "")
-            warnings.warn(f"{where}: no value was ever observed in series {shown}: its forecast is NaN.", stacklevel=3)
-        if len(silent) == len(series):
+        if np.isnan(series.values).all():
             return None
-        if int(lengths.max()) < self.h + 1:
-            raise InputError(
-                f"{where}: the longest series has {int(lengths.max())} steps, but h={self.h} needs at least "
-                f"{self.h + 1}: pass a longer series, or a smaller h."
-            )
         val_size = self.val_size
         if val_size is None:
             val_size = max(self.h, int(np.median(series.lengths)) // 10)
@@ -231,7 +244,7 @@ class Forecaster:
         if len(data.train[0]) == 0:
             raise InputError(
                 f"{where}: no stretch of the series has observed values both in its past and in the {self.h} steps "
-                "after: fill some of the gaps, or pass a smaller h."
+                f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}."
             )
         has_validation = len(data.val[0]) > 0
         asked = self._params["augmentation"]
@@ -259,10 +272,6 @@ class Forecaster:
             last = run(tail, more, self.learning_rate / 2, False, "fit on the tail")
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
         return outcome
-
-    @staticmethod
-    def _each(series: Panel) -> list[np.ndarray]:
-        return np.split(series.values, series.lengths.cumsum()[:-1])
 
     # ---------------------------------------------------------------------------------------------------- predicting
 
@@ -295,6 +304,7 @@ class Forecaster:
         if df is not None:
             history = panel(where, df, self.columns, history.freq)
             scaling = Scaling.of(where, history.values, history.lengths, scaling.log, history.ids)
+            _note_silent(where, history.tail(model.input_size))
         quantiles = scaling.backward(self._quantiles(model, history, scaling, int(steps)))
         stamps = history.stamps_after(int(steps))
         table: dict[str, Any] = {
@@ -364,23 +374,35 @@ class Forecaster:
             InputError: the folder is not there, not whole, was changed, or was made by another version.
         """
         description, tensors = storage.read("Forecaster.load", folder, "Forecaster")
-        fc = cls(**description["params"])
-        own = fc._params
-        model = QuantileForecaster(
-            fc.h, description["input_size"], fc.layer, own["d_model"], own["n_layers"], own["d_state"], own["mixing"]
-        )
-        model.load_state_dict(
-            {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-        )
-        fc._model = model.eval()
-        fc._history = Panel(
-            description["ids"],
-            tensors["history.values"].numpy(),
-            tensors["history.lengths"].numpy(),
-            storage.stamps(description["last"]),
-            description["freq"],
-        )
-        location, scale = tensors["scaling.location"].numpy(), tensors["scaling.scale"].numpy()
-        fc._scaling = Scaling(description["log"], location, scale)
-        fc.outcome = None if description["outcome"] is None else Outcome(**description["outcome"])
+        try:
+            fc = cls(**description["params"])
+            own = fc._params
+            model = QuantileForecaster(
+                fc.h,
+                description["input_size"],
+                fc.layer,
+                own["d_model"],
+                own["n_layers"],
+                own["d_state"],
+                own["mixing"],
+            )
+            model.load_state_dict(
+                {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+            )
+            fc._model = model.eval()
+            fc._history = Panel(
+                description["ids"],
+                tensors["history.values"].numpy(),
+                tensors["history.lengths"].numpy(),
+                storage.stamps(description["last"]),
+                description["freq"],
+            )
+            location, scale = tensors["scaling.location"].numpy(), tensors["scaling.scale"].numpy()
+            fc._scaling = Scaling(description["log"], location, scale)
+            fc.outcome = None if description["outcome"] is None else Outcome(**description["outcome"])
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise InputError(
+                f"Forecaster.load: the model in {str(folder)!r} does not hold what a Forecaster needs "
+                f"({type(error).__name__}): fit and save again."
+            ) from error
         return fc

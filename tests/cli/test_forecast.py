@@ -120,7 +120,10 @@ def test_other_column_names_and_names_with_zeros(run: Run, tmp_path: Path) -> No
     ("table", "note"),
     [
         (frame().iloc[::-1], "note: Forecaster.fit: the stamps in 'ds' were not in order; they were sorted.\n"),
-        (frame(y=np.nan), "note: Forecaster.fit: no value was ever observed in series a: its forecast is NaN.\n"),
+        (
+            frame(y=np.nan),
+            "note: Forecaster.fit: nothing was observed in the last 36 steps of series a: the forecast is NaN.\n",
+        ),
         (frame(y=5.0), ""),
         (frame(y=0.0), ""),
         (frame(y=1e300), ""),
@@ -204,6 +207,8 @@ def test_a_table_that_cannot_be_used(case: str, run: Run, tmp_path: Path) -> Non
 OPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "h 0": (("--h", "0"), "h is 0, but a whole number from 1 on"),
     "h -3": (("--h", "-3"), "h is -3, but a whole number from 1 on"),
+    "h beyond all": (("--h", "1000000000"), "has 48 steps, but h=1000000000 needs at least 1000000001"),
+    "h beyond int64": (("--h", str(2**70)), "but a whole number up to 2147483647 is expected"),
     "h abc": (("--h", "abc"), "argument --h: 'abc' is no whole number"),
     "h 1.5": (("--h", "1.5"), "'1.5' is no whole number"),
     "h beyond the series": (("--h", "100"), "has 48 steps, but h=100 needs at least 101"),

@@ -17,6 +17,7 @@ import torch
 
 from statespace import Forecaster
 from statespace.errors import InputError
+from statespace.forecasting import storage
 
 Small = Callable[..., Forecaster]
 Table = Callable[..., pd.DataFrame]
@@ -150,14 +151,25 @@ def test_the_unit_of_the_values_does_not_matter(small: Small, table: Table, unit
 
 def test_a_series_never_observed_is_forecast_as_nan_with_a_note(small: Small, table: Table) -> None:
     frame = pd.concat([table(), table(name="silent", y=np.nan)])
-    with pytest.warns(UserWarning, match="no value was ever observed in series silent: its forecast is NaN"):
+    with pytest.warns(
+        UserWarning, match="nothing was observed in the last 36 steps of series silent: the forecast is NaN"
+    ):
         found = small().fit(frame).predict(level=[80]).set_index("unique_id")
     assert found.loc["silent"].iloc[:, 1:].isna().all(axis=None)
     assert found.loc["a"].notna().all(axis=None)
-    with pytest.warns(UserWarning, match="its forecast is NaN"):
+    with pytest.warns(UserWarning, match="the forecast is NaN"):
         alone = small().fit(table(y=np.nan)).predict(level=[80])
     assert len(alone) == 4
     assert alone.iloc[:, 2:].isna().all(axis=None)
+
+
+def test_a_series_that_fell_silent_is_noted_too(fitted: Forecaster, small: Small, table: Table) -> None:
+    frame = table(60, y=[1.0, 2.0] * 5 + [np.nan] * 50)
+    with pytest.warns(UserWarning, match="Forecaster.predict: nothing was observed in the last 36 steps of series a"):
+        assert fitted.predict(df=frame)["S4D"].isna().all()
+    with pytest.warns(UserWarning, match="Forecaster.fit: nothing was observed in the last 36 steps of series a"):
+        found = small().fit(pd.concat([frame, table(name="b")])).predict()
+    assert found["S4D"].isna().tolist() == [True] * 4 + [False] * 4
 
 
 def test_thousands_of_series_of_unequal_length_fit_in_one_model(small: Small) -> None:
@@ -198,6 +210,8 @@ BAD_OPTIONS = [
     ({"dropout": 1.0}, "dropout is 1.0"),
     ({"weight_decay": -1.0}, "weight_decay is -1.0"),
     ({"random_seed": -1}, "random_seed is -1"),
+    ({"random_seed": 2**63}, "random_seed is 9223372036854775808, but a whole number up to 9223372036854775807"),
+    ({"h": 2**70}, "but a whole number up to 2147483647 is expected"),
 ]
 
 
@@ -240,7 +254,7 @@ KINDS: dict[str, Callable[[Table], pd.DataFrame]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*its forecast is NaN")
+@pytest.mark.filterwarnings("ignore:.*the forecast is NaN")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_that_was_saved_forecasts_the_same(kind: str, small: Small, table: Table, tmp_path: Path) -> None:
     fc = small(h=np.int64(3), intervals="conformal").fit(KINDS[kind](table))
@@ -313,6 +327,26 @@ def test_a_spoiled_model_is_refused(case: str, fitted: Forecaster, tmp_path: Pat
 def test_the_bomb_would_have_gone_off(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Bomb(tmp_path / "exploded"))).close()
     assert (tmp_path / "exploded").exists()
+
+
+def test_a_forged_model_whose_checksum_fits_is_refused(fitted: Forecaster, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model")
+    description, tensors = storage.read("test", tmp_path / "model", "Forecaster")
+    forged = {
+        name: value for name, value in description.items() if name not in ("kind", "format", "statespace", "checksum")
+    }
+    for change in (
+        {"params": {"h": "x"}},
+        {"params": {"evil": 1}},
+        {"input_size": 5},
+        {"last": [["soon", "us", None]]},
+    ):
+        storage.write("test", tmp_path / "forged", "Forecaster", forged | change, tensors)
+        with pytest.raises(ValueError, match=r"Forecaster.load: the model in .* does not hold what a Forecaster needs"):
+            Forecaster.load(tmp_path / "forged")
+    storage.write("test", tmp_path / "forged", "Classifier", forged, tensors)
+    with pytest.raises(ValueError, match="holds a Classifier, but a Forecaster is expected"):
+        Forecaster.load(tmp_path / "forged")
 
 
 def test_a_model_folder_that_is_none_is_refused(tmp_path: Path) -> None:
