@@ -5,7 +5,7 @@ from pathlib import Path
 
 from statespace.cli.forecast import summary
 
-_JOBS = {"airline": (12, 36), "co2": (52, 156), "sunspots": (11, 44)}  # horizon and history, in steps
+_JOBS = {"airline": (12, 36), "co2": (52, 156), "sunspots": (11, 33)}  # horizon and history, in steps
 _STEPS = 300
 _LEVELS = (80, 95)
 
