@@ -97,6 +97,29 @@ def test_is_a_sum_of_recursive_filters(init: str, method: str, view: str) -> Non
         assert relative(y[0, :, channel], expected.real) < TOLERANCE
 
 
+@inits
+@methods
+def test_input_weights_are_those_of_the_method(init: str, method: str) -> None:
+    """The layer takes them from the poles; values and gradients are those of the method's own formula."""
+    layer = S4D(CHANNELS, STATES, init=init, discretization=method, dt_min=1e-4).double()
+    A = torch.from_numpy(eigenvalues(layer)) + 0j
+    A.requires_grad_()
+    dt = layer.log_dt.detach().exp().requires_grad_()
+    ones = torch.ones_like(A)[..., None]
+    expected = METHODS[method].diagonal(A, ones, ones.mT, 0 * ones[:, :1], dt).B[..., 0]
+    weigh = torch.randn_like(expected)
+    of_A, of_dt = torch.autograd.grad(expected, [A, dt], weigh)
+    _, found, _ = layer.discretized()
+    found.backward(weigh)
+    # Half the step times A is at least 2.5e-5, which the logarithm of a bilinear pole knows to 2^-53 / 2.5e-5 = 4e-12;
+    # the derivative with respect to A divides by it once more.
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=0)
+    torch.testing.assert_close(layer.log_dt.grad, of_dt * dt, rtol=1e-9, atol=0)
+    torch.testing.assert_close(layer.A_log.grad, of_A.real * A.real, rtol=1e-6, atol=1e-12)
+    if layer.A_imag is not None:
+        torch.testing.assert_close(layer.A_imag.grad, of_A.imag, rtol=1e-6, atol=1e-12)
+
+
 @views
 def test_gradients_are_finite_differences(view: str) -> None:
     """All of them at once, through outputs and final state, in a ragged batch."""
