@@ -70,12 +70,17 @@ def draw(report: "Report", series: Any, path: Path) -> None:
         series: its name.
         path: the file.
     Raises:
-        InputError: matplotlib is missing.
+        InputError: matplotlib is missing, or cannot draw numbers of this size.
     """
     if not plotting_is_possible():
         raise InputError('forecast: matplotlib is missing, so nothing can be drawn: pip install "statespace[plot]".')
     from matplotlib.figure import Figure
 
     canvas = Figure(figsize=(10, 4.2), layout="constrained")  # belongs to no window
-    plot(report, series, canvas.subplots())
-    canvas.savefig(path, dpi=130)
+    try:
+        plot(report, series, canvas.subplots())
+        canvas.savefig(path, dpi=130)
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"forecast: series {series!r} cannot be drawn ({error}): scale its values, or ask for no picture of it."
+        ) from error

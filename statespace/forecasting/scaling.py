@@ -91,7 +91,7 @@ class Scaling:
         low, high = np.full(len(lengths), np.inf), np.full(len(lengths), -np.inf)
         np.minimum.at(low, of, one)
         np.maximum.at(high, of, one)
-        # In units of the largest value, so that no sum or square overflows or vanishes.
+        # In units of the largest value: no sum or square overflows or vanishes, and a constant is exact.
         unit = np.maximum(np.abs(low), np.abs(high))
         unit[(unit == 0) | np.isinf(unit)] = 1.0
         count = np.bincount(of, minlength=len(lengths))
@@ -100,8 +100,6 @@ class Scaling:
         scale = np.sqrt(np.bincount(of, centred**2, len(lengths)) / np.maximum(count, 1))
         scale[scale <= 1e-12 * np.abs(location)] = 0.0  # a spread at the level of rounding is none
         location, scale = location * unit, scale * unit
-        constant = (low == high) & (count > 0)
-        location[constant], scale[constant] = low[constant], 0.0
         # A single value tells nothing of the spread: it is taken from the others.
         if (count == 1).any() and (scale > 0).any():
             scale[count == 1] = np.median(scale[scale > 0])

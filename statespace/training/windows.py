@@ -124,11 +124,18 @@ class WindowDataModule(LightningDataModule):
         h = source.h
         # An origin has at least one value before it, and all its targets inside the series.
         held_out = torch.where(lengths - val_size - h >= 1, val_size, 0)
-        last = lengths - held_out - h
-        # Windows with much padding are left to series that have little else.
-        first = torch.minimum(torch.full_like(last, source.input_size), (last + 1) // 2).clamp(min=1)
-        self.train = self._observed(*source.origins(first, last))
+        self.train = self._training(lengths - held_out)
+        if len(self.train[0]) == 0:  # all that was observed lies in the tails
+            held_out = torch.zeros_like(held_out)
+            self.train = self._training(lengths)
         self.val = self._observed(*source.origins(lengths - held_out, torch.where(held_out > 0, lengths - h, -1)))
+
+    def _training(self, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """List the origins in the first `lengths` steps of each series."""
+        last = lengths - self.source.h
+        # Windows with much padding are left to series that have little else.
+        first = torch.minimum(torch.full_like(last, self.source.input_size), (last + 1) // 2).clamp(min=1)
+        return self._observed(*self.source.origins(first, last))
 
     def _observed(self, series: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
         """Keep the origins with something observed both before and after."""

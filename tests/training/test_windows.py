@@ -86,6 +86,13 @@ def test_the_tail_has_the_size_that_was_asked_for() -> None:
     assert (data.train[1][data.train[0] == 1] + 4).max() == 59
 
 
+def test_what_was_observed_in_the_tail_alone_is_trained_on() -> None:
+    flat, lengths = source([[math.nan] * 20 + [1.0] * 5], 10, 4)
+    data = WindowDataModule(flat, lengths, 6, 4, 0)
+    assert data.train[1].tolist() == [21]
+    assert len(data.val[0]) == 0
+
+
 def test_batches_are_random_endless_and_the_same_for_the_same_seed() -> None:
     flat, lengths = source([[float(i) for i in range(40)]], 6, 2)
 
