@@ -26,6 +26,8 @@ from statespace.layers._convolution import convolve
 from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sequence
 
 VIEWS = ("auto", "convolution", "scan")
+# The discretizations that leave the feed-through alone.
+LOG_POLES = {name: method.log_poles for name, method in METHODS.items() if method.log_poles}
 
 
 class S4D(SequenceLayer):
@@ -35,7 +37,7 @@ class S4D(SequenceLayer):
         d_model: number of channels.
         d_state: order ``n`` of each system. The complex initialisations keep one of each conjugate pair, ``n/2``.
         init: where the eigenvalues of `A` start: ``"legs"``, ``"lin"``, ``"inv"`` or ``"real"``.
-        discretization: ``"zoh"`` or ``"bilinear"``.
+        discretization: ``"zoh"``, ``"bilinear"`` or ``"euler-b"``.
         dt_min: smallest step at the start, in units of the sampling interval.
         dt_max: largest step at the start; the steps are log-uniform between the two.
         view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``: the scan on a CPU, the convolution elsewhere.
@@ -62,7 +64,7 @@ class S4D(SequenceLayer):
             raise InputError(f"S4D: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected.")
         self.d_model = d_model
         self.view = choose("S4D", "view", view, VIEWS)
-        self.method = choose("S4D", "discretization", discretization, METHODS)
+        self.method = choose("S4D", "discretization", discretization, LOG_POLES)
         A = INITIALISATIONS[choose("S4D", "init", init, INITIALISATIONS)](d_state)
         self.is_complex = A.is_complex()
         modes = len(A)
@@ -95,7 +97,7 @@ class S4D(SequenceLayer):
         ones = torch.ones_like(A)[..., None]
         Bbar = method.diagonal(A, ones, ones.mT, torch.zeros_like(ones[:, :1]), dt).B[..., 0]
         to = torch.complex128 if self.C.dtype is torch.float64 else torch.complex64
-        return method.log_poles(A, dt).to(to), Bbar.to(to), weights.to(to)
+        return LOG_POLES[self.method](A, dt).to(to), Bbar.to(to), weights.to(to)
 
     def forward(
         self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None, dt_scale: float = 1.0
