@@ -4,8 +4,8 @@
 and differentiable, and share all that is done with a system; see `System`.
 """
 
-from statespace.systems.conversion import from_control, from_scipy, to_control, to_scipy
 from statespace.systems.cont2discrete import cont2discrete
+from statespace.systems.conversion import from_control, from_scipy, to_control, to_scipy
 from statespace.systems.dense import StateSpace
 from statespace.systems.diagonal import Diagonal
 from statespace.systems.dplr import DPLR

@@ -32,7 +32,8 @@ def as_tensor(where: str, name: str, matrix: object) -> Tensor:
             tensor = torch.as_tensor(array.copy())
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"{where}: {name} is {matrix!r:.80}, but a tensor, an array or rows of numbers of equal length are expected."
+                f"{where}: {name} is {matrix!r:.80}, but a tensor, an array or rows of numbers of equal length "
+                "are expected."
             ) from error
     if tensor.dtype not in TYPES:
         if tensor.is_floating_point() or tensor.is_complex():

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from statespace.discretization._arguments import values_can_be_read
+
 
 def orbit(A: Tensor, X: Tensor, length: int) -> Tensor:
     """Return ``X, A X, A² X, ...`` by doubling: as many matrix products as `length` has binary digits.
@@ -50,7 +52,10 @@ def prefix(A: Tensor, x: Tensor) -> Tensor:
         Hillis and Steele, Communications of the ACM 29(12), 1986, 1170-1183.
     """
     length, shift, power = x.shape[-2], 1, A.mT
+    negligible = torch.finfo(x.dtype).tiny ** 0.75  # denormal numbers would slow the machine down, for nothing
     while shift < length:
+        if values_can_be_read(power.detach()) and bool(power.detach().abs().max() < negligible):
+            break
         x = torch.cat([x[..., :shift, :], x[..., shift:, :] + x[..., :-shift, :] @ power], -2)
         shift *= 2
         if shift < length:

@@ -98,7 +98,7 @@ def feedback(first: "StateSpace", second: "StateSpace | None", sign: int) -> "St
     loop = eye - sign * second.D @ first.D
     if bool((torch.linalg.matrix_rank(loop.detach()) < first.inputs).any()):
         raise InputError(
-            "feedback: the loop is ill-posed, its feed-throughs answer one another at once: put a delay or a pole in it."
+            "feedback: the loop is ill-posed, its feed-throughs answer one another at once: put a pole in it."
         )
     # The input of the first system is e = loop⁻¹ (u + sign (C2 x2 + D2 C1 x1)).
     inverse = torch.linalg.inv(loop)

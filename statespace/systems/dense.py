@@ -98,7 +98,7 @@ class StateSpace(System):
         if top.shape[1] > n + 1:
             raise InputError(
                 f"{where}: the numerator has degree {top.shape[1] - 1} and the denominator {n}: a system that "
-                "differentiates its input has no state space form; give the denominator at least the degree of the numerator."
+                "differentiates its input has no state space form; give the denominator at least that degree."
             )
         top = torch.cat([top.new_zeros(len(top), n + 1 - top.shape[1]), top], 1) / bottom[0]
         bottom = bottom / bottom[0]

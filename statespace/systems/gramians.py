@@ -57,7 +57,7 @@ def gramian(where: str, A: Tensor, B: Tensor, discrete: bool) -> Tensor:
     for _ in range(DOUBLINGS):
         added = F @ W @ F.mH
         W = W + added
-        if bool((added.detach().abs().amax() <= torch.finfo(W.dtype).eps * 1e-3 * W.detach().abs().amax())):
+        if bool(added.detach().abs().amax() <= torch.finfo(W.dtype).eps * 1e-3 * W.detach().abs().amax()):
             break
         F = F @ F
     return (W + W.mH) / 2
@@ -90,7 +90,7 @@ def balanced_truncation(system: "StateSpace", order: int) -> "StateSpace":
     if not bool((kept > torch.finfo(values.dtype).eps * values[..., :1]).all()):
         least = int((values > torch.finfo(values.dtype).eps * values[..., :1]).sum(-1).min())
         raise InputError(
-            f"balanced_truncation: only {least} Hankel singular values differ from zero: pass an order of {least} or less."
+            f"balanced_truncation: only {least} Hankel singular values differ from zero: pass an order up to {least}."
         )
     scale = torch.rsqrt(kept)
     into = (scale[..., :, None] * U[..., :order].mH) @ Lo.mH  # (..., order, n)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from statespace.discretization import find_method
 from statespace.discretization import discretize as discretize_matrices
+from statespace.discretization import find_method
 from statespace.discretization._arguments import values_can_be_read
 from statespace.errors import InputError, ShapeError, choose
 from statespace.systems._arguments import as_tensor
@@ -83,9 +83,7 @@ def _report_overflow(system: "StateSpace", given: tuple[Tensor, ...], y: Tensor,
 
 
 def _recurrent(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Step by step; `A` ... `D` are one for all steps, or ``(..., l, ., .)``, one for each."""
-    varies = [matrix.ndim > 2 and matrix.shape[-3] == u.shape[-2] for matrix in (A, B, C, D)]
-    del varies
+    """Step by step; the matrices have an axis of time, of length 1 where they stay the same."""
     outputs = []
     for k, sample in enumerate(u.unbind(-2)):
         a, b, c, d = (matrix[..., k if matrix.shape[-3] > 1 else 0, :, :] for matrix in (A, B, C, D))
@@ -188,7 +186,7 @@ def _steps(u: Tensor, t: Tensor | None, dt: Tensor | float | None) -> Tensor | f
     if isinstance(dt, Tensor) and dt.ndim:
         if dt.shape != (length,):
             raise ShapeError(
-                f"simulate: dt is {tuple(dt.shape)}, but a number or one step for each sample, ({length},), is expected."
+                f"simulate: dt is {tuple(dt.shape)}, but a number or one step for each sample, ({length},), is due."
             )
         return dt
     return dt

@@ -193,7 +193,7 @@ class System(ABC):
         return responses.step_response(self.to_dense(), t)
 
     def kernel(self, length: int) -> Tensor:
-        """Return the convolution kernel of a discrete system, ``D, C B, C A B, C A² B, ...``
+        """Return the convolution kernel of a discrete system: ``D``, ``C B``, ``C A B``, ``C A² B`` and so on.
 
         Args:
             length: number of taps.
