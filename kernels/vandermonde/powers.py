@@ -5,8 +5,8 @@
 - The phase ``s * Im(log_a)`` is formed in float64 and reduced modulo 2 pi there, by the cosine and sine of float64.
   In float32 a phase of 1e5 rad is known to 8e-3 rad only.
 - Moduli below the square root of the smallest normal number (1e-19 in float32, 1e-154 in float64) count as 0. The
-  product of two table entries is then never subnormal; a matrix product over subnormal numbers is a hundred times
-  slower on a CPU.
+  product of two table entries is then never subnormal. Arithmetic with subnormal numbers is a hundred times slower on
+  a CPU, and kernels of decaying modes are full of them.
 """
 
 import math

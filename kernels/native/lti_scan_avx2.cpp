@@ -1,0 +1,23 @@
+// The kernels for AVX2 with FMA: 16 registers of 32 bytes.
+#if defined(__x86_64__)
+// The system's headers come before the instruction set is chosen: what they define is shared with the other files.
+#include <math.h>
+#include <string.h>
+
+#include "lti_scan.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma")
+#endif
+#define VECTOR_BYTES 32
+#include "lti_scan_isa.h"
+
+namespace statespace {
+extern const LtiScanKernels lti_scan_avx2[2] = {KERNELS_OF(float), KERNELS_OF(double)};
+}
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,56 @@
+"""What `backends()` says: what is there, what is missing, and why."""
+
+import subprocess
+import sys
+
+import pytest
+
+from statespace import kernels
+from statespace.kernels import native
+
+
+def test_prints_one_line_for_each_backend():
+    found = kernels.backends()
+    assert list(found) == ["native", "chunked", "reference"]
+    assert str(found).splitlines() == [f"{name}: {status}" for name, status in found.items()]
+    assert found["chunked"].startswith("available")
+
+
+def test_native_names_its_instruction_set():
+    if reason := native.why_missing():
+        assert kernels.backends()["native"] == reason
+    else:
+        assert kernels.backends()["native"] == f"available, with {next(iter(native.instruction_sets()))}"
+
+
+def test_a_missing_core_says_why(monkeypatch):
+    native._open.cache_clear()
+    monkeypatch.setattr(native.importlib.util, "find_spec", lambda _: None)
+    try:
+        says = kernels.backends()["native"]
+    finally:
+        native._open.cache_clear()
+    assert says.startswith("not built: no C++ compiler was found when the package was installed")
+    assert "pip install" in says
+
+
+@pytest.mark.parametrize("content", [b"not a library", None], ids=["broken", "foreign"])
+def test_a_core_that_is_not_ours_says_why(monkeypatch, tmp_path, content):
+    path = tmp_path / "_native.so"
+    origin = str(path)
+    if content is None:
+        origin = sys.modules["_ctypes"].__file__  # a library without our functions
+    else:
+        path.write_bytes(content)
+    native._open.cache_clear()
+    monkeypatch.setattr(native.importlib.util, "find_spec", lambda _: type("Spec", (), {"origin": origin}))
+    try:
+        assert "cannot be opened" in kernels.backends()["native"]
+    finally:
+        native._open.cache_clear()
+
+
+def test_a_bare_import_is_refused(repository):
+    done = subprocess.run([sys.executable, "-c", "import kernels"], cwd=repository, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "import it as statespace.kernels" in done.stderr
