@@ -17,7 +17,9 @@ from statespace.systems.system import System
 __all__ = ["bode", "impulse", "nyquist", "pole_zero", "step"]
 
 
-def _figure(where: str, rows: int = 1, height: float = 4.0) -> tuple[Any, Any]:
+def _figure(where: str, given: Any, rows: int = 1, height: float = 4.0) -> tuple[Any, Any]:
+    if given is not None:
+        return given, given.subplots(rows, 1, sharex=True)
     try:
         module = import_module("matplotlib.figure")
     except ImportError as error:
@@ -54,12 +56,13 @@ def _response(system: StateSpace, w: Tensor) -> np.ndarray:
     return response
 
 
-def bode(system: System, w: Tensor | None = None) -> Any:
+def bode(system: System, w: Tensor | None = None, figure: Any = None) -> Any:
     """Draw gain in dB and phase in degrees over the angular frequency.
 
     Args:
         system: one system with one input and one output.
         w: angular frequencies in rad/s; chosen around the poles and zeros if left out.
+        figure: an empty figure of matplotlib to draw in, such as ``plt.figure()``; a new one if left out.
     Returns:
         The figure.
     Raises:
@@ -68,7 +71,7 @@ def bode(system: System, w: Tensor | None = None) -> Any:
     dense = _single("bode", system)
     w = _frequencies(dense, w)
     response = _response(dense, w)
-    figure, (gain, phase) = _figure("bode", rows=2, height=5.6)
+    figure, (gain, phase) = _figure("bode", figure, rows=2, height=5.6)
     gain.semilogx(w, 20 * np.log10(np.abs(response)))
     gain.set_ylabel("gain (dB)")
     phase.semilogx(w, np.degrees(np.unwrap(np.angle(response))))
@@ -79,12 +82,13 @@ def bode(system: System, w: Tensor | None = None) -> Any:
     return figure
 
 
-def nyquist(system: System, w: Tensor | None = None) -> Any:
+def nyquist(system: System, w: Tensor | None = None, figure: Any = None) -> Any:
     """Draw the frequency response in the complex plane, for negative frequencies too, with the point -1.
 
     Args:
         system: one system with one input and one output.
         w: angular frequencies in rad/s; chosen around the poles and zeros if left out.
+        figure: an empty figure of matplotlib to draw in, such as ``plt.figure()``; a new one if left out.
     Returns:
         The figure.
     Raises:
@@ -92,7 +96,7 @@ def nyquist(system: System, w: Tensor | None = None) -> Any:
     """
     dense = _single("nyquist", system)
     response = _response(dense, _frequencies(dense, w))
-    figure, panel = _figure("nyquist", height=5.6)
+    figure, panel = _figure("nyquist", figure, height=5.6)
     panel.plot(response.real, response.imag, label="positive frequencies")
     panel.plot(response.real, -response.imag, "--", label="negative frequencies")
     panel.plot([-1], [0], "k+")
@@ -104,7 +108,7 @@ def nyquist(system: System, w: Tensor | None = None) -> Any:
     return figure
 
 
-def _over_time(where: str, system: System, t: Tensor | int | None, what: str, unit: str) -> Any:
+def _over_time(where: str, system: System, t: Tensor | int | None, what: str, unit: str, figure: Any) -> Any:
     dense = _single(where, system)
     if t is None:
         margin = float(dense.stability_margin())
@@ -115,7 +119,7 @@ def _over_time(where: str, system: System, t: Tensor | int | None, what: str, un
         else:
             t = min(max(int(span / float(dense.dt)), 10), 2000)
     response = (dense.impulse_response(t) if where == "impulse" else dense.step_response(t))[:, 0, 0].detach().cpu()
-    figure, panel = _figure(where)
+    figure, panel = _figure(where, figure)
     if isinstance(t, Tensor):
         panel.plot(t.detach().cpu(), response)
     else:
@@ -126,40 +130,43 @@ def _over_time(where: str, system: System, t: Tensor | int | None, what: str, un
     return figure
 
 
-def impulse(system: System, t: Tensor | int | None = None) -> Any:
+def impulse(system: System, t: Tensor | int | None = None, figure: Any = None) -> Any:
     """Draw the impulse response over time.
 
     Args:
         system: one system with one input and one output.
         t: times in s, or the number of steps of a discrete system; until the slowest mode has decayed if left out.
+        figure: an empty figure of matplotlib to draw in, such as ``plt.figure()``; a new one if left out.
     Returns:
         The figure.
     Raises:
         InputError: matplotlib is missing, or the system has several inputs or outputs.
     """
     unit = "output units per (input unit x s)" if system.dt is None else "output units per input unit"
-    return _over_time("impulse", system, t, "impulse response", unit)
+    return _over_time("impulse", system, t, "impulse response", unit, figure)
 
 
-def step(system: System, t: Tensor | int | None = None) -> Any:
+def step(system: System, t: Tensor | int | None = None, figure: Any = None) -> Any:
     """Draw the step response over time.
 
     Args:
         system: one system with one input and one output.
         t: times in s, or the number of steps of a discrete system; until the slowest mode has decayed if left out.
+        figure: an empty figure of matplotlib to draw in, such as ``plt.figure()``; a new one if left out.
     Returns:
         The figure.
     Raises:
         InputError: matplotlib is missing, or the system has several inputs or outputs.
     """
-    return _over_time("step", system, t, "step response", "output units per input unit")
+    return _over_time("step", system, t, "step response", "output units per input unit", figure)
 
 
-def pole_zero(system: System) -> Any:
+def pole_zero(system: System, figure: Any = None) -> Any:
     """Draw poles and zeros in the complex plane, with the border of stability.
 
     Args:
         system: one system with one input and one output.
+        figure: an empty figure of matplotlib to draw in, such as ``plt.figure()``; a new one if left out.
     Returns:
         The figure.
     Raises:
@@ -167,7 +174,7 @@ def pole_zero(system: System) -> Any:
     """
     dense = _single("pole_zero", system)
     poles, zeros = dense.poles().detach().cpu(), dense.zeros().cpu()
-    figure, panel = _figure("pole_zero", height=5.6)
+    figure, panel = _figure("pole_zero", figure, height=5.6)
     panel.plot(poles.real, poles.imag, "x", label="poles")
     panel.plot(zeros.real, zeros.imag, "o", fillstyle="none", label="zeros")
     if dense.dt is None:

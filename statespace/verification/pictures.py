@@ -9,12 +9,13 @@ import pandas as pd
 from statespace.errors import InputError
 
 
-def error_over_dt(table: pd.DataFrame, path: Path | str | None = None) -> Any:
+def error_over_dt(table: pd.DataFrame, path: Path | str | None = None, figure: Any = None) -> Any:
     """Draw the worst relative error of the matrices over the step, system by system, with the tolerance.
 
     Args:
         table: what `verify` or `verify_families` gave.
         path: where to write a PNG; not written if left out.
+        figure: an empty figure of matplotlib to draw in, such as ``plt.figure()``; a new one if left out.
     Returns:
         The figure of matplotlib.
     Raises:
@@ -28,7 +29,10 @@ def error_over_dt(table: pd.DataFrame, path: Path | str | None = None) -> Any:
     systems = list(dict.fromkeys(table["system"]))
     columns = min(3, len(methods))
     rows = -(-len(methods) // columns)
-    figure = figure_module.Figure(figsize=(4 * columns, 2.8 * rows), layout="constrained")
+    if figure is None:
+        figure = figure_module.Figure()
+    figure.set_size_inches(4 * columns, 2.8 * rows)
+    figure.set_layout_engine("constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
     colours = import_module("matplotlib").colormaps["viridis"]
     for panel, method in zip(panels, methods, strict=False):

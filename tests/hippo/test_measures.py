@@ -33,7 +33,9 @@ def test_legt_projects_polynomials_exactly(n: int) -> None:
     b = np.linalg.solve(A, -B[:, 0])
     a = np.linalg.solve(A, b)
     basis = MEASURES["legt"].basis
-    exact = [quad(lambda s, k=k: s * basis(n, torch.tensor(-s, dtype=torch.float64))[k].item(), -1, 0)[0] for k in range(n)]
+    exact = [
+        quad(lambda s, k=k: s * basis(n, torch.tensor(-s, dtype=torch.float64))[k].item(), -1, 0)[0] for k in range(n)
+    ]
     np.testing.assert_allclose(a, exact, atol=1e-11)
 
 
