@@ -54,8 +54,7 @@ def _show_matrices(system: StateSpace, dt: float, method: str, alpha: float | No
 
 
 def _print_table(table: pd.DataFrame) -> None:
-    short = {"float_format": lambda x: f"{x:.1e}", "index": False}
-    print(table.to_string(**short))
+    print(table.to_string(float_format="{:.1e}".format, index=False))
 
 
 def _disputed(table: pd.DataFrame) -> pd.DataFrame:

@@ -61,7 +61,8 @@ def zeros(system: "StateSpace") -> Tensor:
     A, C, B, D = (matrix.mH for matrix in _compress(A.mH, C.mH, B.mH, D.mH, tolerance))
     if not A.shape[0]:
         return A.new_zeros(0, dtype=A.dtype.to_complex())
-    return torch.linalg.eigvals(A - B @ torch.linalg.solve(D, C) if len(D) else A)
+    found: Tensor = torch.linalg.eigvals(A - B @ torch.linalg.solve(D, C) if len(D) else A)
+    return found
 
 
 def undo_hold(system: "StateSpace") -> "StateSpace":

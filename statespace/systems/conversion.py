@@ -51,8 +51,8 @@ def from_scipy(system: Any) -> StateSpace:
             "tuples of matrices or coefficients go to StateSpace or its from_… methods."
         )
     found = system.to_ss()
-    matrices = (torch.from_numpy(np.array(matrix, ndmin=2)) for matrix in (found.A, found.B, found.C, found.D))
-    return StateSpace(*matrices, _step(found.dt))
+    A, B, C, D = (torch.from_numpy(np.array(matrix, ndmin=2)) for matrix in (found.A, found.B, found.C, found.D))
+    return StateSpace(A, B, C, D, _step(found.dt))
 
 
 def to_scipy(system: System, form: str = "state-space") -> Any:
@@ -98,10 +98,10 @@ def from_control(system: Any) -> StateSpace:
             f"from_control: a {type(system).__name__} came, but a linear system of python-control is expected."
         )
     found = control.ss(system)
-    matrices = (
+    A, B, C, D = (
         torch.from_numpy(np.array(matrix, dtype=np.float64, ndmin=2)) for matrix in (found.A, found.B, found.C, found.D)
     )
-    return StateSpace(*matrices, _step(found.dt))
+    return StateSpace(A, B, C, D, _step(found.dt))
 
 
 def to_control(system: System) -> Any:

@@ -151,7 +151,8 @@ class StateSpace(System):
             raise InputError(
                 "frequency_response: a pole lies on one of the frequencies, where the gain is infinite: move it."
             )
-        return C @ X + D
+        G: Tensor = C @ X + D
+        return G
 
 
 def _polynomial(where: str, name: str, roots: Numbers) -> Tensor:

@@ -132,4 +132,5 @@ class DPLR(System):
         P, Q, B, C, D = (matrix[..., None, :, :].to(wide) for matrix in (self.P, self.Q, self.B, self.C, self.D))
         eye = torch.eye(P.shape[-1], dtype=wide, device=P.device)
         correction = torch.linalg.solve(eye + Q.mH @ (inverse * P), Q.mH @ (inverse * B))
-        return C @ (inverse * B) - C @ (inverse * P) @ correction + D
+        G: Tensor = C @ (inverse * B) - C @ (inverse * P) @ correction + D
+        return G

@@ -19,7 +19,7 @@ DOUBLINGS = 64
 
 
 def _expect_stable(where: str, A: Tensor, discrete: bool) -> Tensor:
-    poles = torch.linalg.eigvals(A.detach())
+    poles: Tensor = torch.linalg.eigvals(A.detach())
     margin = 1 - poles.abs().amax() if discrete else -poles.real.amax()
     if A.numel() and not bool(margin > 0):
         raise InputError(
@@ -66,14 +66,16 @@ def gramian(where: str, A: Tensor, B: Tensor, discrete: bool) -> Tensor:
 def _factor(W: Tensor) -> Tensor:
     """Return ``L`` with ``L Lᴴ = W``, where `W` may be singular."""
     values, vectors = torch.linalg.eigh(W)
-    return vectors * torch.sqrt(values.clamp(min=0))[..., None, :]
+    factor: Tensor = vectors * torch.sqrt(values.clamp(min=0))[..., None, :]
+    return factor
 
 
 def hankel_singular_values(system: "StateSpace") -> Tensor:
     """Return what each balanced state contributes; see `System.hankel_singular_values`."""
     Wc = gramian("hankel_singular_values", system.A, system.B, system.is_discrete)
     Wo = gramian("hankel_singular_values", system.A.mH, system.C.mH, system.is_discrete)
-    return torch.linalg.svdvals(_factor(Wo).mH @ _factor(Wc))
+    values: Tensor = torch.linalg.svdvals(_factor(Wo).mH @ _factor(Wc))
+    return values
 
 
 def balanced_truncation(system: "StateSpace", order: int) -> "StateSpace":

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 def frequency_response(system: "System", w: Tensor | float) -> Tensor:
     """Return ``G(i w)`` or ``G(exp(i w dt))``; see `System.frequency_response`."""
-    w = as_tensor("frequency_response", "w", w)
-    if w.is_complex():
+    frequencies = as_tensor("frequency_response", "w", w)
+    if frequencies.is_complex():
         raise InputError("frequency_response: w is complex, but real frequencies in rad/s are expected: pass w.real.")
-    w = torch.atleast_1d(w).to(system.B.device, torch.float64)
+    frequencies = frequencies.reshape(-1).to(system.B.device, torch.float64)
+    zero = torch.zeros_like(frequencies)
     if system.dt is None:
-        return system.transfer(1j * w)
-    dt = torch.as_tensor(system.dt, dtype=torch.float64, device=w.device)
+        return system.transfer(torch.complex(zero, frequencies))
+    dt = torch.as_tensor(system.dt, dtype=torch.float64, device=frequencies.device)
     if dt.ndim:
         raise InputError("frequency_response: the systems have steps of their own: take them one by one.")
-    return system.transfer(torch.exp(1j * w * dt))
+    return system.transfer(torch.exp(torch.complex(zero, frequencies * dt)))
 
 
 def _times(system: "StateSpace", t: Tensor | int, where: str) -> Tensor | int:

@@ -82,14 +82,14 @@ def _report_overflow(system: "StateSpace", given: tuple[Tensor, ...], y: Tensor,
         )
 
 
-def _recurrent(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def _recurrent(matrices: tuple[Tensor, ...], u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Step by step; the matrices have an axis of time, of length 1 where they stay the same."""
     outputs = []
     for k, sample in enumerate(u.unbind(-2)):
-        a, b, c, d = (matrix[..., k if matrix.shape[-3] > 1 else 0, :, :] for matrix in (A, B, C, D))
+        a, b, c, d = (matrix[..., k if matrix.shape[-3] > 1 else 0, :, :] for matrix in matrices)
         outputs.append((c @ x[..., None] + d @ sample[..., None])[..., 0])
         x = (a @ x[..., None] + b @ sample[..., None])[..., 0]
-    return (torch.stack(outputs, -2) if outputs else u.new_zeros(*x.shape[:-1], 0, C.shape[-2])), x
+    return (torch.stack(outputs, -2) if outputs else u.new_zeros(*x.shape[:-1], 0, matrices[2].shape[-2])), x
 
 
 def _toeplitz(kernel: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ def simulate_discrete(system: "StateSpace", u: Tensor, x0: Tensor | None, view: 
     signal, x0, bare = _prepare(system, u, x0)
     A, B, C, D = system.A, system.B, system.C, system.D
     if view == "recurrent":
-        y, x = _recurrent(*(matrix[..., None, :, :] for matrix in (A, B, C, D)), signal, x0)
+        y, x = _recurrent((A[..., None, :, :], B[..., None, :, :], C[..., None, :, :], D[..., None, :, :]), signal, x0)
     else:
         y, x = (_scan if view == "scan" else _convolution)(A, B, C, D, signal, x0)
     _report_overflow(system, (signal, x0), y, x)
@@ -237,8 +237,8 @@ def simulate_sampled(
     C, D = system.C, system.D
     if single:
         if view == "recurrent":
-            matrices = (matrix[..., None, :, :] for matrix in (Phi, M, C, D + C @ N))
-            y, x = _recurrent(*matrices, signal, x0)
+            matrices = tuple(matrix[..., None, :, :] for matrix in (Phi, M, C, D + C @ N))
+            y, x = _recurrent(matrices, signal, x0)
         else:
             y, x = (_scan if view == "scan" else _convolution)(Phi, M, C, D + C @ N, signal, x0)
     else:
@@ -246,7 +246,7 @@ def simulate_sampled(
         M = M + Phi @ (arrived - N)
         C, D = C[..., None, :, :], D[..., None, :, :] + C[..., None, :, :] @ arrived
         if view == "recurrent":
-            y, x = _recurrent(Phi, M, C, D, signal, x0)
+            y, x = _recurrent((Phi, M, C, D), signal, x0)
         else:
             driven = (M @ signal[..., None])[..., 0]
             lifted = torch.cat([x0[..., None, :], driven], -2)

@@ -256,7 +256,8 @@ class System(ABC):
         Returns:
             ``(..., n)``, complex, in rad/s; no unit in discrete time.
         """
-        return torch.linalg.eigvals(self.to_dense().A)
+        poles: Tensor = torch.linalg.eigvals(self.to_dense().A)
+        return poles
 
     def zeros(self) -> Tensor:
         """Return the invariant zeros: the points where the transfer function loses rank.
@@ -430,7 +431,7 @@ class System(ABC):
 def leading(*tensors: Tensor) -> torch.Size:
     """Return the common leading axes of matrices, or raise a helpful error."""
     try:
-        return torch.broadcast_shapes(*(tensor.shape[:-2] for tensor in tensors))
+        return torch.Size(torch.broadcast_shapes(*(tensor.shape[:-2] for tensor in tensors)))
     except RuntimeError as error:
         given = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
         raise ShapeError(

@@ -36,14 +36,18 @@ def _arrays(system: StateSpace) -> tuple[np.ndarray, ...]:
     return tuple(matrix.detach().double().numpy() for matrix in (system.A, system.B, system.C, system.D))
 
 
+def _system(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, dt: float | None = None) -> StateSpace:
+    return StateSpace(torch.tensor(A), torch.tensor(B), torch.tensor(C), torch.tensor(D), dt)
+
+
 def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:
     size = float(np.linalg.norm(theirs))
     return float(np.linalg.norm(ours - theirs)) / (size if size else 1.0)
 
 
 def _discretised(matrices: Iterable[np.ndarray], dt: float, method: str, alpha: float) -> list[np.ndarray]:
-    tensors = (torch.from_numpy(np.ascontiguousarray(matrix)) for matrix in matrices)
-    return [matrix.numpy() for matrix in discretize_matrices(*tensors, dt, method, alpha)]
+    A, B, C, D = (torch.from_numpy(np.ascontiguousarray(matrix)) for matrix in matrices)
+    return [matrix.numpy() for matrix in discretize_matrices(A, B, C, D, dt, method, alpha)]
 
 
 def _conditions(
@@ -78,7 +82,7 @@ def _responses(discrete: list[np.ndarray], dt: float) -> tuple[float, float, flo
     # Growth is not the matter here: as many steps as stay within 1e100.
     radius = max(float(np.linalg.norm(A)), 1.0)
     steps = max(2, min(SAMPLES, int(230 / np.log(radius)) if radius > 1.0 + 1e-9 else SAMPLES))
-    system = StateSpace(*discrete, dt)
+    system = _system(A, B, C, D, dt)
     u = np.random.default_rng(1).standard_normal((steps, B.shape[1]))
     expected = signal.dlsim((A, B, C, D, dt), u)[1].reshape(steps, -1)
     ours = system.simulate(torch.from_numpy(u)).y.numpy()
@@ -86,18 +90,17 @@ def _responses(discrete: list[np.ndarray], dt: float) -> tuple[float, float, flo
     kernel = system.kernel(steps).numpy()
     # A response is a sum of products: it may cancel as far as the terms are larger than the sum.
     powers = [float(np.linalg.norm(power)) for power in _powers(A, steps)]
-    terms = np.linalg.norm(C) * max(powers) * np.linalg.norm(B) * np.linalg.norm(u) + np.linalg.norm(
-        D
-    ) * np.linalg.norm(u)
-    growth = terms / max(float(np.linalg.norm(expected)), 1e-300)
+    size = {
+        name: float(np.linalg.norm(matrix))
+        for name, matrix in zip("BCDuyh", (B, C, D, u, expected, pulses), strict=True)
+    }
+    through = size["C"] * max(powers) * size["B"]
     growth = max(
-        growth, (np.linalg.norm(C) * max(powers) * np.linalg.norm(B)) / max(float(np.linalg.norm(pulses)), 1e-300)
+        (through + size["D"]) * size["u"] / max(size["y"], 1e-300),
+        through / max(size["h"], 1e-300),
     )
-    return (
-        _relative(ours, expected),
-        _relative(kernel, pulses),
-        min(max(WELL_CONDITIONED, SAFETY * steps * EPS * growth), LAXEST),
-    )
+    enough = min(max(WELL_CONDITIONED, SAFETY * steps * EPS * growth), LAXEST)
+    return _relative(ours, expected), _relative(kernel, pulses), enough
 
 
 def _powers(A: np.ndarray, steps: int) -> Iterable[np.ndarray]:
@@ -116,7 +119,7 @@ def _frequency(system: StateSpace) -> tuple[float, float, float]:
     A, B, C, D = _arrays(system)
     B, C, D = B[:, :1], C[:1], D[:1, :1]
     w = np.logspace(-2, 2, 5)
-    ours = StateSpace(A, B, C, D).frequency_response(torch.from_numpy(w)).numpy()[:, 0, 0]
+    ours = _system(A, B, C, D).frequency_response(torch.from_numpy(w)).numpy()[:, 0, 0]
     condition = max(np.linalg.cond(1j * x * np.eye(len(A)) - A) for x in w)
     tolerance = max(WELL_CONDITIONED, SAFETY * EPS * condition)
     try:

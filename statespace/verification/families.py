@@ -18,7 +18,8 @@ def _outputs(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor
 def _random_stable(n: int, generator: torch.Generator) -> Tensor:
     A = torch.randn(n, n, dtype=torch.float64, generator=generator) / n**0.5
     slowest = torch.linalg.eigvals(A).real.max()
-    return A - (slowest + 0.1) * torch.eye(n, dtype=torch.float64)
+    stable: Tensor = A - (slowest + 0.1) * torch.eye(n, dtype=torch.float64)
+    return stable
 
 
 def _oscillators(n: int, damping: float) -> Tensor:
@@ -26,13 +27,15 @@ def _oscillators(n: int, damping: float) -> Tensor:
     for k in range(n // 2):
         w = 2.0**k
         blocks.append(torch.tensor([[0, 1], [-(w**2), -2 * damping * w]], dtype=torch.float64))
-    return torch.block_diag(*blocks)
+    joined: Tensor = torch.block_diag(*blocks)
+    return joined
 
 
 def _stiff(n: int, decades: float, generator: torch.Generator) -> Tensor:
     rates = -torch.logspace(-decades / 2, decades / 2, n, dtype=torch.float64)
     Q, _ = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=generator))
-    return (Q * rates) @ Q.mT
+    A: Tensor = (Q * rates) @ Q.mT
+    return A
 
 
 def _chain(n: int) -> Tensor:

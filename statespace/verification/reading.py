@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from statespace.errors import InputError
 from statespace.systems import StateSpace
@@ -82,4 +83,5 @@ def read_system(path: Path | str) -> StateSpace:
         return StateSpace.from_transfer_function(values["num"].tolist(), values["den"].tolist())
     if form[0] == "z":
         return StateSpace.from_zpk(values["z"].tolist(), values["p"].tolist(), float(values["k"].real))
-    return StateSpace(*(values.get(key) for key in ("A", "B", "C", "D")))
+    matrices = {key: torch.from_numpy(value) for key, value in values.items()}
+    return StateSpace(matrices["A"], matrices["B"], matrices["C"], *([matrices["D"]] if "D" in matrices else []))
