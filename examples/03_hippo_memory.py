@@ -45,9 +45,9 @@ figure.suptitle("what HiPPO-LegS recalls of 1024 samples")
 # %%
 # HiPPO against a random matrix
 # -----------------------------
-# For any system the state is ``x = K u``, with the impulse responses in `K`. Its best reconstruction by least squares
-# is ``pinv(K) x``. Both are given that decoder, so the matrix alone decides. The window of LegT is the signal; the random
-# matrix is stable, with its time constants spread over the same time.
+# For any system the state is ``x = K u``, with the impulse responses in ``K``. Its best reconstruction by least squares
+# is ``pinv(K) x``. Both are given that decoder, so the matrix alone decides. The window of LegT is the signal; the
+# random matrix is stable, with its time constants spread over the same time.
 
 
 def recall_by_least_squares(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:

@@ -63,8 +63,8 @@ def bilinear_log_poles(A: Tensor, dt: Tensor | float) -> Tensor:
 def bilinear(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
     """Discretise a system by the bilinear transform.
 
-    One LU decomposition of ``G = I - A dt / 2`` serves ``Abar``, ``Bbar`` and ``Cbar``; `G` is not inverted. Types
-    and the check of `dt` are as in `bilinear_diagonal`.
+    One inverse of ``G = I - A dt / 2`` serves ``Abar = 2 G⁻¹ - I``, ``Bbar`` and ``Cbar``. Types and the check of `dt`
+    are as in `bilinear_diagonal`.
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.

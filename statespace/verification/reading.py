@@ -1,6 +1,7 @@
 """A system read from a file: JSON or npz, with matrices, polynomials, or zeros, poles and a gain."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,4 +85,5 @@ def read_system(path: Path | str) -> StateSpace:
     if form[0] == "z":
         return StateSpace.from_zpk(values["z"].tolist(), values["p"].tolist(), float(values["k"].real))
     matrices = {key: torch.from_numpy(value) for key, value in values.items()}
-    return StateSpace(matrices["A"], matrices["B"], matrices["C"], *([matrices["D"]] if "D" in matrices else []))
+    system = StateSpace(matrices["A"], matrices["B"], matrices["C"])
+    return replace(system, D=matrices["D"]) if "D" in matrices else system
