@@ -31,6 +31,7 @@ TAYLOR_DOUBLE = {
     16: 7.802874256626574e-1,
     20: 1.438252596804337,
 }
+CACHED = 1 << 15  # numbers for which the powers of a batch stay in the cache: the rest of it comes later
 TAYLOR_SINGLE = {4: 5.116619363445086e-2, 8: 5.800524627688768e-1, 12: 1.461661507209034}
 
 
@@ -110,7 +111,8 @@ def expm(A: Tensor) -> Tensor:
     largest = norms.max().item()
     taylor = next((m for m, bound in (TAYLOR_DOUBLE if double else TAYLOR_SINGLE).items() if largest <= bound), None)
     if taylor is not None:
-        return _taylor(flat, taylor).reshape(A.shape)
+        count = max(1, CACHED // max(1, A.shape[-1] ** 2)) if A.device.type == "cpu" else len(flat)
+        return torch.cat([_taylor(part, taylor) for part in flat.split(count)]).reshape(A.shape)
     degree = next((m for m, threshold in thresholds.items() if largest <= threshold), max(thresholds))
     squarings = torch.log2(norms / thresholds[degree]).ceil().clamp(min=0).to(torch.int64)
     X = _pade(flat * torch.exp2(-squarings.to(norms.dtype))[:, None, None], degree)

@@ -9,8 +9,8 @@ from statespace.discretization._arguments import values_can_be_read
 def orbit(A: Tensor, X: Tensor, length: int) -> Tensor:
     """Return ``X, A X, A² X, ...`` by doubling: as many matrix products as `length` has binary digits.
 
-    Rounding grows to ``|A^i| |A^j|``, as it does step by step; beside it, the powers of a wildly non-normal and unstable
-    matrix may cancel to nothing.
+    Rounding grows to ``|A^i| |A^j|``, as it does step by step; beside it, the powers of a wildly non-normal and
+    unstable matrix may cancel to nothing.
 
     Args:
         A: ``(..., n, n)``.

@@ -260,6 +260,47 @@ def test_the_documented_examples_of_scipy_give_the_same_numbers() -> None:
     close(found.to_dense().B, np.full((2, 1), 0.324360635350064), 1e-15)
 
 
+# The systems of SciPy's own tests: of test_cont2discrete, and of test_dltisys with its three inputs.
+OF_SCIPY = {
+    "cont2discrete": (
+        np.eye(2),
+        0.5 * np.ones((2, 1)),
+        [[0.75, 1.0], [1.0, 1.0], [1.0, 0.25]],
+        [[0.0], [0], [-0.33]],
+        0.5,
+    ),
+    "dltisys": ([[0.9, 0.1], [-0.2, 0.9]], [[0.4, 0.1, -0.1], [0, 0.05, 0]], [[0.1, 0.3]], [[0.0, -0.1, 0.0]], 0.5),
+}
+
+
+@pytest.mark.parametrize("name", OF_SCIPY)
+@pytest.mark.parametrize("method", ["zoh", "foh", "bilinear", "gbt", "euler", "backward_diff", "impulse"])
+def test_the_systems_of_its_test_suite_give_the_numbers_of_scipy(name: str, method: str) -> None:
+    A, B, C, D, dt = OF_SCIPY[name]
+    D = np.zeros_like(D) if method == "impulse" else D
+    theirs = signal.cont2discrete(tuple(map(np.array, (A, B, C, D))), dt, method, alpha=1 / 3)
+    for ours, expected in zip(cont2discrete((A, B, C, D), dt, method, 1 / 3), theirs[:4], strict=False):
+        close(torch.as_tensor(ours), expected, 1e-14)
+    discrete = StateSpace(A, B, C, D, dt)
+    given = (*map(np.array, (A, B, C, D)), dt)
+    u = np.random.default_rng(0).standard_normal((25, np.shape(B)[1]))
+    close(discrete.simulate(torch.from_numpy(u)).y, signal.dlsim(given, u)[1], 1e-13)
+    close(discrete.kernel(25), np.stack(signal.dimpulse(given, n=25)[1], -1), 1e-13)
+    close(discrete.step_response(25), np.stack(signal.dstep(given, n=25)[1], -1), 1e-13)
+
+
+def test_first_order_hold_is_exact_for_a_ramp() -> None:
+    # Integrated, a ramp is a parabola; through a low-pass of 1 s it is t - 1 + exp(-t).
+    t = torch.arange(50, dtype=torch.float64) * 0.37
+    for system, exact in (
+        (StateSpace([[0.0]], [[1.0]], [[1.0]]), t**2 / 2),
+        (StateSpace([[-1.0]], [[1.0]], [[1.0]]), t - 1 + torch.exp(-t)),
+    ):
+        for view in ("scan", "convolution", "recurrent"):
+            found = system.discretize(0.37, "foh").simulate(t, view=view).y
+            torch.testing.assert_close(found, exact, rtol=1e-12, atol=1e-12)
+
+
 def test_immutable_and_movable() -> None:
     system = random()
     with pytest.raises(AttributeError):
