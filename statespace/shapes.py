@@ -34,6 +34,7 @@ def expect(where: str, name: str, tensor: Tensor, axes: str, sizes: dict[str, in
         known = ", ".join(f"{axis} = {sizes[axis]}" for axis in dict.fromkeys(names) if axis in sizes)
         given = f" with {known}" if known else ""
         raise ShapeError(
-            f"{where}: {name} is {shape}, but ({', '.join(axes.split())}){given} is expected." + (f" {hint}" if hint else "")
+            f"{where}: {name} is {shape}, but ({', '.join(axes.split())}){given} is expected."
+            + (f" {hint}" if hint else "")
         )
     sizes.update(found)

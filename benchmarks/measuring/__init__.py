@@ -30,9 +30,14 @@ def run_again(arguments: Sequence[str], allocator: str = "default") -> str:
 
 @dataclass(frozen=True)
 class Timing:
-    """Medians of several functions that took turns, in s, and how busy other processes were meanwhile."""
+    """Medians of several functions that took turns, in s, and how busy other processes were meanwhile.
+
+    `cpu` is processor time, summed over threads. Other processes stretch it less than they stretch the time that
+    passed, but threads that spin while they wait for each other count too.
+    """
 
     medians: list[float]
+    cpu: list[float]
     rounds: int
     others: float | None
 
@@ -51,17 +56,19 @@ def interleaved(functions: Sequence[Callable[[], object]], rounds: int, seconds:
     for function in functions:
         function()
     times: list[list[float]] = [[] for _ in functions]
+    cpu: list[list[float]] = [[] for _ in functions]
     start, busy_before = time.perf_counter(), _cpu_seconds()
     while len(times[0]) < rounds and (len(times[0]) < min(3, rounds) or time.perf_counter() - start < seconds):
-        for taken, function in zip(times, functions, strict=True):
-            begin = time.perf_counter()
+        for taken, worked, function in zip(times, cpu, functions, strict=True):
+            begin, begin_cpu = time.perf_counter(), time.process_time()
             function()
             taken.append(time.perf_counter() - begin)
+            worked.append(time.process_time() - begin_cpu)
     wall, busy_after = time.perf_counter() - start, _cpu_seconds()
     others = None
     if busy_before is not None and busy_after is not None:
         others = max(0.0, busy_after - busy_before) / (wall * (os.cpu_count() or 1))
-    return Timing([statistics.median(taken) for taken in times], len(times[0]), others)
+    return Timing([*map(statistics.median, times)], [*map(statistics.median, cpu)], len(times[0]), others)
 
 
 def _cpu_seconds() -> float | None:

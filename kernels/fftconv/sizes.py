@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor
 
-# Real numbers in one padded block. On a CPU a block and its spectrum should stay in the caches, and a block that is
-# too small pays more for starting the threads than for the transform. Other devices want few and large launches.
-BLOCK_CPU = 1 << 20
+# Real numbers in one padded block. On a CPU a block should stay in the second-level cache of each thread; but every
+# call of the FFT plans anew, which takes as long as some ten transforms, so a block holds a few dozen of them unless
+# they are very long. Other devices want few and large launches.
+BLOCK_CPU = 1 << 18  # for each thread
+BLOCK_CPU_LONG = 1 << 21  # at most, for the sake of the planning
+TRANSFORMS = 64
 BLOCK_OTHER = 1 << 26
 CACHE_LINE = 64  # bytes: fewer channels than fill one fetch the same memory several times
 
@@ -27,7 +30,10 @@ def block_sizes(u: Tensor, n: int, work: torch.dtype) -> tuple[int, int]:
         Series and channels per block, at least 1 each; the last block of an axis may be smaller.
     """
     b, _, d = u.shape
-    budget = BLOCK_CPU if u.device.type == "cpu" else BLOCK_OTHER
+    if u.device.type == "cpu":
+        budget = max(BLOCK_CPU * torch.get_num_threads(), min(TRANSFORMS * n, BLOCK_CPU_LONG))
+    else:
+        budget = BLOCK_OTHER
     line = CACHE_LINE // work.itemsize
     series = min(max(1, b), max(1, budget // (line * n)))
     channels = max(line, budget // (series * n) // line * line)

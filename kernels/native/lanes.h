@@ -7,7 +7,6 @@
 // linker keeps for every processor.
 #pragma once
 
-#include <math.h>
 #include <string.h>
 
 #include "lti_scan.h"

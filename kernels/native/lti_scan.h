@@ -45,6 +45,15 @@ constexpr int64_t SEGMENT = 64;
 enum Sum { U_MU, U_NU, U_PHI, U_PSI, H_MU, H_NU };
 inline int64_t number_of_sums(const LtiScan& call) { return call.initial || call.grad_final ? 6 : 2; }
 
+// What a kernel knows of one state. `read` takes the state to the output. `drift` is the relative error of the rounded a,
+// exp(log_a) / a - 1: rounded to float, a pole with a memory of 1000 steps is off by 3e-5 of its gain, so the state is
+// turned back by the errors of a segment at a time, half before it and half after, where what is left does not add up.
+template <typename T>
+struct Coefficients {
+    T a_re, a_im, drift_re, drift_im, read_re, read_im, b_re, b_im;
+};
+constexpr int64_t COEFFICIENTS = 8;
+
 // A block is `lanes` neighbouring (batch, channel) pairs, one in each lane of a vector; it is named by its first pair. A
 // panel is up to WIDEST blocks side by side in one batch element, which advance together so that whole stretches of the
 // rows of u are touched at a time: alone, each block would walk through all the pages of u again.
@@ -52,11 +61,8 @@ constexpr int WIDEST = 4;
 
 struct LtiScanKernels {
     int64_t lanes;
-    size_t (*poles_bytes)(int64_t states);
     size_t (*scratch_bytes)(int64_t states);
-    // Fills the table of coefficients of a block, which serves every block of the same channels.
-    void (*pack)(const LtiScan&, bool backward, int64_t first, void* poles);
-    // A panel of `width` blocks; `poles` are their tables, one after the other.
+    // A panel of `width` blocks; `poles` are their coefficients, (width, states, COEFFICIENTS, lanes).
     void (*forward)(const LtiScan&, const void* poles, int64_t first, int width, void* scratch);
     // Adds to `sums`, (width, states, number_of_sums, 2, lanes), and to `sums_D`, (width, lanes).
     void (*backward)(const LtiScan&, const void* poles, int64_t first, int width, void* scratch, double* sums,

@@ -5,4 +5,4 @@
 #include "lti_scan_forward.h"
 
 #define KERNELS_OF(T) \
-    { Vector<T>::lanes, poles_bytes<T>, scratch_bytes<T>, pack<T>, forward<T>, backward<T> }
+    { Vector<T>::lanes, scratch_bytes<T>, forward<T>, backward<T> }

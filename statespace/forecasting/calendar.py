@@ -3,6 +3,8 @@
 A frequency is an alias of pandas (``"MS"``, ``"h"``, ``"W-SAT"``) for dates, or a whole number for integer time.
 """
 
+import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,26 +18,35 @@ Freq = str | int
 # Steps in the season that people look for first, by the unit of the calendar.
 _SEASONS = {"D": 7, "B": 5, "W": 52, "SM": 24, "M": 12, "Q": 4, "Y": 1}
 KNOWN = ("s", "min", "15min", "h", "D", "B", "W-SUN … W-SAT", "MS", "ME", "QS", "QE", "YS", "YE")
-_OLD_NAMES = {"M": "ME", "Q": "QE", "Y": "YE", "A": "YE", "H": "h", "T": "min", "S": "s"}
+_OTHER_NAMES = {
+    **{"M": "ME", "Q": "QE", "Y": "YE", "A": "YE", "BM": "BME", "BQ": "BQE", "BY": "BYE"},
+    **{"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "d": "D", "b": "B", "w": "W", "m": "ME"},
+    **{"daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS", "hourly": "h"},
+}
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAY = pd.Timedelta(days=1)
+_COARSER = 10  # most steps of an inferred grid from one row to the next, as a rule
 
 
 def _unknown(where: str, freq: object) -> InputError:
-    text = str(freq)
-    hint = f" Did you mean {_OLD_NAMES[text]!r}?" if text in _OLD_NAMES else ""
+    parts = re.fullmatch(r"(\d*)(\w+)", freq) if isinstance(freq, str) else None
+    meant = _OTHER_NAMES.get(parts[2]) if parts else None
+    hint = f" Did you mean {parts[1] + meant!r}?" if parts and meant else ""
     return InputError(
         f"{where}: freq is {freq!r}, which is not known: use an alias of pandas such as {', '.join(KNOWN)}, "
         f"a multiple such as '30min', or a whole number for integer time.{hint}"
     )
 
 
-def _offset(where: str, freq: str) -> pd.DateOffset:
-    if freq in _OLD_NAMES:  # accepted with a warning by some versions of pandas, refused by others
-        raise _unknown(where, freq)
+def _offset(where: str, freq: str) -> pd.tseries.offsets.BaseOffset:
     try:
-        offset = pd.tseries.frequencies.to_offset(freq)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an alias that some version of pandas is about to drop
+            offset = pd.tseries.frequencies.to_offset(freq)
+    except (ValueError, Warning) as error:
         raise _unknown(where, freq) from error
-    if offset is None or offset.n < 1:
+    if offset is None or offset.n < 1 or isinstance(offset, pd.offsets.BusinessHour):
         raise _unknown(where, freq)
     return offset
 
@@ -52,7 +63,7 @@ def check_freq(where: str, freq: object, integer_time: bool) -> Freq:
     Raises:
         InputError: it is not known, or of the other kind of time.
     """
-    if isinstance(freq, str) and freq.strip().lstrip("+-").isdigit():
+    if isinstance(freq, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", freq.strip()):
         freq = int(freq)
     if isinstance(freq, int | np.integer) and not isinstance(freq, bool):
         if not integer_time:
@@ -68,9 +79,29 @@ def check_freq(where: str, freq: object, integer_time: bool) -> Freq:
     return freq
 
 
-def _fixed_step(offset: pd.DateOffset) -> pd.Timedelta | None:
+def _fixed_step(offset: pd.tseries.offsets.BaseOffset) -> pd.Timedelta | None:
     """Return the step of a frequency of fixed length, ``None`` for days, months and the like of a calendar."""
-    return pd.Timedelta(offset) if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day) else None
+    return (
+        pd.Timedelta(offset) if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day) else None
+    )
+
+
+def _calendar_positions(
+    stamps: pd.Series, first: pd.Series, offset: pd.tseries.offsets.BaseOffset
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number stamps by days of the calendar, as a clock on the wall shows them; tell which are off the grid."""
+    wall, start = stamps.dt.tz_localize(None), first.dt.tz_localize(None)
+    days, clock = wall.dt.normalize(), start - start.dt.normalize()
+    # The days that the frequency falls on, without its multiple: '2W' starts anywhere.
+    grid = pd.date_range(days.min(), days.max(), freq=offset.base)
+    at, origin = grid.get_indexer(days), grid.get_indexer(start.dt.normalize())
+    position, rest = np.divmod(at - origin, offset.n)
+    late = (wall != days + clock).to_numpy()
+    if late.any() and stamps.dt.tz is not None:
+        # A time that the change to summer time skips is the next one that exists.
+        skipped = _localised(pd.DatetimeIndex((days + clock)[late]), stamps.dt.tz)
+        late[late] = skipped != pd.DatetimeIndex(stamps[late])
+    return position, (at < 0) | (origin < 0) | (rest != 0) | late
 
 
 def positions(where: str, stamps: pd.Series, first: pd.Series, freq: Freq) -> np.ndarray:
@@ -94,46 +125,59 @@ def positions(where: str, stamps: pd.Series, first: pd.Series, freq: Freq) -> np
         step = _fixed_step(offset)
         if step is not None:
             elapsed = (stamps - first).to_numpy("timedelta64[ns]").astype(np.int64)
-            position, rest = np.divmod(elapsed, step.value)
+            position, rest = np.divmod(elapsed, step.as_unit("ns").value)
             off = rest != 0
         else:
-            # The days of the calendar that the frequency falls on, without its multiple: '2W' starts anywhere.
-            unit = offset.base
-            days = stamps.dt.normalize()
-            grid = pd.date_range(days.min(), days.max(), freq=unit)
-            at, start = grid.get_indexer(days), grid.get_indexer(first.dt.normalize())
-            position, rest = np.divmod(at - start, offset.n)
-            clock = (stamps - days) != (first - first.dt.normalize())
-            off = (at < 0) | (start < 0) | (rest != 0) | clock.to_numpy()
+            position, off = _calendar_positions(stamps, first, offset)
     if off.any():
+        row = int(off.argmax())
+        where_from = "" if stamps.iloc[row] == first.iloc[row] else f" that starts at {first.iloc[row]}"
         raise InputError(
-            f"{where}: {stamps.to_numpy()[off][0]} does not lie on a grid of freq {freq!r} that starts at "
-            f"{first.to_numpy()[off][0]}: pass the freq of the stamps, or round them."
+            f"{where}: {stamps.iloc[row]} does not lie on a grid of freq {freq!r}{where_from}: pass the freq of the "
+            "stamps, or round them."
         )
     return position.astype(np.int64)
 
 
+def _monthly(months: int, month: int) -> Iterator[str]:
+    """Name frequencies of some months, of which one stamp lies in `month`, counted from 0."""
+    for day in ("S", "E", "BS", "BE"):
+        business, end = day[:-1], day[-1]
+        if months % 12 == 0:
+            unit, count = f"{business}Y{end}-{_MONTHS[month]}", months // 12
+        elif months == 3:
+            unit, count = f"{business}Q{end}-{_MONTHS[month % 3 + (9 if end == 'E' else 0)]}", 1
+        else:
+            unit, count = f"{business}M{end}", months
+        yield unit if count == 1 else f"{count}{unit}"
+
+
 def _candidates(stamps: pd.DatetimeIndex) -> Iterator[str]:
     """Name frequencies that the stamps might have, likeliest first."""
-    found = pd.infer_freq(stamps) if len(stamps) >= 3 else None
-    if found is not None:
-        yield found
-    steps = np.diff(stamps.asi8)
+    wall = stamps.tz_localize(None)
+    steps = np.diff(wall.asi8)
     values, counts = np.unique(steps, return_counts=True)
-    common = pd.Timedelta(int(values[counts.argmax()]), unit=stamps.unit)
-    if common < pd.Timedelta(days=1):
-        yield pd.tseries.frequencies.to_offset(common).freqstr
-    elif common == pd.Timedelta(days=1):
-        yield "D" if (stamps.dayofweek >= 5).any() else "B"
-    elif common == pd.Timedelta(days=7):
-        yield "W-" + stamps[0].strftime("%a").upper()
-    elif common < pd.Timedelta(days=32):
-        yield "MS" if stamps.is_month_start.all() else "ME" if stamps.is_month_end.all() else f"{common.days}D"
-    elif common < pd.Timedelta(days=93):
-        yield "QS" if stamps.is_month_start.all() else "QE"
-    else:
-        yield "YS" if stamps.is_year_start.all() else "YE"
-    yield "D"
+    common = pd.Timedelta(int(values[counts.argmax()]), unit=wall.unit)
+    weekday = _WEEKDAYS[wall[0].weekday()]
+    if common % _DAY:
+        yield str(pd.tseries.frequencies.to_offset(common).freqstr)
+    elif common == _DAY:
+        weekend = bool((wall.day_of_week >= 5).any())
+        over_a_weekend = wall[-1] - wall[0] > 4 * _DAY or wall[-1].weekday() < wall[0].weekday()
+        yield "B" if over_a_weekend and not weekend else "D"
+    elif common >= 28 * _DAY:
+        yield from _monthly(round(common.days / 30.4375), wall[0].month - 1)
+    if common % (7 * _DAY) == pd.Timedelta(0):
+        weeks = common.days // 7
+        yield f"W-{weekday}" if weeks == 1 else f"{weeks}W-{weekday}"
+    if 13 * _DAY <= common <= 17 * _DAY:
+        yield from ("SMS", "SME")
+    # What divides every step, unless it is so fine that most of its grid would be empty.
+    finest = pd.Timedelta(int(np.gcd.reduce(steps)), unit=wall.unit)
+    if finest * _COARSER >= common:
+        yield f"{finest.days}D" if finest % _DAY == pd.Timedelta(0) else str(
+            pd.tseries.frequencies.to_offset(finest).freqstr
+        )
 
 
 def infer_freq(where: str, stamps: pd.Series, ids: np.ndarray, starts: np.ndarray) -> Freq:
@@ -145,7 +189,7 @@ def infer_freq(where: str, stamps: pd.Series, ids: np.ndarray, starts: np.ndarra
         ids: number of the series of each stamp.
         starts: position of the first stamp of each series.
     Returns:
-        The most common distance, if every stamp fits it.
+        The most common distance, if every stamp of the longest series fits it.
     Raises:
         InputError: no frequency fits, or there are too few stamps to tell.
     """
@@ -165,7 +209,7 @@ def infer_freq(where: str, stamps: pd.Series, ids: np.ndarray, starts: np.ndarra
         return freq
     raise InputError(
         f"{where}: freq cannot be inferred from the stamps of the longest series ({series.iloc[0]}, {series.iloc[1]}, "
-        f"…): pass freq, such as {', '.join(KNOWN)}."
+        f"…): move the stamps onto a regular grid and pass its freq, such as {', '.join(KNOWN)}."
     )
 
 
@@ -190,9 +234,37 @@ def season_length(freq: Freq) -> int:
     return max(_SEASONS.get(unit if unit == "B" else unit.removeprefix("B"), 1) // offset.n, 1)
 
 
+def _localised(wall: pd.DatetimeIndex, tz: Any) -> pd.DatetimeIndex:
+    """Read the time on the wall: one that summer time skips is the next that exists, of two the first is meant."""
+    return wall.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(wall), bool))
+
+
+def _range(freq: str, periods: int, start: Any = None, end: Any = None) -> np.ndarray:
+    """Return `periods` stamps from `start` or up to `end`; a calendar goes by the clock on the wall."""
+    known = end if start is None else start
+    try:
+        if known.tz is None or _fixed_step(pd.tseries.frequencies.to_offset(freq)) is not None:
+            stamps = pd.date_range(start, end, periods=periods, freq=freq)
+        else:
+            start, end = (stamp and stamp.tz_localize(None) for stamp in (start, end))
+            stamps = _localised(pd.date_range(start, end, periods=periods, freq=freq), known.tz)
+    except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
+        raise InputError(
+            f"forecast: {periods} stamps at freq {freq!r} from {known} leave the calendar: "
+            "forecast fewer steps, or use whole numbers as stamps."
+        ) from error
+    return stamps.to_numpy() if stamps.tz is None else np.asarray(stamps)
+
+
 def future(last: Any, freq: Freq, h: int) -> np.ndarray:
     """Return the `h` stamps after `last`, which lies on the grid of `freq`."""
     if isinstance(freq, int):
         return np.asarray(last + freq * np.arange(1, h + 1))
-    stamps = pd.date_range(last, periods=h + 1, freq=freq)
-    return stamps[1:].to_numpy() if stamps.tz is None else np.asarray(stamps[1:])
+    return _range(freq, h + 1, start=last)[1:]
+
+
+def past(last: Any, freq: Freq, steps: int) -> np.ndarray:
+    """Return `steps` stamps of which the last is `last`, which lies on the grid of `freq`."""
+    if isinstance(freq, int):
+        return np.asarray(last - freq * np.arange(steps - 1, -1, -1))
+    return _range(freq, steps, end=last)

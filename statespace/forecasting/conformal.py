@@ -9,10 +9,8 @@ and both ends move outward by the ⌈(n + 1)(1 - 2q)⌉-th smallest of the n sco
 Source: Romano, Patterson, Candès 2019 (arXiv:1905.03222), algorithm 1.
 Where we deviate: scores are in units of the window's scale, so that windows of all series count alike; they are taken
 for each step of the horizon where there are enough windows, and over all steps together where there are not. The
-windows are those that early stopping looked at, and neighbours in time, so that coverage is not guaranteed but measured.
+windows are those that early stopping looked at, and neighbours in time: coverage is not guaranteed but measured.
 """
-
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -51,4 +49,4 @@ def calibrate(model: QuantileForecaster, windows: Windows) -> None:
             scores = scores.reshape(-1, 1)
         move = _order_statistic(scores, 1 - 2 * q)
         offsets[:, low], offsets[:, high] = -move, move
-    cast(Tensor, model.offsets).copy_(offsets)
+    model.offsets.copy_(offsets)

@@ -11,6 +11,7 @@ import torch
 
 from statespace.errors import InputError, choose
 from statespace.forecasting import storage
+from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
 from statespace.forecasting.levels import check_levels, columns
@@ -19,7 +20,15 @@ from statespace.forecasting.scaling import Scaling, wants_log
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
 from statespace.models import QuantileForecaster
-from statespace.training import ForecastModule, Outcome, WindowDataModule, WindowSource, fit
+from statespace.training import (
+    ForecastModule,
+    Outcome,
+    WindowDataModule,
+    WindowSource,
+    fit,
+    threads_for,
+    usual_strength,
+)
 
 INTERVALS = ("quantile", "conformal")
 TRANSFORMS = ("auto", "log", "none")
@@ -56,6 +65,8 @@ class Forecaster:
         mixing: ``"glu"`` or ``"gated"``.
         dropout: probability of dropping, in [0, 1).
         weight_decay: of the matrices.
+        augmentation: strength with which histories are disturbed while training, 0 for not at all; by default 1 for
+            up to 100 windows, falling to 0 at 10 000 (see `statespace.training.augmentation`).
         season_length: steps in a season; by default what is usual for the frequency: 12 for months, 24 for hours.
         transform: ``"log"``, ``"none"``, or ``"auto"``: the logarithm if values are positive and their swings grow
             with their level.
@@ -88,6 +99,7 @@ class Forecaster:
         mixing: str = "glu",
         dropout: float = 0.1,
         weight_decay: float = 0.01,
+        augmentation: float | None = None,
         season_length: int | None = None,
         transform: str = "auto",
         val_size: int | None = None,
@@ -120,6 +132,8 @@ class Forecaster:
             raise InputError(f"Forecaster: dropout is {dropout}, but a probability in [0, 1) is expected.")
         if not 0 <= weight_decay < float("inf"):
             raise InputError(f"Forecaster: weight_decay is {weight_decay}, but a number from 0 on is expected.")
+        if augmentation is not None and not 0 <= augmentation < float("inf"):
+            raise InputError(f"Forecaster: augmentation is {augmentation}, but a number from 0 on is expected.")
         self.h, self.input_size, self.layer = h, input_size, layer
         self.transform, self.intervals, self.val_size = transform, intervals, val_size
         self.max_steps, self.batch_size = max_steps, batch_size
@@ -137,6 +151,16 @@ class Forecaster:
     def name(self) -> str:
         """Name of the forecast's column."""
         return self.layer.upper()
+
+    @property
+    def freq(self) -> Freq:
+        """Distance between two stamps, as given to `fit` or inferred."""
+        return self._fitted("Forecaster.freq")[1].freq
+
+    @property
+    def season(self) -> int:
+        """Steps in a season: as given, or what is usual for the frequency."""
+        return self.season_length or usual_season(self.freq)
 
     def __repr__(self) -> str:
         fitted = "fitted" if self._model is not None else "not fitted"
@@ -165,7 +189,7 @@ class Forecaster:
         scaling = Scaling.of(where, series.values, series.lengths, log, series.ids)
         z = torch.as_tensor(scaling.forward(series.values, series.lengths), dtype=torch.float32)
         lengths = torch.as_tensor(series.lengths)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self._params["d_model"]):
             torch.manual_seed(self.random_seed)
             model = QuantileForecaster(
                 self.h,
@@ -207,10 +231,12 @@ class Forecaster:
                 "after: fill some of the gaps, or pass a smaller h."
             )
         has_validation = len(data.val[0]) > 0
+        asked = self._params["augmentation"]
+        strength = usual_strength(len(data.train[0])) if asked is None else asked
 
         def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
             return fit(
-                ForecastModule(model, peak, self.weight_decay, steps),
+                ForecastModule(model, peak, self.weight_decay, steps, strength),
                 data,
                 max_steps=steps,
                 has_validation=validate,
@@ -280,7 +306,8 @@ class Forecaster:
         z = torch.as_tensor(scaling.forward(history.values, history.lengths), dtype=torch.float32)
         source = WindowSource(z, torch.as_tensor(history.lengths), model.input_size, 0)
         parts = []
-        with torch.inference_mode():
+        work = min(len(history), BATCH) * model.input_size * self._params["d_model"]
+        with torch.inference_mode(), threads_for(work):
             for series in torch.arange(len(history)).split(BATCH):
                 window = source.cut(series, source.ends[series])
                 part = model.extend(window.x, window.x_observed, steps)
@@ -354,4 +381,3 @@ class Forecaster:
         fc._scaling = Scaling(description["log"], location, scale)
         fc.outcome = None if description["outcome"] is None else Outcome(**description["outcome"])
         return fc
-

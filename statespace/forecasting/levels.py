@@ -5,7 +5,6 @@ interpolated linearly in the normal score Φ⁻¹(q), in which the quantiles of 
 """
 
 from collections.abc import Sequence
-from numbers import Real
 from statistics import NormalDist
 
 import numpy as np
@@ -27,14 +26,20 @@ def check_levels(where: str, level: Sequence[float] | float | None) -> list[floa
     """
     if level is None:
         return []
-    levels = [level] if isinstance(level, Real | str) else list(level)  # type: ignore[arg-type]  # a Real is a float
+    levels: list[object] = list(level) if isinstance(level, list | tuple | range | np.ndarray) else [level]
+    numbers: set[float] = set()
     for value in levels:
-        if isinstance(value, bool) or not isinstance(value, Real) or not LOWEST <= float(value) <= HIGHEST:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float | np.number)
+            or not LOWEST <= float(value) <= HIGHEST
+        ):
             raise InputError(
                 f"{where}: level {value!r} is not known: a level is the share of outcomes an interval should hold, "
                 f"in percent, from {LOWEST} to {HIGHEST}, such as 80 or 95."
             )
-    return sorted({int(value) if float(value).is_integer() else float(value) for value in levels})
+        numbers.add(float(value))
+    return sorted(int(number) if number.is_integer() else number for number in numbers)
 
 
 def _weights(q: float) -> np.ndarray:

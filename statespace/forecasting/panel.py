@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from statespace.errors import InputError
-from statespace.forecasting.calendar import Freq, check_freq, future, infer_freq, positions
+from statespace.forecasting.calendar import Freq, check_freq, future, infer_freq, past, positions
 
 # A grid this many times longer than the table is the sign of a wrong freq or of a stray stamp.
 _SPARSEST = 1000
@@ -55,6 +55,17 @@ class Panel:
         for end, count in zip(ends, kept, strict=True):
             keep[end - count : end] = True
         return Panel(self.ids, self.values[keep], kept, self.last, self.freq)
+
+    def frame(self, columns: Columns) -> pd.DataFrame:
+        """Return the series as a long frame: a row for each step, NaN in the gaps."""
+        stamps = [past(last, self.freq, int(count)) for last, count in zip(self.last, self.lengths, strict=True)]
+        return pd.DataFrame(
+            {
+                columns.id: pd.Series(self.ids).repeat(self.lengths.tolist()).to_numpy(),
+                columns.time: np.concatenate(stamps),
+                columns.target: self.values,
+            }
+        )
 
     def stamps_after(self, h: int) -> list[np.ndarray]:
         """Return the `h` stamps after the last of each series; series that end together share theirs."""
@@ -107,13 +118,15 @@ def _check_target(where: str, target: pd.Series) -> np.ndarray:
 def _check_time(where: str, time: pd.Series) -> pd.Series:
     missing = time.isna().to_numpy()
     if missing.any():
-        raise InputError(f"{where}: column {time.name!r} is empty in row {int(missing.argmax()) + 1}: every row needs a stamp.")
+        raise InputError(
+            f"{where}: column {time.name!r} is empty in row {int(missing.argmax()) + 1}: every row needs a stamp."
+        )
     if pd.api.types.is_bool_dtype(time):
         raise InputError(f"{where}: column {time.name!r} holds true and false, but stamps are expected.")
     if pd.api.types.is_datetime64_any_dtype(time):
         return time
     if isinstance(time.dtype, pd.PeriodDtype):
-        return time.dt.to_timestamp()
+        return pd.Series(time.dt.to_timestamp())
     if pd.api.types.is_numeric_dtype(time):
         whole = time.to_numpy(np.float64) % 1 == 0
         if not whole.all():
@@ -177,9 +190,7 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
             "or add them up."
         )
     integer_time = pd.api.types.is_integer_dtype(time)
-    checked = (
-        infer_freq(where, time, number, starts) if freq is None else check_freq(where, freq, bool(integer_time))
-    )
+    checked = infer_freq(where, time, number, starts) if freq is None else check_freq(where, freq, bool(integer_time))
     first = time.iloc[starts].iloc[number].reset_index(drop=True)
     position = positions(where, time, first, checked)
     ends = np.append(starts[1:], len(number)) - 1

@@ -63,7 +63,7 @@ def convolve(
         ``y (b, l, d)``, zero beyond `lengths`, and the state after the last sample that counts, ``(b, d, n)``.
     """
     batch, length, _ = u.shape
-    y = fftconv(u, vandermonde(log_a, c * b, length), D)
+    y = fftconv(u, vandermonde(log_a, c * b, length), D=D)
     if state is not None:
         # The kernel's powers start at 0, the echo's at 1: one a goes into the weights.
         echo = vandermonde(log_a.expand(batch, -1, -1), c * torch.exp(log_a) * state, length)

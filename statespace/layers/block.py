@@ -27,7 +27,7 @@ class ResidualBlock(nn.Module):
         if not 0 <= dropout < 1:
             raise InputError(f"ResidualBlock: dropout is {dropout}, but a probability in [0, 1) is expected.")
         self.norm = nn.LayerNorm(layer.d_model)
-        self.layer = layer
+        self.layer: SequenceLayer = layer
         self.mixing = MIXINGS[choose("ResidualBlock", "mixing", mixing, MIXINGS)](layer.d_model)
         self.dropout = nn.Dropout(dropout)
 

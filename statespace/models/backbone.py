@@ -38,6 +38,9 @@ class Backbone(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(make(d_model, d_state), mixing, dropout) for _ in range(n_layers))
         self.norm = nn.LayerNorm(d_model)
 
+    def _blocks(self) -> list[ResidualBlock]:
+        return [block for block in self.blocks if isinstance(block, ResidualBlock)]
+
     def forward(
         self,
         x: Tensor,
@@ -48,7 +51,8 @@ class Backbone(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Run over whole sequences; as `ResidualBlock.forward`, with one state a block."""
         states: list[Tensor] = []
-        for block, before in zip(self.blocks, state or [None] * len(self.blocks), strict=True):
+        for i, block in enumerate(self._blocks()):
+            before = None if state is None else state[i]
             x, after = block(x, before, lengths, dt_scale, observed)
             states.append(after)
         return self.norm(x), states
@@ -56,11 +60,11 @@ class Backbone(nn.Module):
     def step(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Take one sample ``(b, d)`` with one state a block."""
         states: list[Tensor] = []
-        for block, before in zip(self.blocks, state, strict=True):
+        for block, before in zip(self._blocks(), state, strict=True):
             x, after = block.step(x, before)
             states.append(after)
         return self.norm(x), states
 
     def initial_state(self, batch: int) -> list[Tensor]:
         """Return the state of each block before any sample."""
-        return [block.layer.initial_state(batch) for block in self.blocks]
+        return [block.layer.initial_state(batch) for block in self._blocks()]

@@ -50,7 +50,7 @@ class StopOnInterrupt(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signal, if this is the main thread, the only one that may."""
 
-        def stop(number: int, frame: FrameType | None) -> None:
+        def stop(_number: int, _frame: FrameType | None) -> None:
             if self.interrupted:
                 signal.signal(signal.SIGINT, self._before)
                 raise KeyboardInterrupt

@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from statespace.models import QUANTILES, QuantileForecaster
+from statespace.training.augmentation import augment
 from statespace.training.parameter_groups import parameter_groups
 from statespace.training.windows import Windows
 
@@ -23,12 +24,21 @@ class ForecastModule(LightningModule):
         learning_rate: peak of the one-cycle schedule; the dynamics stay at or below 1e-3.
         weight_decay: of the matrices.
         max_steps: length of the schedule, in optimiser steps.
+        augmentation: strength of the disturbance of the histories while training; see `training.augmentation`.
     """
 
     levels: Tensor
 
-    def __init__(self, model: QuantileForecaster, learning_rate: float, weight_decay: float, max_steps: int) -> None:
+    def __init__(
+        self,
+        model: QuantileForecaster,
+        learning_rate: float,
+        weight_decay: float,
+        max_steps: int,
+        augmentation: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.augmentation = augmentation
         self.model = model
         self.learning_rate, self.weight_decay, self.max_steps = learning_rate, weight_decay, max_steps
         self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
@@ -40,13 +50,13 @@ class ForecastModule(LightningModule):
         pinball = torch.maximum(self.levels * error, (self.levels - 1) * error).mean(-1)
         return (pinball * batch.y_observed).sum() / batch.y_observed.sum().clamp(min=1)
 
-    def training_step(self, batch: Windows, batch_idx: int) -> Tensor:  # noqa: ARG002  Lightning's signature
+    def training_step(self, batch: Windows, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
-        loss = self.loss(batch)
+        loss = self.loss(augment(batch, self.augmentation))
         self.log("loss", loss, batch_size=len(batch.x))
         return loss
 
-    def validation_step(self, batch: Windows, batch_idx: int) -> None:  # noqa: ARG002  Lightning's signature
+    def validation_step(self, batch: Windows, batch_idx: int) -> None:
         """Log the loss of one batch."""
         self.log("val_loss", self.loss(batch), batch_size=len(batch.x))
 

@@ -132,7 +132,9 @@ class WindowDataModule(LightningDataModule):
 
     def _observed(self, series: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
         """Keep the origins with something observed both before and after."""
-        seen = torch.cat([self.source.observed.new_zeros(1, dtype=torch.float64), self.source.observed.double().cumsum(0)])
+        seen = torch.cat(
+            [self.source.observed.new_zeros(1, dtype=torch.float64), self.source.observed.double().cumsum(0)]
+        )
         before = torch.maximum(origin - self.source.input_size, self.source.starts[series])
         after = torch.minimum(origin + self.source.h, self.source.ends[series])
         keep = (seen[origin] > seen[before]) & (seen[after] > seen[origin])

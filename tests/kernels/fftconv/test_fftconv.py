@@ -47,7 +47,8 @@ def direct(u: Tensor, k: Tensor, k_reverse: Tensor, D: Tensor) -> Tensor:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of one or two series and of the fewest channels, so that short signals take many."""
-    monkeypatch.setattr(sizes, "BLOCK_CPU", 1 << 11)
+    monkeypatch.setattr(sizes, "BLOCK_CPU", 1)
+    monkeypatch.setattr(sizes, "TRANSFORMS", 16)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -200,7 +201,7 @@ def test_fast_size() -> None:
 def test_blocks_fit_the_budget_and_fill_cache_lines() -> None:
     u = torch.empty(1, 1, 1).expand(8, 16384, 128)
     series, channels = sizes.block_sizes(u, 32768, torch.float32)
-    assert series * channels * 32768 <= sizes.BLOCK_CPU
+    assert series * channels * 32768 <= sizes.BLOCK_CPU_LONG
     assert channels % 16 == 0
     assert sizes.block_sizes(u, 1 << 24, torch.float64) == (1, 8)  # longer than the budget: one cache line wide
     assert sizes.block_sizes(u[:, :, :5], 64, torch.float32) == (8, 5)
