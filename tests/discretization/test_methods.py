@@ -87,7 +87,7 @@ def assert_equal(result: Discrete, expected: list[np.ndarray], form: str, tolera
 @methods
 @forms
 @types
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 16, 33, 64])
+@pytest.mark.parametrize("n", [1, 2, 5, 16, 33, 64])
 def test_equals_scipy_on_random_stable_systems(name: str, form: str, dtype: torch.dtype, n: int) -> None:
     for dt in STEPS:
         system = random_system(n, form, dtype)
