@@ -42,7 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do the job; see the options."""
-    from statespace.cli.options import as_freq
     from statespace.datasets import read_frame
     from statespace.files import expect_writable_folder
     from statespace.forecasting import Forecaster
@@ -71,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     levels = check_levels("forecast", options.level)
     expect_writable_folder("forecast", options.out)
     frame = read_frame(options.data, text=[options.id_col])
-    report = forecast(frame, make, as_freq(options.freq), levels, holdout=not options.no_holdout)
+    report = forecast(frame, make, options.freq, levels, holdout=not options.no_holdout)
     names = list(dict.fromkeys(report.history[options.id_col]))
     plotted = _chosen(options.plot, names)
     if options.plot is None and not plotting_is_possible():

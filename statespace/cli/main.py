@@ -66,12 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((argument for argument in given if not argument.startswith("-")), None)
-    parser = _parser(chosen)
-    options = parser.parse_args(given)
-    if options.command is None:
-        parser.print_help()
-        return 0
     try:
+        parser = _parser(chosen)
+        options = parser.parse_args(given)
+        if options.command is None:
+            parser.print_help()
+            return 0
         with warnings.catch_warnings():
             warnings.showwarning = _note
             return cast(Command, import_module(f"statespace.cli.{options.command}")).run(options)
@@ -81,6 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+            raise
+        print(
+            f"{options.command}: the memory does not suffice: ask for fewer steps, or a shorter history.",
+            file=sys.stderr,
+        )
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -1,11 +1,10 @@
-"""Time stamps and their distance: what a frequency is, which one a table has, and what comes after the last stamp.
+"""Time stamps and their distance: what a frequency is, where stamps lie on its grid, and what comes after the last.
 
 A frequency is an alias of pandas (``"MS"``, ``"h"``, ``"W-SAT"``) for dates, or a whole number for integer time.
 """
 
 import re
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,14 @@ Freq = str | int
 # Steps in the season that people look for first, by the unit of the calendar.
 _SEASONS = {"D": 7, "B": 5, "W": 52, "SM": 24, "M": 12, "Q": 4, "Y": 1}
 KNOWN = ("s", "min", "15min", "h", "D", "B", "W-SUN … W-SAT", "MS", "ME", "QS", "QE", "YS", "YE")
-_OTHER_NAMES = {
-    **{"M": "ME", "Q": "QE", "Y": "YE", "A": "YE", "BM": "BME", "BQ": "BQE", "BY": "BYE"},
-    **{"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "d": "D", "b": "B", "w": "W", "m": "ME"},
-    **{"daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS", "yearly": "YS", "hourly": "h"},
-}
-_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_DAY = pd.Timedelta(days=1)
-_COARSER = 10  # most steps of an inferred grid from one row to the next, as a rule
+# What earlier versions of pandas, and habit, call them.
+_OTHER_NAMES = dict(
+    zip(
+        ["M", "Q", "Y", "A", "BM", "BQ", "BY", "H", "T", "S", "L", "U", "N", "d", "b", "w", "m"],
+        ["ME", "QE", "YE", "YE", "BME", "BQE", "BYE", "h", "min", "s", "ms", "us", "ns", "D", "B", "W", "ME"],
+        strict=True,
+    )
+)
 
 
 def _unknown(where: str, freq: object) -> InputError:
@@ -96,7 +94,7 @@ def _calendar_positions(
     grid = pd.date_range(days.min(), days.max(), freq=offset.base)
     at, origin = grid.get_indexer(days), grid.get_indexer(start.dt.normalize())
     position, rest = np.divmod(at - origin, offset.n)
-    late = (wall != days + clock).to_numpy()
+    late = (wall != days + clock).to_numpy(copy=True)
     if late.any() and stamps.dt.tz is not None:
         # A time that the change to summer time skips is the next one that exists.
         skipped = _localised(pd.DatetimeIndex((days + clock)[late]), stamps.dt.tz)
@@ -139,80 +137,6 @@ def positions(where: str, stamps: pd.Series, first: pd.Series, freq: Freq) -> np
     return position.astype(np.int64)
 
 
-def _monthly(months: int, month: int) -> Iterator[str]:
-    """Name frequencies of some months, of which one stamp lies in `month`, counted from 0."""
-    for day in ("S", "E", "BS", "BE"):
-        business, end = day[:-1], day[-1]
-        if months % 12 == 0:
-            unit, count = f"{business}Y{end}-{_MONTHS[month]}", months // 12
-        elif months == 3:
-            unit, count = f"{business}Q{end}-{_MONTHS[month % 3 + (9 if end == 'E' else 0)]}", 1
-        else:
-            unit, count = f"{business}M{end}", months
-        yield unit if count == 1 else f"{count}{unit}"
-
-
-def _candidates(stamps: pd.DatetimeIndex) -> Iterator[str]:
-    """Name frequencies that the stamps might have, likeliest first."""
-    wall = stamps.tz_localize(None)
-    steps = np.diff(wall.asi8)
-    values, counts = np.unique(steps, return_counts=True)
-    common = pd.Timedelta(int(values[counts.argmax()]), unit=wall.unit)
-    weekday = _WEEKDAYS[wall[0].weekday()]
-    if common % _DAY:
-        yield str(pd.tseries.frequencies.to_offset(common).freqstr)
-    elif common == _DAY:
-        weekend = bool((wall.day_of_week >= 5).any())
-        over_a_weekend = wall[-1] - wall[0] > 4 * _DAY or wall[-1].weekday() < wall[0].weekday()
-        yield "B" if over_a_weekend and not weekend else "D"
-    elif common >= 28 * _DAY:
-        yield from _monthly(round(common.days / 30.4375), wall[0].month - 1)
-    if common % (7 * _DAY) == pd.Timedelta(0):
-        weeks = common.days // 7
-        yield f"W-{weekday}" if weeks == 1 else f"{weeks}W-{weekday}"
-    if 13 * _DAY <= common <= 17 * _DAY:
-        yield from ("SMS", "SME")
-    # What divides every step, unless it is so fine that most of its grid would be empty.
-    finest = pd.Timedelta(int(np.gcd.reduce(steps)), unit=wall.unit)
-    if finest * _COARSER >= common:
-        yield f"{finest.days}D" if finest % _DAY == pd.Timedelta(0) else str(
-            pd.tseries.frequencies.to_offset(finest).freqstr
-        )
-
-
-def infer_freq(where: str, stamps: pd.Series, ids: np.ndarray, starts: np.ndarray) -> Freq:
-    """Find the distance between two stamps, gaps allowed.
-
-    Args:
-        where: the function or option, for the message.
-        stamps: stamps sorted by series and time, without duplicates in a series.
-        ids: number of the series of each stamp.
-        starts: position of the first stamp of each series.
-    Returns:
-        The most common distance, if every stamp of the longest series fits it.
-    Raises:
-        InputError: no frequency fits, or there are too few stamps to tell.
-    """
-    lengths = np.diff(np.append(starts, len(stamps)))
-    longest = int(lengths.argmax())
-    if lengths[longest] < 2:
-        raise InputError(f"{where}: no series has two stamps, so freq cannot be inferred: pass freq.")
-    series = stamps.iloc[starts[longest] : starts[longest] + lengths[longest]]
-    if pd.api.types.is_integer_dtype(stamps):
-        inside = np.diff(ids) == 0
-        return int(np.gcd.reduce(np.diff(stamps.to_numpy(np.int64))[inside]))
-    for freq in _candidates(pd.DatetimeIndex(series)):
-        try:
-            positions(where, series, pd.Series(series.iloc[0], index=series.index), freq)
-        except InputError:
-            continue
-        return freq
-    raise InputError(
-        f"{where}: freq cannot be inferred from the stamps of the longest series ({series.iloc[0]}, {series.iloc[1]}, "
-        f"…): move the stamps onto a regular grid and pass its freq, such as {', '.join(KNOWN)}."
-    )
-
-
 def season_length(freq: Freq) -> int:
     """Return the steps in the season that a frequency usually has: 12 for months, 24 for hours, 1 for years.
 
@@ -239,32 +163,36 @@ def _localised(wall: pd.DatetimeIndex, tz: Any) -> pd.DatetimeIndex:
     return wall.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(wall), bool))
 
 
-def _range(freq: str, periods: int, start: Any = None, end: Any = None) -> np.ndarray:
-    """Return `periods` stamps from `start` or up to `end`; a calendar goes by the clock on the wall."""
-    known = end if start is None else start
+def _range(known: Any, freq: str, periods: int, forward: bool) -> np.ndarray:
+    """Return `periods` stamps from or up to the `known` one; a calendar goes by the clock on the wall."""
+
+    def stamps(at: pd.Timestamp) -> pd.DatetimeIndex:
+        if forward:
+            return pd.date_range(start=at, periods=periods, freq=freq)
+        return pd.date_range(end=at, periods=periods, freq=freq)
+
     try:
-        if known.tz is None or _fixed_step(pd.tseries.frequencies.to_offset(freq)) is not None:
-            stamps = pd.date_range(start, end, periods=periods, freq=freq)
-        else:
-            start, end = (stamp and stamp.tz_localize(None) for stamp in (start, end))
-            stamps = _localised(pd.date_range(start, end, periods=periods, freq=freq), known.tz)
+        if known.tz is None:
+            return stamps(known).to_numpy()
+        if _fixed_step(pd.tseries.frequencies.to_offset(freq)) is not None:
+            return np.asarray(stamps(known))
+        return np.asarray(_localised(stamps(known.tz_localize(None)), known.tz))
     except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
         raise InputError(
             f"forecast: {periods} stamps at freq {freq!r} from {known} leave the calendar: "
             "forecast fewer steps, or use whole numbers as stamps."
         ) from error
-    return stamps.to_numpy() if stamps.tz is None else np.asarray(stamps)
 
 
 def future(last: Any, freq: Freq, h: int) -> np.ndarray:
     """Return the `h` stamps after `last`, which lies on the grid of `freq`."""
     if isinstance(freq, int):
         return np.asarray(last + freq * np.arange(1, h + 1))
-    return _range(freq, h + 1, start=last)[1:]
+    return _range(last, freq, h + 1, forward=True)[1:]
 
 
 def past(last: Any, freq: Freq, steps: int) -> np.ndarray:
     """Return `steps` stamps of which the last is `last`, which lies on the grid of `freq`."""
     if isinstance(freq, int):
         return np.asarray(last - freq * np.arange(steps - 1, -1, -1))
-    return _range(freq, steps, end=last)
+    return _range(last, freq, steps, forward=False)

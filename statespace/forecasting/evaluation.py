@@ -60,13 +60,14 @@ def metrics(actual: np.ndarray, forecast: np.ndarray, history: np.ndarray, seaso
     lag = season if len(history) > season else 1
     change = np.abs(history[lag:] - history[:-lag])
     scale = float(np.nanmean(change)) if (~np.isnan(change)).any() else 0.0
-    return {
+    found = {
         "mae": mae,
         "rmse": float(mean_squared_error(guess, y, squared=False)),
         "mape": 100 * float(mean_absolute_percentage_error(guess, y)) if bool((y != 0).all()) else None,
         "smape": 100 * float(symmetric_mean_absolute_percentage_error(guess, y)),
         "mase": mae / scale if scale > 0 else None,
     }
+    return {name: value if value is not None and np.isfinite(value) else None for name, value in found.items()}
 
 
 def coverage(actual: np.ndarray, forecast: pd.DataFrame, name: str, levels: Sequence[float]) -> dict[str, float]:
@@ -78,9 +79,11 @@ def coverage(actual: np.ndarray, forecast: pd.DataFrame, name: str, levels: Sequ
         name: name of the model.
         levels: the levels.
     Returns:
-        The percentage for each level, by its name.
+        The percentage for each level, by its name, of the values that were observed and forecast; without any, none.
     """
-    seen = ~np.isnan(actual)
+    seen = ~np.isnan(actual) & forecast[name].notna().to_numpy()
+    if not seen.any():
+        return {}
     found = {}
     for level in levels:
         low, high = (forecast[f"{name}-{end}-{level}"].to_numpy()[seen] for end in ("lo", "hi"))

@@ -54,9 +54,9 @@ def plot(report: "Report", series: Any, axes: "Axes") -> None:
     if len(rows["backtest"]):
         _bands(axes, rows["backtest"], time, fc.name, list(report.levels), _BACKTEST, "held out")
     _bands(axes, rows["forecast"], time, fc.name, list(report.levels), _FORECAST, "forecast")
-    axes.set_title(f"{series}: {fc.name}, next {len(rows['forecast'])} steps")
-    axes.set_xlabel(time)
-    axes.set_ylabel(target)
+    axes.set_title(f"{series}: {fc.name}, next {len(rows['forecast'])} steps", parse_math=False)
+    axes.set_xlabel(time, parse_math=False)  # a name may hold dollar signs
+    axes.set_ylabel(target, parse_math=False)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", fontsize=8, frameon=False)

@@ -42,15 +42,15 @@ def check_levels(where: str, level: Sequence[float] | float | None) -> list[floa
     return sorted(int(number) if number.is_integer() else number for number in numbers)
 
 
-def _weights(q: float) -> np.ndarray:
-    """Return the weights of the trained quantiles that give the quantile `q`."""
+def _quantile(quantiles: np.ndarray, q: float) -> np.ndarray:
+    """Return the quantile `q` from the trained ones along the last axis."""
     scores = np.array([NormalDist().inv_cdf(p) for p in QUANTILES])
     score = NormalDist().inv_cdf(q)
     after = int(np.clip(np.searchsorted(scores, score), 1, len(scores) - 1))
     share = (score - scores[after - 1]) / (scores[after] - scores[after - 1])
-    weights = np.zeros(len(scores))
-    weights[after - 1], weights[after] = 1 - share, share
-    return weights
+    low, high = quantiles[..., after - 1], quantiles[..., after]
+    # Rounding must not carry it past its neighbours, which are equal where a series is constant.
+    return np.asarray(((1 - share) * low + share * high).clip(low, high))
 
 
 def columns(quantiles: np.ndarray, levels: Sequence[float], name: str) -> dict[str, np.ndarray]:
@@ -65,6 +65,6 @@ def columns(quantiles: np.ndarray, levels: Sequence[float], name: str) -> dict[s
     """
     found = {name: quantiles[..., len(QUANTILES) // 2]}
     for level in levels:
-        found[f"{name}-lo-{level}"] = quantiles @ _weights(0.5 - level / 200)
-        found[f"{name}-hi-{level}"] = quantiles @ _weights(0.5 + level / 200)
+        found[f"{name}-lo-{level}"] = _quantile(quantiles, 0.5 - level / 200)
+        found[f"{name}-hi-{level}"] = _quantile(quantiles, 0.5 + level / 200)
     return found

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from statespace.errors import InputError
-from statespace.forecasting.calendar import Freq, check_freq, future, infer_freq, past, positions
+from statespace.forecasting.calendar import Freq, check_freq, future, past, positions
+from statespace.forecasting.inference import infer_freq
+from statespace.forecasting.stamps import read_stamps, shown
 
 # A grid this many times longer than the table is the sign of a wrong freq or of a stray stamp.
 _SPARSEST = 1000
@@ -80,7 +82,13 @@ def _check_columns(where: str, frame: pd.DataFrame, columns: Columns) -> None:
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{where}: df is a {type(frame).__name__}, but a pandas data frame is expected.")
     found = ", ".join(map(str, frame.columns)) or "none"
-    for option, name in {"id_col": columns.id, "time_col": columns.time, "target_col": columns.target}.items():
+    asked = {"id_col": columns.id, "time_col": columns.time, "target_col": columns.target}
+    if len(set(asked.values())) < len(asked):
+        raise InputError(
+            f"{where}: id_col, time_col and target_col are {', '.join(map(repr, asked.values()))}, but three different "
+            "columns are expected."
+        )
+    for option, name in asked.items():
         if name not in frame.columns:
             raise InputError(
                 f"{where}: there is no column {name!r} ({option}); the columns found are {found}. "
@@ -93,18 +101,23 @@ def _check_columns(where: str, frame: pd.DataFrame, columns: Columns) -> None:
 
 
 def _check_target(where: str, target: pd.Series) -> np.ndarray:
-    try:
-        numbers = pd.to_numeric(target, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    except TypeError:
+    if pd.api.types.is_datetime64_any_dtype(target) or target.dtype.kind in "mc":
         numbers = np.full(len(target), np.nan)
+    else:
+        try:
+            numbers = pd.to_numeric(target, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        except TypeError:
+            numbers = np.full(len(target), np.nan)
+        except OverflowError as error:
+            raise InputError(
+                f"{where}: column {target.name!r} holds a number beyond 1e308: use a larger unit."
+            ) from error
     wrong = np.isnan(numbers) & target.notna().to_numpy()
-    if pd.api.types.is_datetime64_any_dtype(target) or pd.api.types.is_timedelta64_dtype(target):
-        wrong[:] = True
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
-            f"{where}: column {target.name!r} holds {target.iloc[row]!r} in row {row + 1}, but numbers are expected: "
-            "leave the field empty where nothing was observed."
+            f"{where}: column {target.name!r} holds {shown(target.iloc[row])} in row {row + 1}, but numbers are "
+            "expected: leave the field empty where nothing was observed."
         )
     if np.isinf(numbers).any():
         row = int(np.isinf(numbers).argmax())
@@ -115,42 +128,29 @@ def _check_target(where: str, target: pd.Series) -> np.ndarray:
     return numbers
 
 
-def _check_time(where: str, time: pd.Series) -> pd.Series:
-    missing = time.isna().to_numpy()
+def _check_ids(where: str, ids: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Number the series in the order of their names; return the number of each row, and the names."""
+    missing = ids.isna().to_numpy()
     if missing.any():
-        raise InputError(
-            f"{where}: column {time.name!r} is empty in row {int(missing.argmax()) + 1}: every row needs a stamp."
-        )
-    if pd.api.types.is_bool_dtype(time):
-        raise InputError(f"{where}: column {time.name!r} holds true and false, but stamps are expected.")
-    if pd.api.types.is_datetime64_any_dtype(time):
-        return time
-    if isinstance(time.dtype, pd.PeriodDtype):
-        return pd.Series(time.dt.to_timestamp())
-    if pd.api.types.is_numeric_dtype(time):
-        whole = time.to_numpy(np.float64) % 1 == 0
-        if not whole.all():
-            row = int((~whole).argmax())
+        row = int(missing.argmax())
+        raise InputError(f"{where}: column {ids.name!r} is empty in row {row + 1}: every row needs a series.")
+    if isinstance(ids.dtype, pd.CategoricalDtype):
+        ids = ids.astype(ids.cat.categories.dtype)
+    if ids.dtype == object or not (pd.api.types.is_numeric_dtype(ids) or pd.api.types.is_string_dtype(ids)):
+        wrong = ~ids.map(lambda name: isinstance(name, str | int | float | np.number)).to_numpy(bool)
+        if wrong.any():
+            row = int(wrong.argmax())
             raise InputError(
-                f"{where}: column {time.name!r} holds {time.iloc[row]!r} in row {row + 1}, but dates or whole numbers "
-                "are expected."
+                f"{where}: column {ids.name!r} holds {shown(ids.iloc[row])} in row {row + 1}, but names of series are "
+                "text or numbers: turn them into text."
             )
-        return time.astype(np.int64)
-    try:
-        return pd.to_datetime(time)
-    except (ValueError, TypeError):
-        parsed = pd.to_datetime(time, errors="coerce", format="mixed", utc=True)
-    wrong = parsed.isna().to_numpy()
-    if not wrong.any():
-        raise InputError(
-            f"{where}: the stamps in column {time.name!r} are written in several formats or time zones, such as "
-            f"{time.iloc[0]!r}: write all of them in one, best YYYY-MM-DD HH:MM:SS."
-        )
-    row = int(wrong.argmax())
-    raise InputError(
-        f"{where}: column {time.name!r} holds {time.iloc[row]!r} in row {row + 1}, which is no stamp: "
-        "write dates as YYYY-MM-DD, or use whole numbers."
-    )
+    number, names = pd.factorize(ids, sort=True)
+    return number, list(names)
+
+
+def _ticks(time: pd.Series) -> np.ndarray:
+    """Return stamps as whole numbers that keep their order."""
+    return time.to_numpy(np.int64) if pd.api.types.is_integer_dtype(time) else pd.DatetimeIndex(time).asi8
 
 
 def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None) -> Panel:
@@ -169,24 +169,21 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
     """
     _check_columns(where, frame, columns)
     y = _check_target(where, frame[columns.target])
-    time = _check_time(where, frame[columns.time])
-    ids = frame[columns.id]
-    if ids.isna().any():
-        row = int(ids.isna().to_numpy().argmax())
-        raise InputError(f"{where}: column {columns.id!r} is empty in row {row + 1}: every row needs a series.")
-    number, names = pd.factorize(ids, sort=True)
-    order = np.lexsort((time.to_numpy(), number))
-    if (np.diff(order) < 0).any():
-        inside = np.diff(number) == 0
-        if (np.diff(time.to_numpy()).astype(np.int64)[inside] < 0).any():
-            warnings.warn(f"{where}: the stamps in {columns.time!r} were not in order; they were sorted.", stacklevel=3)
-        number, y, time = number[order], y[order], time.iloc[order]
-    time = time.reset_index(drop=True)
+    time = read_stamps(where, frame[columns.time])
+    number, names = _check_ids(where, frame[columns.id])
+    ticks = _ticks(time)
+    by_series = np.argsort(number, kind="stable")
+    if ((np.diff(ticks[by_series]) < 0) & (np.diff(number[by_series]) == 0)).any():
+        warnings.warn(f"{where}: the stamps in {columns.time!r} were not in order; they were sorted.", stacklevel=3)
+    order = np.lexsort((ticks, number))
+    number, y, ticks, time = number[order], y[order], ticks[order], time.iloc[order].reset_index(drop=True)
     starts = np.flatnonzero(np.diff(number, prepend=-1))
-    if ((np.diff(number) == 0) & (time.to_numpy()[1:] == time.to_numpy()[:-1])).any():
-        row = int(((np.diff(number) == 0) & (time.to_numpy()[1:] == time.to_numpy()[:-1])).argmax())
+    same = np.diff(number) == 0
+    doubled = same & (np.diff(ticks) == 0)
+    if doubled.any():
+        row = int(doubled.argmax())
         raise InputError(
-            f"{where}: series {names[number[row]]!r} has two rows for {time.iloc[row]}: keep one of them, "
+            f"{where}: series {shown(names[number[row]])} has two rows for {time.iloc[row]}: keep one of them, "
             "or add them up."
         )
     integer_time = pd.api.types.is_integer_dtype(time)
@@ -195,12 +192,20 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
     position = positions(where, time, first, checked)
     ends = np.append(starts[1:], len(number)) - 1
     lengths = position[ends] + 1
-    if lengths.sum() > _SPARSEST * len(number):
+    span = lengths.astype(np.float64).sum()  # as integers the sum might overflow
+    if span > _SPARSEST * len(number):
         raise InputError(
-            f"{where}: at freq {checked!r} the stamps span {lengths.sum()} steps, but there are only {len(number)} "
-            "rows: pass the freq of the stamps, or correct a stray stamp."
+            f"{where}: at freq {checked!r} the stamps span {span:.0f} steps, but there are only {len(number)} rows: "
+            "pass the freq of the stamps, or correct a stray stamp."
+        )
+    nearest = np.diff(position)[same].min(initial=np.iinfo(np.int64).max)
+    if freq is not None and same.any() and nearest > 1:
+        warnings.warn(
+            f"{where}: at freq {checked!r} no two rows are neighbours, the nearest are {nearest} steps apart: "
+            "all between is a gap.",
+            stacklevel=3,
         )
     values = np.full(lengths.sum(), np.nan)
     values[(lengths.cumsum() - lengths)[number] + position] = y
     last = time.iloc[ends].tolist()
-    return Panel(list(names), values, lengths, last, checked)
+    return Panel(names, values, lengths, last, checked)

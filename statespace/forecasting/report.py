@@ -6,6 +6,7 @@ It appears whole or not at all.
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +89,9 @@ def run(
     """
     fc = make().fit(frame, freq)
     forecast = fc.predict(level=levels)
-    grid = panel("forecast", frame, fc.columns, fc.freq)
-    history = grid.frame(fc.columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said once, by fit
+        history = panel("forecast", frame, fc.columns, fc.freq).frame(fc.columns)
     found: dict[str, Any] = {"h": fc.h, "freq": fc.freq, "season_length": fc.season, "rows": len(frame)}
     reason = None
     # Without its last h steps a series must still have one step of history and h targets.
@@ -104,10 +106,17 @@ def run(
     if reason is not None:
         return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels)
     train = history.drop(test.index)
+    other = make()
     try:
-        other = make().fit(train, fc.freq)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            other.fit(train, fc.freq)
+        if other.outcome is not None and other.outcome.interrupted:
+            reason = "the measurement was interrupted"
     except InputError as error:
-        return Report(fc, history, forecast, None, found | {"holdout": None, "reason": str(error)}, levels)
+        reason = str(error)
+    if reason is not None:
+        return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels)
     backtest = other.predict(level=levels)
     backtest = backtest[backtest[fc.columns.id].isin(test[fc.columns.id])].reset_index(drop=True)
     found["holdout"] = {"steps": fc.h, "series": int(test[fc.columns.id].nunique())}

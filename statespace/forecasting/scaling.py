@@ -22,9 +22,9 @@ _PIECES = 4  # fewer levels than this do not show how the spread grows
 def _growth(values: np.ndarray, piece: int) -> float | None:
     """Return the exponent b in spread ∝ level^b over pieces of a series, ``None`` where it cannot be told."""
     count = len(values) // piece
-    if count < _PIECES:
+    if count < _PIECES or np.isnan(values).all():
         return None
-    pieces = values[len(values) - count * piece :].reshape(count, piece)
+    pieces = values[len(values) - count * piece :].reshape(count, piece) / np.nanmax(values)  # no square overflows
     pieces = pieces[np.isfinite(pieces).all(1)]
     if len(pieces) < _PIECES:
         return None
@@ -58,7 +58,7 @@ class Scaling:
     Attributes:
         log: whether the logarithm is taken first.
         location: ``(series,)``, float64.
-        scale: ``(series,)``, float64, positive.
+        scale: ``(series,)``, float64; 0 for a constant series, which is forecast as constant.
     """
 
     log: bool
@@ -87,22 +87,37 @@ class Scaling:
                 "use transform='none'."
             )
         z = np.log(values) if log else values
-        count = np.maximum(np.bincount(series[seen], minlength=len(lengths)), 1)
-        location = np.bincount(series[seen], z[seen], len(lengths)) / count
-        centred = z[seen] - location[series[seen]]
-        scale = np.sqrt(np.bincount(series[seen], centred**2, len(lengths)) / count)
-        # A spread at the level of rounding is none.
-        scale[scale <= 1e-12 * np.abs(location)] = 1.0
-        scale[scale == 0] = 1.0
+        one, of = z[seen], series[seen]
+        low, high = np.full(len(lengths), np.inf), np.full(len(lengths), -np.inf)
+        np.minimum.at(low, of, one)
+        np.maximum.at(high, of, one)
+        # In units of the largest value, so that no sum or square overflows or vanishes.
+        unit = np.maximum(np.abs(low), np.abs(high))
+        unit[(unit == 0) | np.isinf(unit)] = 1.0
+        count = np.bincount(of, minlength=len(lengths))
+        location = np.bincount(of, one / unit[of], len(lengths)) / np.maximum(count, 1)
+        centred = one / unit[of] - location[of]
+        scale = np.sqrt(np.bincount(of, centred**2, len(lengths)) / np.maximum(count, 1))
+        scale[scale <= 1e-12 * np.abs(location)] = 0.0  # a spread at the level of rounding is none
+        location, scale = location * unit, scale * unit
+        constant = (low == high) & (count > 0)
+        location[constant], scale[constant] = low[constant], 0.0
+        # A single value tells nothing of the spread: it is taken from the others.
+        if (count == 1).any() and (scale > 0).any():
+            scale[count == 1] = np.median(scale[scale > 0])
         return cls(log, location, scale)
 
     def forward(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Scale series that lie one behind the other; gaps stay NaN."""
         z = np.log(values) if self.log else values
-        return np.asarray((z - np.repeat(self.location, lengths)) / np.repeat(self.scale, lengths))
+        location, scale = np.repeat(self.location, lengths), np.repeat(self.scale, lengths)
+        # Halved, so that the difference of two huge values does not overflow.
+        return np.asarray((z / 2 - location / 2) / np.where(scale > 0, scale / 2, 1.0))
 
     def backward(self, z: np.ndarray) -> np.ndarray:
-        """Bring ``(series, …)`` back to the units of the data."""
+        """Bring ``(series, …)`` back to the units of the data, as far as they have numbers."""
         shape = (-1,) + (1,) * (z.ndim - 1)
-        y = z * self.scale.reshape(shape) + self.location.reshape(shape)
-        return np.exp(y) if self.log else np.asarray(y)
+        largest = np.finfo(np.float64).max
+        with np.errstate(over="ignore"):
+            y = np.asarray(z * self.scale.reshape(shape) + self.location.reshape(shape))
+        return np.exp(np.minimum(y, np.log(largest))) if self.log else y.clip(-largest, largest)

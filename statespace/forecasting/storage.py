@@ -25,8 +25,16 @@ FORMAT = 1
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 
 
+def _number(value: object) -> object:
+    """Turn a number of NumPy, which JSON does not know, into one of Python."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no place in a description")
+
+
 def _checksum(description: dict[str, Any], weights: bytes) -> str:
-    text = json.dumps({k: v for k, v in description.items() if k != "checksum"}, sort_keys=True)
+    kept = {name: value for name, value in description.items() if name != "checksum"}
+    text = json.dumps(kept, sort_keys=True, default=_number)
     return hashlib.sha256(text.encode() + hashlib.sha256(weights).digest()).hexdigest()
 
 
@@ -67,8 +75,9 @@ def write(where: str, folder: Path | str, kind: str, description: dict[str, Any]
     weights = save_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     full = {"kind": kind, "format": FORMAT, "statespace": __version__, **description}
     full["checksum"] = _checksum(full, weights)
+    text = json.dumps(full, indent=1, sort_keys=True, default=_number) + "\n"
     with replace_folder_atomically(where, folder) as fresh:
-        (fresh / _DESCRIPTION).write_text(json.dumps(full, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (fresh / _DESCRIPTION).write_text(text, encoding="utf-8")
         (fresh / _WEIGHTS).write_bytes(weights)
 
 

@@ -9,27 +9,47 @@ Source: Gu et al. 2022 (S4, arXiv:2111.00396), section 2.4 for the convolution; 
 variation-of-constants formula in discrete time.
 """
 
+from math import log2
+
 import torch
 from torch import Tensor
 
 from statespace.kernels.fftconv import fftconv
 from statespace.kernels.vandermonde import vandermonde
 
-CHUNK = 64  # samples whose contribution to the final state is one matrix product
+SHORTEST_CHUNK = 64
+
+
+def _powers(log_a: Tensor, count: int) -> Tensor:
+    """Return ``a^0 ... a^(count-1)`` for `log_a` ``(d, n)`` as ``(d, count, n)``.
+
+    The table doubles: only ``a^(2^j)`` need an exponential, and its argument is exact, so an entry is the product of
+    at most ``log2(count)`` numbers, each rounded once.
+    """
+    table = torch.ones_like(log_a)[:, None]
+    while table.shape[1] < count:
+        table = torch.cat([table, table * torch.exp(table.shape[1] * log_a)[:, None]], dim=1)
+    return table[:, :count]
 
 
 def _final_state(u: Tensor, log_a: Tensor, b: Tensor) -> Tensor:
-    """Return ``sum_t a^(L-1-t) b u_t`` for `u` ``(b, l, d)`` as ``(b, d, n)``, in two levels of powers."""
+    """Return ``sum_t a^(L-1-t) b u_t`` for `u` ``(b, l, d)`` as ``(b, d, n)``, in two levels of powers.
+
+    A step of the first level is a row of a table of powers, one of the second a state for each sequence; a chunk of
+    four times the root of the length weighs one against the other.
+    """
     batch, length, channels = u.shape
-    chunks = -(-length // CHUNK)
-    u = torch.nn.functional.pad(u, (0, 0, chunks * CHUNK - length, 0))  # zeros in front change nothing
-    backwards = torch.arange(CHUNK - 1, -1, -1, device=u.device, dtype=log_a.real.dtype)
-    fine = torch.exp(backwards[:, None] * log_a[:, None, :]) * b[:, None, :]  # (d, CHUNK, n)
-    rows = u.view(batch * chunks, CHUNK, channels).permute(2, 0, 1)  # (d, b chunks, CHUNK)
-    ends = torch.complex(rows @ fine.real, rows @ fine.imag).view(channels, batch, chunks, -1)
-    later = torch.arange(chunks - 1, -1, -1, device=u.device, dtype=log_a.real.dtype)
-    coarse = torch.exp(later[:, None] * (CHUNK * log_a)[:, None, :])  # (d, chunks, n)
-    return torch.einsum("dbqn,dqn->bdn", ends, coarse)
+    chunk = min(length, max(SHORTEST_CHUNK, 4 << round(log2(length) / 2)))
+    chunks = -(-length // chunk)
+    u = torch.nn.functional.pad(u, (0, 0, chunks * chunk - length, 0))  # zeros in front change nothing
+    fine = (_powers(log_a, chunk) * b[:, None]).flip(1)
+    rows = u.view(batch * chunks, chunk, channels).permute(2, 0, 1)  # (d, b chunks, chunk)
+    ends = torch.view_as_complex((rows @ torch.view_as_real(fine).flatten(2)).unflatten(2, (-1, 2)))
+    ends = ends.view(channels, batch, chunks, -1)
+    if chunks == 1:
+        return ends[:, :, 0].transpose(0, 1)
+    coarse = _powers(chunk * log_a, chunks).flip(1)
+    return (ends * coarse[:, None]).sum(2).transpose(0, 1)
 
 
 def _align_right(u: Tensor, lengths: Tensor) -> Tensor:
@@ -63,19 +83,22 @@ def convolve(
         ``y (b, l, d)``, zero beyond `lengths`, and the state after the last sample that counts, ``(b, d, n)``.
     """
     batch, length, _ = u.shape
+    if length == 0:
+        return u, b.new_zeros(batch, *b.shape) if state is None else state
+    elapsed: Tensor | int = length
+    counts = None
+    if lengths is not None:
+        elapsed = lengths[:, None, None]
+        counts = (torch.arange(length, device=u.device) < lengths[:, None])[..., None]
+        u = torch.where(counts, u, 0)  # a transform would carry padding, NaN included, to every output
     y = fftconv(u, vandermonde(log_a, c * b, length), D=D)
     if state is not None:
         # The kernel's powers start at 0, the echo's at 1: one a goes into the weights.
         echo = vandermonde(log_a.expand(batch, -1, -1), c * torch.exp(log_a) * state, length)
         y = y + echo.transpose(1, 2)
-    if lengths is None:
-        final = _final_state(u, log_a, b)
-        elapsed = torch.full((batch,), length, device=u.device)
-    else:
-        counts = torch.arange(length, device=u.device) < lengths[:, None]
-        y = torch.where(counts[..., None], y, 0)
-        final = _final_state(_align_right(u, lengths), log_a, b)
-        elapsed = lengths
+    if counts is not None:
+        y = torch.where(counts, y, 0)
+    final = _final_state(u if lengths is None else _align_right(u, lengths), log_a, b)
     if state is not None:
-        final = final + torch.exp(elapsed[:, None, None] * log_a) * state
+        final = final + torch.exp(elapsed * log_a) * state
     return y, final

@@ -42,14 +42,18 @@ class SequenceLayer(nn.Module, ABC):
         """
 
     @abstractmethod
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Take one sample: constant time and memory, however long the past.
 
         Args:
             x: one sample a channel, ``(batch, d_model)``.
             state: state before the sample.
+            dt_scale: time since the sample before, in units of the time between two samples in training.
         Returns:
             The output ``(batch, d_model)`` and the state after the sample.
+        Raises:
+            ShapeError: `x` or `state` does not have the shape named here.
+            InputError: `dt_scale` is out of range.
         """
 
     @abstractmethod
@@ -62,7 +66,7 @@ class SequenceLayer(nn.Module, ABC):
 
 
 def check_sequence(
-    where: str, x: Tensor, d_model: int, state: Tensor | None, state_axes: str, sizes: dict[str, int]
+    where: str, x: Tensor, d_model: int, state: Tensor | None = None, state_axes: str = "", **sizes: int
 ) -> None:
     """Check a layer's input ``(b, l, d)``, and its state if there is one.
 
@@ -75,13 +79,27 @@ def check_sequence(
         sizes: sizes of the state's other axes.
     Raises:
         ShapeError: an axis does not fit; the message says if the input looks transposed.
+        InputError: `x` is not of a floating type.
     """
     transposed = x.ndim == 3 and x.shape[1] == d_model != x.shape[2]
     hint = "It looks transposed: pass x.transpose(1, 2)." if transposed else "Layers take (batch, length, channels)."
-    known = {**sizes, "d": d_model}
-    expect(where, "x", x, "b l d", known, hint)
+    _check(where, x, "b l d", hint, state, state_axes, {**sizes, "d": d_model})
+
+
+def check_sample(where: str, x: Tensor, d_model: int, state: Tensor, state_axes: str, **sizes: int) -> None:
+    """Check one sample ``(b, d)`` and a layer's state; as `check_sequence`, without the axis of time."""
+    hint = "A step takes one sample, (batch, channels); whole sequences go to forward."
+    _check(where, x, "b d", hint, state, state_axes, {**sizes, "d": d_model})
+
+
+def _check(
+    where: str, x: Tensor, axes: str, hint: str, state: Tensor | None, state_axes: str, sizes: dict[str, int]
+) -> None:
+    expect(where, "x", x, axes, sizes, hint)
+    if not x.is_floating_point():
+        raise InputError(f"{where}: x is {x.dtype}, but a real floating type is expected: pass x.float().")
     if state is not None:
-        expect(where, "state", state, state_axes, known, "A state belongs to one layer and one batch size.")
+        expect(where, "state", state, state_axes, sizes, "A state belongs to one layer and one batch size.")
 
 
 def check_lengths(where: str, lengths: Tensor | None, batch: int, longest: int) -> Tensor | None:

@@ -7,8 +7,9 @@ Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), section 5; pre-norm a
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
-from statespace.layers.base import SequenceLayer
+from statespace.layers.base import SequenceLayer, check_sequence
 from statespace.layers.mixing import MIXINGS
+from statespace.shapes import expect
 
 
 class ResidualBlock(nn.Module):
@@ -50,15 +51,21 @@ class ResidualBlock(nn.Module):
                 state moves on.
         Returns:
             The output ``(b, l, d)`` and the layer's state.
+        Raises:
+            ShapeError: `x`, `state` or `observed` does not have the shape named here.
+            InputError: `lengths` or `dt_scale` is out of range.
         """
+        check_sequence("ResidualBlock.forward", x, self.layer.d_model)
         u = self.norm(x)
         if observed is not None:
-            u = u * observed[..., None]
+            sizes = {"b": x.shape[0], "l": x.shape[1]}
+            expect("ResidualBlock.forward", "observed", observed, "b l", sizes, "One mark a sample, for all channels.")
+            u = u.masked_fill((observed == 0)[..., None], 0)
         y, state = self.layer(u, state, lengths, dt_scale)
         return x + self.dropout(self.mixing(y, u)), state
 
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Take one sample ``(b, d)``."""
+    def step(self, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
         u = self.norm(x)
-        y, state = self.layer.step(u, state)
+        y, state = self.layer.step(u, state, dt_scale)
         return x + self.dropout(self.mixing(y, u)), state

@@ -13,7 +13,7 @@ Where we deviate: `B` is fixed to ones, since only the product of `B` and `C` is
 no difference); the step is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one sample later.
 """
 
-from math import log
+from math import inf, log
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +21,20 @@ from torch import Tensor, nn
 from statespace.discretization import METHODS
 from statespace.errors import InputError, choose
 from statespace.hippo import INITIALISATIONS
+from statespace.kernels import native
 from statespace.kernels.lti_scan import lti_scan
 from statespace.layers._convolution import convolve
-from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sequence
+from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sample, check_sequence
 
 VIEWS = ("auto", "convolution", "scan")
 # The discretizations that leave the feed-through alone.
 LOG_POLES = {name: method.log_poles for name, method in METHODS.items() if method.log_poles}
+
+
+# Looked up once when a graph is traced, not traced itself.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it untyped
+def _scan_is_compiled() -> bool:
+    return native.why_missing() is None
 
 
 class S4D(SequenceLayer):
@@ -40,7 +47,8 @@ class S4D(SequenceLayer):
         discretization: ``"zoh"``, ``"bilinear"`` or ``"euler-b"``.
         dt_min: smallest step at the start, in units of the sampling interval.
         dt_max: largest step at the start; the steps are log-uniform between the two.
-        view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``: the scan on a CPU, the convolution elsewhere.
+        view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``: the scan on a CPU that has it compiled, the
+            convolution elsewhere.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -60,8 +68,10 @@ class S4D(SequenceLayer):
         super().__init__()
         if d_model < 1:
             raise InputError(f"S4D: d_model is {d_model}, but at least one channel is needed.")
-        if not 0 < dt_min <= dt_max:
-            raise InputError(f"S4D: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected.")
+        if not 0 < dt_min <= dt_max < inf:
+            raise InputError(
+                f"S4D: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected, both finite."
+            )
         self.d_model = d_model
         self.view = choose("S4D", "view", view, VIEWS)
         self.method = choose("S4D", "discretization", discretization, LOG_POLES)
@@ -103,30 +113,26 @@ class S4D(SequenceLayer):
         self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None, dt_scale: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Run over whole sequences; see `SequenceLayer.forward`. The state is ``(b, d, modes)``, complex."""
-        sizes = {"n": self.A_log.shape[1]}
-        check_sequence("S4D.forward", x, self.d_model, state, "b d n", sizes)
+        check_sequence("S4D.forward", x, self.d_model, state, "b d n", n=self.A_log.shape[1])
         lengths = check_lengths("S4D.forward", lengths, x.shape[0], x.shape[1])
         check_dt_scale("S4D.forward", dt_scale)
         log_a, b, c = self.discretized(dt_scale)
         u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
-        view = self.view if self.view != "auto" else ("scan" if x.device.type == "cpu" else "convolution")
-        if view == "scan":
-            y, state = lti_scan(u, log_a, b, c, self.D, state, lengths)
-        else:
-            y, state = convolve(u, log_a, b, c, self.D, state, lengths)
+        if state is not None:
+            state = state.to(b.dtype)
+        scan = self.view == "scan" or (self.view == "auto" and x.device.type == "cpu" and _scan_is_compiled())
+        y, state = (lti_scan if scan else convolve)(u, log_a, b, c, self.D, state, lengths)
         return y.to(x.dtype), state
 
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
-        if x.ndim != 2:
-            raise InputError(f"S4D.step: x is {tuple(x.shape)}, but one sample (batch, channels) is expected.")
-        check_sequence("S4D.step", x[:, None], self.d_model, state, "b d n", {"n": self.A_log.shape[1]})
-        log_a, b, c = self.discretized()
+        check_sample("S4D.step", x, self.d_model, state, "b d n", n=self.A_log.shape[1])
+        check_dt_scale("S4D.step", dt_scale)
+        log_a, b, c = self.discretized(dt_scale)
         u = x.to(self.D.dtype)
-        state = torch.exp(log_a) * state + b * u[..., None]
+        state = torch.exp(log_a) * state.to(b.dtype) + b * u[..., None]
         return ((c * state).sum(-1).real + self.D * u).to(x.dtype), state
 
     def initial_state(self, batch: int) -> Tensor:
         """Return zeros, ``(batch, d, modes)``, complex."""
-        dtype = torch.complex128 if self.D.dtype is torch.float64 else torch.complex64
-        return torch.zeros(batch, *self.A_log.shape, dtype=dtype, device=self.D.device)
+        return torch.zeros(batch, *self.A_log.shape, dtype=self.D.dtype.to_complex(), device=self.D.device)

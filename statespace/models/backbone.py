@@ -41,6 +41,13 @@ class Backbone(nn.Module):
     def _blocks(self) -> list[ResidualBlock]:
         return [block for block in self.blocks if isinstance(block, ResidualBlock)]
 
+    def _check_states(self, where: str, state: list[Tensor]) -> None:
+        if len(state) != len(self.blocks):
+            raise InputError(
+                f"{where}: state holds {len(state)} tensors, but one for each of {len(self.blocks)} blocks is "
+                "expected: pass what initial_state or an earlier call gave."
+            )
+
     def forward(
         self,
         x: Tensor,
@@ -50,6 +57,8 @@ class Backbone(nn.Module):
         observed: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Run over whole sequences; as `ResidualBlock.forward`, with one state a block."""
+        if state is not None:
+            self._check_states("Backbone.forward", state)
         states: list[Tensor] = []
         for i, block in enumerate(self._blocks()):
             before = None if state is None else state[i]
@@ -57,11 +66,12 @@ class Backbone(nn.Module):
             states.append(after)
         return self.norm(x), states
 
-    def step(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Take one sample ``(b, d)`` with one state a block."""
+    def step(self, x: Tensor, state: list[Tensor], dt_scale: float = 1.0) -> tuple[Tensor, list[Tensor]]:
+        """Take one sample ``(b, d)`` with one state a block; see `SequenceLayer.step`."""
+        self._check_states("Backbone.step", state)
         states: list[Tensor] = []
         for block, before in zip(self._blocks(), state, strict=True):
-            x, after = block.step(x, before)
+            x, after = block.step(x, before, dt_scale)
             states.append(after)
         return self.norm(x), states
 

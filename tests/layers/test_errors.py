@@ -1,0 +1,115 @@
+"""What a layer and a block refuse, and what the message says about it."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from statespace.errors import InputError, ShapeError
+from statespace.layers import LAYERS, S4D, ResidualBlock, SequenceLayer
+
+BATCH, LENGTH, CHANNELS = 2, 6, 4
+x = torch.zeros(BATCH, LENGTH, CHANNELS)
+
+layers = pytest.mark.parametrize("name", LAYERS)
+
+
+def raises(error: type[Exception], *words: str) -> "pytest.RaisesExc[Exception]":
+    return pytest.raises(error, match=".*".join(re.escape(word) for word in words))
+
+
+@pytest.fixture(params=LAYERS)
+def layer(request: pytest.FixtureRequest) -> SequenceLayer:
+    return LAYERS[request.param](CHANNELS)
+
+
+def test_transposed_input_is_recognised(layer: SequenceLayer) -> None:
+    with raises(ShapeError, ".forward", "x is (2, 4, 6)", "d = 4", "looks transposed", "x.transpose(1, 2)"):
+        layer(x.transpose(1, 2))
+    with raises(ShapeError, "x is (6, 4)", "(batch, length, channels)"):
+        layer(x[0])
+
+
+def test_a_step_takes_one_sample(layer: SequenceLayer) -> None:
+    state = layer.initial_state(BATCH)
+    with raises(ShapeError, ".step", "x is (2, 6, 4)", "one sample, (batch, channels)"):
+        layer.step(x, state)
+    with raises(ShapeError, "x is (2, 3)", "d = 4"):
+        layer.step(x[:, 0, :3], state)
+
+
+def test_integer_input(layer: SequenceLayer) -> None:
+    with raises(InputError, "x is torch.int64", "x.float()"):
+        layer(x.long())
+    with raises(InputError, "x is torch.int64", "x.float()"):
+        layer.step(x[:, 0].long(), layer.initial_state(BATCH))
+
+
+def test_the_state_of_another_batch(layer: SequenceLayer) -> None:
+    state = layer.initial_state(3)
+    with raises(ShapeError, "state is (3,", "b = 2", "one batch size"):
+        layer(x, state)
+    with raises(ShapeError, "state is (3,", "b = 2", "one batch size"):
+        layer.step(x[:, 0], state)
+
+
+@pytest.mark.parametrize("lengths", [[0, LENGTH + 1], [-1, 2]])
+def test_lengths_out_of_range(layer: SequenceLayer, lengths: list[int]) -> None:
+    with raises(InputError, f"lengths go from {min(lengths)} to {max(lengths)}", "6 long"):
+        layer(x, lengths=torch.tensor(lengths))
+
+
+def test_lengths_of_another_kind(layer: SequenceLayer) -> None:
+    with raises(InputError, "lengths is torch.float32", "lengths.long()"):
+        layer(x, lengths=torch.ones(BATCH))
+    with raises(ShapeError, "lengths is (3,)", "b = 2"):
+        layer(x, lengths=torch.ones(3, dtype=torch.int64))
+    layer(x, lengths=torch.ones(BATCH, dtype=torch.int32))  # any integers do
+
+
+@pytest.mark.parametrize("dt_scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_dt_scale_out_of_range(layer: SequenceLayer, dt_scale: float) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: layer(x, dt_scale=dt_scale),
+        lambda: layer.step(x[:, 0], layer.initial_state(BATCH), dt_scale),
+    ]
+    for call in calls:
+        with raises(InputError, f"dt_scale is {dt_scale}", "positive"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("argument", "known"),
+    [
+        ("init", "legs, lin, inv, real"),
+        ("discretization", "zoh, bilinear"),
+        ("view", "auto, convolution, scan"),
+    ],
+)
+def test_unknown_names_list_the_known_ones(argument: str, known: str) -> None:
+    with raises(InputError, f"S4D: {argument} is 'no'", known):
+        S4D(CHANNELS, **{argument: "no"})
+
+
+def test_sizes_of_s4d_out_of_range() -> None:
+    with raises(InputError, "d_model is 0"):
+        S4D(0)
+    with raises(InputError, "n is 7", "conjugate pairs", "pass 6 or 8"):
+        S4D(2, 7)
+    for dt_min, dt_max in [(0.0, 0.1), (0.2, 0.1), (-1.0, 1.0), (0.1, float("inf")), (float("nan"), 1.0)]:
+        with raises(InputError, f"dt_min is {dt_min} and dt_max {dt_max}"):
+            S4D(2, dt_min=dt_min, dt_max=dt_max)
+
+
+def test_blocks() -> None:
+    with raises(InputError, "mixing is 'no'", "glu, gated"):
+        ResidualBlock(S4D(CHANNELS), mixing="no")
+    for dropout in (-0.1, 1.0):
+        with raises(InputError, f"dropout is {dropout}", "[0, 1)"):
+            ResidualBlock(S4D(CHANNELS), dropout=dropout)
+    block = ResidualBlock(S4D(CHANNELS))
+    with raises(ShapeError, "ResidualBlock.forward", "looks transposed"):
+        block(x.transpose(1, 2))
+    with raises(ShapeError, "observed is (2, 6, 4)", "(b, l)"):
+        block(x, observed=torch.ones_like(x))

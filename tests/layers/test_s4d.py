@@ -1,0 +1,149 @@
+"""S4D against SciPy: the same systems, simulated by ``scipy.signal``, and what the layer promises of itself."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import cont2discrete, dlsim, lfilter
+
+from statespace.discretization import METHODS
+from statespace.hippo import INITIALISATIONS
+from statespace.kernels import native
+from statespace.layers import S4D
+
+LENGTH, CHANNELS, STATES = 100, 3, 8
+# Two simulations in float64: a hundred roundings in each of up to 16 states, which cancel by three digits at most.
+TOLERANCE = 1e-11
+VIEWS = ["convolution", "scan"]
+
+inits = pytest.mark.parametrize("init", INITIALISATIONS)
+methods = pytest.mark.parametrize("method", METHODS)
+views = pytest.mark.parametrize("view", VIEWS)
+
+
+def make(init: str, method: str, view: str = "auto") -> S4D:
+    return S4D(CHANNELS, STATES, init=init, discretization=method, view=view).double()
+
+
+def eigenvalues(layer: S4D) -> np.ndarray:
+    A = -np.exp(layer.A_log.detach().numpy())
+    return A if layer.A_imag is None else A + 1j * layer.A_imag.detach().numpy()
+
+
+def steps(layer: S4D) -> list[float]:
+    return layer.log_dt.detach().exp().tolist()
+
+
+def weights(layer: S4D) -> np.ndarray:
+    C = layer.C.detach().numpy()
+    return C[..., 0] + 1j * C[..., 1] if layer.A_imag is not None else C[..., 0]
+
+
+def real_system(layer: S4D, channel: int) -> tuple[np.ndarray, ...]:
+    """The whole real system of one channel: each conjugate pair as a block [[α, -ω], [ω, α]] on (Re h, Im h)."""
+    A, C = eigenvalues(layer)[channel], weights(layer)[channel]
+    D = layer.D.detach().numpy()[channel].reshape(1, 1)
+    if layer.A_imag is None:
+        return np.diag(A), np.ones((len(A), 1)), C[None], D
+    blocks = np.zeros((2 * len(A), 2 * len(A)))
+    for k, a in enumerate(A):
+        blocks[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = [[a.real, -a.imag], [a.imag, a.real]]
+    B = np.tile([[1.0], [0.0]], (len(A), 1))
+    return blocks, B, 2 * np.stack([C.real, -C.imag], -1).reshape(1, -1), D
+
+
+def relative(ours: torch.Tensor, theirs: np.ndarray) -> float:
+    return float(np.abs(ours.detach().numpy() - theirs).max() / np.abs(theirs).max())
+
+
+@inits
+@methods
+@views
+def test_is_the_real_system_that_scipy_simulates(init: str, method: str, view: str) -> None:
+    layer = make(init, method, view)
+    x = torch.randn(1, LENGTH, CHANNELS, dtype=torch.float64)
+    y, final = layer(x)
+    for channel in range(CHANNELS):
+        A, B, C, D = real_system(layer, channel)
+        dt = steps(layer)[channel]
+        Abar, Bbar, *_ = cont2discrete((A, B, C, D), dt, method)
+        # y_t = C h_t + D u_t sees u_t, where SciPy's y[k] = C x[k] + D u[k] sees it one sample later. C is that of
+        # the continuous system for every method, as in S4.
+        now = (Abar, Bbar, C @ Abar, C @ Bbar + D, dt)
+        u = np.append(x[0, :, channel].numpy(), 0.0)
+        _, expected, states = dlsim(now, u[:, None])  # SciPy's layout is (time, inputs); x[L] is the state after L
+        assert relative(y[0, :, channel], expected[:LENGTH, 0]) < TOLERANCE
+        h = states[LENGTH]
+        state = h if layer.A_imag is None else h.reshape(-1, 2) @ [1, 1j]
+        assert relative(final[0, channel], state) < TOLERANCE
+
+
+@inits
+@methods
+@views
+def test_is_a_sum_of_recursive_filters(init: str, method: str, view: str) -> None:
+    layer = make(init, method, view)
+    x = torch.randn(1, LENGTH, CHANNELS, dtype=torch.float64)
+    state = torch.randn_like(layer.initial_state(1))
+    y, _ = layer(x, state)
+    pairs = 1 if layer.A_imag is None else 2
+    for channel in range(CHANNELS):
+        u, dt = x[0, :, channel].numpy(), steps(layer)[channel]
+        expected = layer.D[channel].item() * u.astype(complex)
+        for a, c, h in zip(eigenvalues(layer)[channel], weights(layer)[channel], state[0, channel], strict=True):
+            one = np.ones((1, 1))
+            abar, bbar = (matrix.item() for matrix in cont2discrete((a * one, one, one, 0 * one), dt, method)[:2])
+            filtered, _ = lfilter([c * bbar], [1, -abar], u.astype(complex), zi=[c * abar * h.item()])
+            expected += pairs * filtered
+        assert relative(y[0, :, channel], expected.real) < TOLERANCE
+
+
+@views
+def test_gradients_are_finite_differences(view: str) -> None:
+    """All of them at once, through outputs and final state, in a ragged batch."""
+    layer = S4D(2, 4, init="inv", discretization="bilinear", dt_min=0.1, dt_max=0.5, view=view).double()
+    lengths = torch.tensor([7, 4])
+    names = [name for name, _ in layer.named_parameters()]
+
+    def function(x: torch.Tensor, state: torch.Tensor, *values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        given = dict(zip(names, values, strict=True))
+        y, final = torch.func.functional_call(layer, given, (x, state, lengths))
+        return y, final
+
+    x = torch.randn(2, 7, 2, dtype=torch.float64, requires_grad=True)
+    state = torch.randn_like(layer.initial_state(2)).requires_grad_()
+    assert torch.autograd.gradcheck(function, (x, state, *layer.parameters()))
+
+
+def test_the_final_state_over_many_chunks() -> None:
+    """A length at which the convolution takes the final state in two levels, with rest, against the scan."""
+    x = torch.randn(2, 1000, CHANNELS, dtype=torch.float64)
+    layer = make("legs", "zoh", "convolution")
+    other = make("legs", "zoh", "scan")
+    other.load_state_dict(layer.state_dict())
+    for ours, theirs in zip(layer(x), other(x), strict=True):
+        assert relative(ours, theirs.detach().numpy()) < TOLERANCE
+
+
+def test_auto_takes_the_scan_only_where_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    for name in ("convolve", "lti_scan"):
+        monkeypatch.setattr(f"statespace.layers.s4d.{name}", lambda u, *_, name=name: (taken.append(name) or u, u))
+    x, layer = torch.zeros(1, 2, CHANNELS), S4D(CHANNELS)
+    monkeypatch.setattr(native, "why_missing", lambda: None)
+    layer(x)
+    monkeypatch.setattr(native, "why_missing", lambda: "no compiler")
+    layer(x)
+    assert taken == ["lti_scan", "convolve"]
+
+
+def test_parameters_of_the_dynamics() -> None:
+    for init in INITIALISATIONS:
+        layer = S4D(2, 4, init=init)
+        names = {name for name, parameter in layer.named_parameters() for p in layer.ssm_parameters() if p is parameter}
+        assert names == {"log_dt", "A_log"} | ({"A_imag"} if init != "real" else set())
+
+
+def test_starts_with_steps_within_the_range() -> None:
+    dt = S4D(1000, dt_min=1e-3, dt_max=1e-1).log_dt.detach().exp()
+    assert 1e-3 <= float(dt.min()) < 2e-3  # a thousand draws, uniform in the logarithm, come near both ends
+    assert 0.5e-1 < float(dt.max()) <= 1e-1 * (1 + 1e-6)

@@ -1,0 +1,164 @@
+"""Invariants of the quantile forecaster: order of the quantiles, gaps, padding, level and scale, any horizon."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from statespace.errors import InputError, ShapeError
+from statespace.models import QUANTILES, Backbone, QuantileForecaster
+from statespace.models.normalization import FLOOR, normalise
+
+MIDDLE = len(QUANTILES) // 2
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def random_model(seed: int, h: int = 5, size: float = 1.0, **options: int) -> QuantileForecaster:
+    """A model whose every weight is drawn at random, as after a training that went anywhere."""
+    torch.manual_seed(seed)
+    model = QuantileForecaster(h, 24, d_model=8, n_layers=1, d_state=8, season_length=6, **options).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "log" not in name and "A_" not in name:  # the dynamics stay stable
+                parameter.normal_(std=size)
+        model.offsets.normal_(std=size)
+    return model
+
+
+def windows(count: int = 16, length: int = 24) -> tuple[Tensor, Tensor]:
+    x = torch.randn(count, length).cumsum(1)
+    return x, (torch.rand(count, length) > 0.2).float()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.01, 1.0, 10.0]), st.integers(1, 13))
+def test_quantiles_never_cross_whatever_the_weights(seed: int, size: float, steps: int) -> None:
+    model = random_model(seed, size=size)
+    x, observed = windows()
+    with torch.no_grad():
+        for quantiles in (model(x, observed), model.extend(x, observed, steps)):
+            assert quantiles.isfinite().all()
+            assert (quantiles.diff(dim=-1) >= 0).all()
+
+
+def test_what_stands_in_a_gap_does_not_matter() -> None:
+    model = random_model(0)
+    x, observed = windows()
+    other = torch.where(observed > 0, x, 1e4 * torch.randn_like(x))
+    # the masked values are multiplied by zero, so nothing is left of them
+    torch.testing.assert_close(model(x, observed), model(other, observed), rtol=1e-5, atol=1e-5)
+    loss = model(x.requires_grad_(), observed).square().sum()
+    (gradient,) = torch.autograd.grad(loss, x)
+    assert (gradient[observed == 0] == 0).all()
+
+
+def test_a_window_and_its_padded_self_differ_in_the_linear_path_alone() -> None:
+    """Nothing enters the state while nothing is observed, so padding in front leaves the backbone where it was."""
+    model = random_model(1)
+    x, observed = windows(8, 10)
+    pad = torch.zeros(8, 30)
+    with torch.no_grad():
+        for more in (0, 7, 30):
+            window = normalise(torch.cat([pad[:, :more], x], 1), torch.cat([pad[:, :more], observed], 1))
+            mask = torch.cat([pad[:, :more], observed], 1)
+            z, _ = model.backbone(model.embed(torch.stack([window.x, mask], -1)), observed=mask)
+            if more == 0:
+                want = z[:, -1]
+            torch.testing.assert_close(z[:, -1], want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shift", "scale"), [(1000.0, 1.0), (0.0, 64.0), (-5.0, 0.5)])
+def test_level_and_unit_of_a_window_carry_over(shift: float, scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("statespace.models.normalization.FLOOR", 0.0)  # the floor is what keeps this from being exact
+    model = random_model(2).double()
+    x, observed = (part.double() for part in windows())
+    want = model(x, observed) * scale + shift
+    torch.testing.assert_close(model(x * scale + shift, observed), want, rtol=1e-9, atol=1e-7)
+
+
+def test_normalisation_is_mean_and_deviation_of_what_was_observed() -> None:
+    x, observed = windows(5)
+    found = normalise(x, observed)
+    for i in range(5):
+        seen = x[i][observed[i] > 0]
+        torch.testing.assert_close(found.location[i, 0], seen.mean(), rtol=1e-5, atol=1e-6)
+        want = (seen.var(correction=0) + FLOOR**2).sqrt()
+        torch.testing.assert_close(found.scale[i, 0], want, rtol=1e-5, atol=1e-6)
+        assert (found.x[i][observed[i] == 0] == 0).all()
+    nothing = normalise(x, torch.zeros_like(x))
+    assert (nothing.location == 0).all()
+    assert nothing.scale.isfinite().all()
+
+
+def test_a_shorter_horizon_is_the_start_of_the_longer_one_and_beyond_the_bands_widen() -> None:
+    model = random_model(3, h=4, size=0.3)
+    x, observed = windows()
+    with torch.no_grad():
+        whole = model(x, observed)
+        for steps in (1, 3, 4):
+            torch.testing.assert_close(model.extend(x, observed, steps), whole[:, :steps], rtol=1e-5, atol=1e-5)
+        longer = model.extend(x, observed, 19)
+        assert longer.shape == (16, 19, len(QUANTILES))
+        width = longer[..., -1] - longer[..., 0]
+    for block in range(4, 19, 4):  # each block adds to the spread at the end of the one before
+        assert (width[:, block : block + 4] >= width[:, block - 1 : block] * (1 - 1e-5)).all()
+
+
+def test_the_feedback_is_the_median_itself() -> None:
+    model = random_model(4, h=4, size=0.3)
+    x, observed = windows()
+    with torch.no_grad():
+        first = model(x, observed)[..., MIDDLE]
+        x2, o2 = torch.cat([x, first], 1)[:, -24:], torch.cat([observed, torch.ones(16, 4)], 1)[:, -24:]
+        torch.testing.assert_close(
+            model.extend(x, observed, 8)[:, 4:, MIDDLE], model(x2, o2)[..., MIDDLE], rtol=1e-5, atol=1e-5
+        )
+
+
+def test_bad_sizes_and_names_are_refused() -> None:
+    for h, size in ((0, 5), (5, 0), (-1, 5)):
+        with pytest.raises(InputError, match="from 1 on is expected"):
+            QuantileForecaster(h, size)
+    with pytest.raises(InputError, match="choose one of s4d"):
+        QuantileForecaster(2, 5, layer="s5")
+    with pytest.raises(InputError, match="choose one of glu, gated"):
+        Backbone(8, mixing="mlp")
+    with pytest.raises(InputError, match="at least one block"):
+        Backbone(8, n_layers=0)
+    with pytest.raises(InputError, match="dropout"):
+        Backbone(8, dropout=1.0)
+    model = random_model(0)
+    with pytest.raises(ShapeError, match="Pad shorter windows in front"):
+        model(torch.zeros(2, 23), torch.zeros(2, 23))
+    with pytest.raises(ShapeError, match="observed"):
+        model(torch.zeros(2, 24), torch.zeros(2, 23))
+
+
+@pytest.mark.parametrize("mixing", ["glu", "gated"])
+def test_the_backbone_over_a_sequence_is_the_backbone_step_by_step(mixing: str) -> None:
+    torch.manual_seed(0)
+    backbone = Backbone(6, n_layers=2, d_state=8, mixing=mixing).eval()
+    x = torch.randn(3, 20, 6)
+    with torch.no_grad():
+        y, last = backbone(x)
+        state, steps = backbone.initial_state(3), []
+        for one in x.unbind(1):
+            out, state = backbone.step(one, state)
+            steps.append(out)
+        first, middle = backbone(x[:, :7])
+        second, end = backbone(x[:, 7:], middle)
+    torch.testing.assert_close(torch.stack(steps, 1), y, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.cat([first, second], 1), y, rtol=1e-5, atol=1e-5)
+    for a, b, c in zip(last, state, end, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(a, c, rtol=1e-5, atol=1e-5)
