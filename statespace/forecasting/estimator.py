@@ -14,6 +14,7 @@ from statespace.forecasting import storage
 from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
+from statespace.forecasting.drift import persistence
 from statespace.forecasting.levels import check_levels, columns
 from statespace.forecasting.panel import Columns, Panel, panel
 from statespace.forecasting.scaling import Scaling, wants_log
@@ -187,8 +188,9 @@ class Forecaster:
             self.transform == "auto" and wants_log(series.values, series.lengths, max(season, 4))
         )
         scaling = Scaling.of(where, series.values, series.lengths, log, series.ids)
-        z = torch.as_tensor(scaling.forward(series.values, series.lengths), dtype=torch.float32)
-        lengths = torch.as_tensor(series.lengths)
+        scaled = scaling.forward(series.values, series.lengths)
+        drift = persistence(scaled, series.lengths, season, size)
+        z, lengths = torch.as_tensor(scaled, dtype=torch.float32), torch.as_tensor(series.lengths)
         with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self._params["d_model"]):
             torch.manual_seed(self.random_seed)
             model = QuantileForecaster(
@@ -201,6 +203,7 @@ class Forecaster:
                 self._params["mixing"],
                 self._params["dropout"],
                 season,
+                drift,
             )
             self.outcome = self._train(where, series, WindowSource(z, lengths, size, self.h), lengths, model)
         self._model, self._scaling, self._history = model.eval(), scaling, series.tail(size)

@@ -32,10 +32,12 @@ def _seasonal_naive(input_size: int, h: int, season_length: int, drift: float) -
     steps = torch.arange(h)
     weight[steps, input_size - season + steps % season] = 1.0
     if input_size >= 2 * season and season > 1:
-        # The mean of the last season over that of the one before, once for each season ahead.
-        ahead = drift * (steps // season + 1.0)[:, None] / season
+        # The mean change from season to season over the window, once for each season ahead.
+        changes = input_size // season - 1
+        first = input_size - (changes + 1) * season
+        ahead = drift * (steps // season + 1.0)[:, None] / (season * changes)
         weight[:, input_size - season :] += ahead
-        weight[:, input_size - 2 * season : input_size - season] -= ahead
+        weight[:, first : first + season] -= ahead
     return weight
 
 
@@ -63,7 +65,7 @@ class QuantileForecaster(nn.Module):
         mixing: ``"glu"`` or ``"gated"``.
         dropout: probability of dropping, in [0, 1).
         season_length: steps in a season, for the start of the linear path; 1 where there is none.
-        drift: share of the seasonal drift in the start of the linear path.
+        drift: share of the mean change from season to season in the start of the linear path, 0 to 1.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -81,7 +83,7 @@ class QuantileForecaster(nn.Module):
         mixing: str = "glu",
         dropout: float = 0.1,
         season_length: int = 1,
-        drift: float = 1.0,
+        drift: float = 0.0,
     ) -> None:
         super().__init__()
         for name, value in {"h": h, "input_size": input_size, "season_length": season_length}.items():
