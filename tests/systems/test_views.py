@@ -43,9 +43,11 @@ def test_the_three_views_agree(n: int, length: int, seed: int) -> None:
     discrete = system(n).discretize(0.2)
     u, x0 = torch.randn(4, length, 2, dtype=torch.float64), torch.randn(4, n, dtype=torch.float64)
     found = [discrete.simulate(u, x0=x0, view=view) for view in VIEWS]
-    for other in found[1:]:
-        torch.testing.assert_close(other.y, found[0].y, rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(other.x, found[0].x, rtol=1e-10, atol=1e-10)
+    # Some of these systems are unstable: an FFT is exact relative to the largest output, not to each.
+    largest = max(1.0, found[-1].y.abs().max().item(), found[-1].x.abs().max().item())
+    for other in found[:-1]:
+        torch.testing.assert_close(other.y, found[-1].y, rtol=0, atol=1e-10 * largest)
+        torch.testing.assert_close(other.x, found[-1].x, rtol=0, atol=1e-10 * largest)
 
 
 @views
