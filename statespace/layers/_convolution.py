@@ -20,15 +20,21 @@ from statespace.kernels.vandermonde import vandermonde
 SHORTEST_CHUNK = 64
 
 
+def exp(z: Tensor) -> Tensor:
+    """Return the exponential of a complex tensor in polar form: ``torch.exp`` takes five times as long on a CPU."""
+    return torch.polar(torch.exp(z.real), z.imag)
+
+
 def _powers(log_a: Tensor, count: int) -> Tensor:
     """Return ``a^0 ... a^(count-1)`` for `log_a` ``(d, n)`` as ``(d, count, n)``.
 
     The table doubles: only ``a^(2^j)`` need an exponential, and its argument is exact, so an entry is the product of
     at most ``log2(count)`` numbers, each rounded once.
     """
+    doublings = 2 ** torch.arange((count - 1).bit_length(), device=log_a.device)
     table = torch.ones_like(log_a)[:, None]
-    while table.shape[1] < count:
-        table = torch.cat([table, table * torch.exp(table.shape[1] * log_a)[:, None]], dim=1)
+    for factor in exp(doublings[:, None, None, None] * log_a[:, None]).unbind():
+        table = torch.cat([table, table * factor], dim=1)
     return table[:, :count]
 
 
@@ -43,7 +49,7 @@ def _final_state(u: Tensor, log_a: Tensor, b: Tensor) -> Tensor:
     chunks = -(-length // chunk)
     u = torch.nn.functional.pad(u, (0, 0, chunks * chunk - length, 0))  # zeros in front change nothing
     fine = (_powers(log_a, chunk) * b[:, None]).flip(1)
-    rows = u.view(batch * chunks, chunk, channels).permute(2, 0, 1)  # (d, b chunks, chunk)
+    rows = u.reshape(batch * chunks, chunk, channels).permute(2, 0, 1)  # (d, b chunks, chunk)
     ends = torch.view_as_complex((rows @ torch.view_as_real(fine).flatten(2)).unflatten(2, (-1, 2)))
     ends = ends.view(channels, batch, chunks, -1)
     if chunks == 1:
@@ -94,11 +100,11 @@ def convolve(
     y = fftconv(u, vandermonde(log_a, c * b, length), D=D)
     if state is not None:
         # The kernel's powers start at 0, the echo's at 1: one a goes into the weights.
-        echo = vandermonde(log_a.expand(batch, -1, -1), c * torch.exp(log_a) * state, length)
+        echo = vandermonde(log_a.expand(batch, -1, -1), c * exp(log_a) * state, length)
         y = y + echo.transpose(1, 2)
     if counts is not None:
         y = torch.where(counts, y, 0)
     final = _final_state(u if lengths is None else _align_right(u, lengths), log_a, b)
     if state is not None:
-        final = final + torch.exp(elapsed * log_a) * state
+        final = final + exp(elapsed * log_a) * state
     return y, final

@@ -23,7 +23,7 @@ from statespace.errors import InputError, choose
 from statespace.hippo import INITIALISATIONS
 from statespace.kernels import native
 from statespace.kernels.lti_scan import lti_scan
-from statespace.layers._convolution import convolve
+from statespace.layers._convolution import convolve, exp
 from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sample, check_sequence
 
 VIEWS = ("auto", "convolution", "scan")
@@ -130,7 +130,7 @@ class S4D(SequenceLayer):
         check_dt_scale("S4D.step", dt_scale)
         log_a, b, c = self.discretized(dt_scale)
         u = x.to(self.D.dtype)
-        state = torch.exp(log_a) * state.to(b.dtype) + b * u[..., None]
+        state = exp(log_a) * state.to(b.dtype) + b * u[..., None]
         return ((c * state).sum(-1).real + self.D * u).to(x.dtype), state
 
     def initial_state(self, batch: int) -> Tensor:

@@ -72,6 +72,8 @@ def fit(
         verbose: whether to show the bar.
     Returns:
         How it went. After Ctrl-C the best weights so far are in `module` all the same.
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed twice.
     """
     best, interrupt = BestWeights(), StopOnInterrupt()
     callbacks: list[Callback] = [interrupt]
@@ -81,6 +83,7 @@ def fit(
         callbacks.append(best)
         if patience >= 0:
             callbacks.append(EarlyStopping("val_loss", patience=max(patience, 1), check_on_train_epoch_end=False))
+    gradients = torch.is_grad_enabled()
     with without_banners():
         trainer = Trainer(
             accelerator=accelerator,
@@ -100,13 +103,17 @@ def fit(
         )
         try:
             trainer.fit(module, datamodule=data)
+        except SystemExit as ending:
+            if isinstance(ending.__context__, KeyboardInterrupt):  # Lightning would end the process
+                raise KeyboardInterrupt from None
+            raise
         finally:
             interrupt.release()
             if bar:
                 bar.close()
             best.restore(module)
             module.to("cpu")
+            torch.set_grad_enabled(gradients)  # Lightning leaves them on
     module.eval()
-    torch.set_grad_enabled(True)
     steps = trainer.global_step
     return Outcome(steps, best.best_step if best.weights else steps, best.best_loss, interrupt.interrupted)

@@ -149,9 +149,11 @@ def test_leaving_the_calendar_is_said() -> None:
 
 @pytest.mark.parametrize(
     ("freq", "season"),
-    [("MS", 12), ("ME", 12), ("BME", 12), ("2MS", 6), ("QE", 4), ("QS-FEB", 4), ("YS", 1), ("YE-JUN", 1), ("W-SAT", 52)]
-    + [("2W", 26), ("D", 7), ("B", 5), ("h", 24), ("2h", 12), ("30min", 48), ("s", 60), ("10s", 6), ("SMS", 24), (1, 1)]
-    + [("7h", 1), ("36h", 1), ("30D", 1), ("10YS", 1)],
+    [
+        *(("MS", 12), ("ME", 12), ("BME", 12), ("2MS", 6), ("QE", 4), ("QS-FEB", 4), ("YS", 1), ("YE-JUN", 1)),
+        *(("W-SAT", 52), ("2W", 26), ("D", 7), ("B", 5), ("SMS", 24), ("30D", 1), ("10YS", 1), (1, 1)),
+        *(("h", 24), ("2h", 12), ("30min", 48), ("s", 60), ("10s", 6), ("7h", 1), ("36h", 1)),
+    ],
 )
 def test_the_season_is_the_one_people_expect(freq: str | int, season: int) -> None:
     assert season_length(freq) == season

@@ -222,6 +222,16 @@ def test_saved_and_loaded(name: str, options: Options) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("length", [64, 256, 300])
+def test_the_layout_of_the_input_does_not_matter(name: str, length: int) -> None:
+    x = torch.randn(BATCH, CHANNELS, length, dtype=torch.float64).transpose(1, 2)
+    for view in VIEWS[name]:
+        layer = make(name, (), torch.float64, view)
+        for ours, expected in zip(layer(x), layer(x.contiguous()), strict=True):
+            torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_input_keeps_a_full_state(name: str, half: torch.dtype) -> None:
     x = torch.randn(BATCH, LENGTH, CHANNELS).to(half)
