@@ -5,5 +5,16 @@ if __name__ != "statespace.datasets":
 
 from statespace.datasets.bundled import DATASETS, Series, load, names
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
+from statespace.datasets.signals import SIGNALS, load_signal
 
-__all__ = ["DATASETS", "SUFFIXES", "Series", "load", "names", "read_frame", "write_frame"]
+__all__ = [
+    "DATASETS",
+    "SIGNALS",
+    "SUFFIXES",
+    "Series",
+    "load",
+    "load_signal",
+    "names",
+    "read_frame",
+    "write_frame",
+]

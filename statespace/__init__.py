@@ -12,10 +12,29 @@ from statespace.version import __version__
 
 if TYPE_CHECKING:
     from statespace.forecasting import Forecaster
+    from statespace.systems import DPLR, Diagonal, StateSpace, cont2discrete
+    from statespace.verification import verify
 
-__all__ = ["Forecaster", "InputError", "ShapeError", "__version__"]
+__all__ = [
+    "DPLR",
+    "Diagonal",
+    "Forecaster",
+    "InputError",
+    "ShapeError",
+    "StateSpace",
+    "__version__",
+    "cont2discrete",
+    "verify",
+]
 
-_LOADED_WHEN_ASKED_FOR = {"Forecaster": "statespace.forecasting"}
+_LOADED_WHEN_ASKED_FOR = {
+    "Forecaster": "statespace.forecasting",
+    "DPLR": "statespace.systems",
+    "Diagonal": "statespace.systems",
+    "StateSpace": "statespace.systems",
+    "cont2discrete": "statespace.systems",
+    "verify": "statespace.verification",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -22,7 +22,9 @@ ROOMS = [
     "kernels",
     "layers",
     "models",
+    "systems",
     "training",
+    "verification",
 ]
 KERNELS = sorted(marker.parent.name for marker in Path(statespace.kernels.__path__[0]).glob("*/reference.py"))
 MODULES = ["statespace", *(f"statespace.{room}" for room in ROOMS), *(f"statespace.kernels.{op}" for op in KERNELS)]

@@ -15,6 +15,7 @@ LIGHT = [
     "statespace.kernels",
     "statespace.layers",
     "statespace.models",
+    "statespace.systems",
 ]
 
 

@@ -17,6 +17,7 @@ from statespace.version import __version__
 COMMANDS = {
     "forecast": "forecast the series of a table, with intervals, pictures and metrics",
     "demo": "forecast the bundled series",
+    "verify": "hold every discretization against SciPy, on a family of systems or on your own",
 }
 """Each subcommand with its line of help; ``statespace.cli.<name>`` is loaded when it is chosen."""
 

@@ -126,3 +126,31 @@ def check(where: str, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | f
             "Give each the same leading axes, axes of size 1, or none."
         ) from error
     return Arguments(A, B, C, D, step, leading)
+
+
+def check_alpha(where: str, alpha: Tensor | float | None) -> Tensor | float:
+    """Check the weight of the end of a step.
+
+    Args:
+        where: the function that was called, for the message.
+        alpha: a number or a tensor of one value, from 0 to 1.
+    Returns:
+        `alpha`, as a float unless it is a tensor.
+    Raises:
+        InputError: `alpha` is missing, no real number, or outside of [0, 1].
+    """
+    meaning = "0 is Euler, 0.5 the trapezoidal rule, 1 backward differences"
+    if alpha is None:
+        raise InputError(f"{where}: alpha is missing: pass a number from 0 to 1 ({meaning}).")
+    if isinstance(alpha, Tensor):
+        if alpha.ndim or not alpha.is_floating_point():
+            raise InputError(f"{where}: alpha is {tuple(alpha.shape)} {alpha.dtype}, but one real number is expected.")
+        if not values_can_be_read(alpha):
+            return alpha
+    try:
+        value = float(alpha)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: alpha is {alpha!r}, but a number from 0 to 1 is expected ({meaning}).") from error
+    if not 0 <= value <= 1:
+        raise InputError(f"{where}: alpha is {value}, but a number from 0 to 1 is expected ({meaning}).")
+    return alpha if isinstance(alpha, Tensor) else value

@@ -1,12 +1,16 @@
-"""The matrix exponential, by scaling and squaring of a Padé approximant, batched.
+"""The matrix exponential, batched: Taylor polynomials for small matrices, scaled and squared Padé approximants beyond.
 
 ``torch.linalg.matrix_exp`` is not used: it picks the degree of its Taylor polynomial by the error relative to
 ``exp(A) ≈ I``, so small entries beside the identity, which are all there is in ``Bbar`` when the step is short, come
 out with relative errors up to 2e-10 in float64 (seen with n = 3, ``|A| dt`` = 0.01). Padé's backward error is a
-polynomial in `A`, so it keeps the block structure and is relative to each block.
+polynomial in `A`, so it keeps the block structure and is relative to each block. So is Taylor's, if its degree is
+chosen by the backward error too. A Taylor polynomial is matrix products alone, where Padé solves a system, which costs
+a batch of small matrices ten products or more; its sums cancel once the norm is well above 1, so it ends there.
 
 Source: Higham, SIAM J. Matrix Analysis and Applications 26(4), 2005, 1179-1193: algorithm 2.3, with the degrees 3, 5,
-7 and 13, and the thresholds of its tables 2.3 (double) and of its section on single precision.
+7 and 13, and the thresholds of its tables 2.3 (double) and of its section on single precision. For the Taylor
+polynomials Al-Mohy and Higham, SIAM J. Scientific Computing 33(2), 2011, 488-511, table 3.1, and for their evaluation
+Paterson and Stockmeyer, SIAM J. Computing 2(1), 1973, 60-66.
 """
 
 from math import factorial
@@ -18,6 +22,17 @@ from torch import Tensor
 # The largest 1-norm for which the approximant of a degree has a backward error below the unit roundoff.
 DOUBLE = {3: 1.495585217958292e-2, 5: 2.539398330063230e-1, 7: 9.504178996162932e-1, 13: 5.371920351148152}
 SINGLE = {3: 4.258730016922831e-1, 5: 1.880152677804762, 7: 3.925724783138660}
+
+# The same for Taylor polynomials, as far as they do not cancel.
+TAYLOR_DOUBLE = {
+    4: 3.397168839976962e-4,
+    8: 4.991228871115323e-2,
+    12: 2.996158913811581e-1,
+    16: 7.802874256626574e-1,
+    20: 1.438252596804337,
+}
+CACHED = 1 << 15  # numbers for which the powers of a batch stay in the cache: the rest of it comes later
+TAYLOR_SINGLE = {4: 5.116619363445086e-2, 8: 5.800524627688768e-1, 12: 1.461661507209034}
 
 
 def _coefficients(degree: int) -> list[float]:
@@ -52,6 +67,27 @@ def _pade(A: Tensor, degree: int) -> Tensor:
     return X
 
 
+def _taylor(A: Tensor, degree: int) -> Tensor:
+    """Evaluate ``1 + A + A²/2! + ...``; `A` is ``(batch, n, n)``, the degree a multiple of 4.
+
+    The sum is split into polynomials of degree 3 in `A`, nested in ``A⁴``; the last one has degree 4. Their
+    coefficients meet the powers in one product with a small matrix.
+    """
+    powers = A.new_empty(5, *A.shape)
+    powers[0] = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    powers[1] = A
+    torch.bmm(A, A, out=powers[2])
+    torch.bmm(powers[2], A, out=powers[3])
+    torch.bmm(powers[2], powers[2], out=powers[4])
+    rows = [[1 / factorial(k + i) for i in range(4)] + [0.0] for k in range(0, degree, 4)]
+    rows[-1][-1] = 1 / factorial(degree)
+    sums = (A.new_tensor(rows) @ powers.flatten(1)).view(-1, *A.shape)
+    X = sums[-1]
+    for low in reversed(sums[:-1].unbind(0)):
+        X = torch.baddbmm(low, powers[4], X)
+    return X
+
+
 @torch.library.custom_op("statespace::expm", mutates_args=())
 def expm(A: Tensor) -> Tensor:
     """Return ``exp(A)``, batched, differentiable any number of times.
@@ -67,11 +103,16 @@ def expm(A: Tensor) -> Tensor:
     """
     if A.numel() == 0:
         return A.clone()
-    thresholds = DOUBLE if A.dtype in (torch.float64, torch.complex128) else SINGLE
+    double = A.dtype in (torch.float64, torch.complex128)
+    thresholds = DOUBLE if double else SINGLE
     flat = A.reshape(-1, *A.shape[-2:])
     norms = flat.abs().sum(-2).amax(-1)
     norms = torch.where(norms.isfinite(), norms, 0.0)
     largest = norms.max().item()
+    taylor = next((m for m, bound in (TAYLOR_DOUBLE if double else TAYLOR_SINGLE).items() if largest <= bound), None)
+    if taylor is not None:
+        count = max(1, CACHED // max(1, A.shape[-1] ** 2)) if A.device.type == "cpu" else len(flat)
+        return torch.cat([_taylor(part, taylor) for part in flat.split(count)]).reshape(A.shape)
     degree = next((m for m, threshold in thresholds.items() if largest <= threshold), max(thresholds))
     squarings = torch.log2(norms / thresholds[degree]).ceil().clamp(min=0).to(torch.int64)
     X = _pade(flat * torch.exp2(-squarings.to(norms.dtype))[:, None, None], degree)
@@ -126,7 +167,7 @@ def expm_coupled(A: Tensor, B: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
     """
     n, m = B.shape[-2:]
     size = [matrix.detach().abs().sum(-2).amax(-1) for matrix in (A, B, Z)]
-    excess = size[1] / torch.maximum(size[0], size[2]).clamp(min=1)
+    excess = size[1] / torch.maximum(size[0], size[2]).clamp(min=2.0**-4)
     scale = torch.exp2(torch.log2(excess.clamp(min=1)).ceil())[..., None, None]
     zero = torch.zeros(m, n, dtype=A.dtype, device=A.device).expand(*A.shape[:-2], m, n)
     block = torch.cat([torch.cat([A, B / scale], -1), torch.cat([zero, Z], -1)], -2)

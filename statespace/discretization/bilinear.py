@@ -11,23 +11,8 @@ step. The state of the result is not a sample of ``x``: SciPy's choice, followed
 import torch
 from torch import Tensor
 
-from statespace.discretization._arguments import check, values_can_be_read
 from statespace.discretization.discrete import Discrete
-from statespace.errors import InputError
-
-
-def _refuse_pole(where: str, singular: Tensor) -> None:
-    """Raise where ``I - A dt / 2`` has no inverse."""
-    if not values_can_be_read(singular):
-        return
-    try:
-        found = bool(singular.any())
-    except RuntimeError:  # vmap and fake tensors refuse to let a value steer Python
-        return
-    if found:
-        raise InputError(
-            f"{where}: A has the eigenvalue 2 / dt, where I - A dt / 2 has no inverse: choose a smaller dt, or zoh."
-        )
+from statespace.discretization.gbt import transform, transform_diagonal
 
 
 def bilinear_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
@@ -54,16 +39,7 @@ def bilinear_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | f
         As `bilinear`; for diagonal systems Gu, Gupta, Goel and Ré, On the Parameterization and Initialization of
         Diagonal State Space Models, 2022, on discretization.
     """
-    given = check("bilinear_diagonal", A, B, C, D, dt, diagonal=True)
-    step = given.dt[..., None]
-    half = given.A * (0.5 * step)
-    denominator = 1 - half
-    _refuse_pole("bilinear_diagonal", denominator.detach() == 0)
-    Abar = ((1 + half) / denominator).expand(*given.leading, half.shape[-1])
-    Bbar = (step / denominator)[..., None] * given.B
-    Cbar = given.C / denominator[..., None, :]
-    Dbar = given.D + 0.5 * (given.C @ Bbar)
-    return Discrete(Abar, given.spread(Bbar), given.spread(Cbar), given.spread(Dbar))
+    return transform_diagonal("bilinear_diagonal", A, B, C, D, dt, 0.5)
 
 
 def bilinear_log_poles(A: Tensor, dt: Tensor | float) -> Tensor:
@@ -87,8 +63,8 @@ def bilinear_log_poles(A: Tensor, dt: Tensor | float) -> Tensor:
 def bilinear(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
     """Discretise a system by the bilinear transform.
 
-    One LU decomposition of ``G = I - A dt / 2`` serves ``Abar``, ``Bbar`` and ``Cbar``; `G` is not inverted. Types
-    and the check of `dt` are as in `bilinear_diagonal`.
+    One inverse of ``G = I - A dt / 2`` serves ``Abar = 2 G⁻¹ - I``, ``Bbar`` and ``Cbar``. Types and the check of `dt`
+    are as in `bilinear_diagonal`.
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
@@ -105,14 +81,4 @@ def bilinear(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> 
         Zhang, Chen and Chen, International Journal of Control 82(4), 2009, 741-754: the generalised bilinear
         transformation, here with alpha = 1/2; `C` and `D` as in SciPy's ``cont2discrete``.
     """
-    given = check("bilinear", A, B, C, D, dt, diagonal=False)
-    step = given.dt[..., None, None]
-    half = given.A * (0.5 * step)
-    identity = torch.eye(A.shape[-1], dtype=half.dtype, device=half.device)
-    LU, pivots, info = torch.linalg.lu_factor_ex(identity - half)
-    _refuse_pole("bilinear", info != 0)
-    Abar = torch.linalg.lu_solve(LU, pivots, identity + half)
-    Bbar = torch.linalg.lu_solve(LU, pivots, given.B * step)
-    Cbar = torch.linalg.lu_solve(LU, pivots, given.C, left=False).resolve_conj()
-    Dbar = given.D + 0.5 * (given.C @ Bbar)
-    return Discrete(*(given.spread(matrix) for matrix in (Abar, Bbar, Cbar, Dbar)))
+    return transform("bilinear", A, B, C, D, dt, 0.5)

@@ -25,8 +25,8 @@ class Discrete(NamedTuple):
     D: Tensor
 
 
-Discretizer: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | float], Discrete]
-"""``method(A, B, C, D, dt) -> Discrete``, for dense or for diagonal systems."""
+Discretizer: TypeAlias = Callable[..., Discrete]
+"""``method(A, B, C, D, dt) -> Discrete``, for dense or for diagonal systems; some take ``alpha`` as well."""
 
 LogPoles: TypeAlias = Callable[[Tensor, Tensor | float], Tensor]
 """``log_poles(A, dt) -> log(Abar)`` for the eigenvalues ``(..., n)`` of a diagonal system."""

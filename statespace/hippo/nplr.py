@@ -3,15 +3,14 @@
 ``A = S - P Pᵀ`` with ``S = c I + K``, `K` skew-symmetric. ``-i K`` is Hermitian, so `eigh` finds real eigenvalues and a
 unitary `V`; the eigenvectors of `A` itself, which are hopeless, are never asked for.
 
-Accuracy, measured for LegS against the matrices it was made from: ``V (Lambda - P Pᴴ) Vᴴ`` gives `A` back to 1e-14
-relative to its norm up to n = 256, and ``Vᴴ V`` is the identity to 1e-13. An eigenvalue is exact to a few units of
-roundoff *of the largest one*, which grows as n²/π: to about 1e-11 absolute at n = 256.
+Accuracy, measured against the matrices it was made from, for every measure: ``V (Lambda - P Pᴴ) Vᴴ`` gives `A` back
+to 1e-14 relative to its norm up to n = 256, and ``Vᴴ V`` is the identity to 1e-13. An eigenvalue is exact to a few
+units of roundoff *of the largest one*, which grows as n²/π for LegS: to about 1e-11 absolute at n = 256.
 
 Source: Gu, Goel and Ré, Efficiently Modeling Long Sequences with Structured State Spaces, 2022, theorem 1 and
 appendix C.1; Gu, Gupta, Goel and Ré, On the Parameterization and Initialization of Diagonal State Space Models, 2022.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,12 +18,7 @@ from torch import Tensor
 
 from statespace.errors import choose
 from statespace.hippo._order import check_order
-from statespace.hippo.legs import legs, legs_low_rank
-
-# Each measure with its transition (A, B) and the low-rank term that makes A normal.
-_MEASURES: dict[str, tuple[Callable[[int], tuple[Tensor, Tensor]], Callable[[int], Tensor]]] = {
-    "legs": (legs, legs_low_rank),
-}
+from statespace.hippo.measures import MEASURES
 
 
 class NPLR(NamedTuple):
@@ -50,7 +44,7 @@ def nplr(measure: str, n: int) -> NPLR:
     """Return a HiPPO system as diagonal plus low rank, by one Hermitian eigendecomposition in float64.
 
     Args:
-        measure: which HiPPO system; ``"legs"``.
+        measure: a key of `MEASURES`: ``"legs"``, ``"legt"``, ``"lagt"`` or ``"fout"``.
         n: number of states, at least 1.
     Returns:
         Eigenvalues, low-rank term, input matrix and basis, with ``A = V (diag(Lambda) - P Pᴴ) Vᴴ``; complex128.
@@ -59,14 +53,13 @@ def nplr(measure: str, n: int) -> NPLR:
     Source:
         Gu, Goel and Ré, Efficiently Modeling Long Sequences with Structured State Spaces, 2022, theorem 1.
     """
-    choose("nplr", "measure", measure, _MEASURES)
+    choose("nplr", "measure", measure, MEASURES)
     check_order("nplr", n)
-    transition, low_rank = _MEASURES[measure]
-    (A, B), P = transition(n), low_rank(n)
+    (A, B), P = MEASURES[measure].matrices(n), MEASURES[measure].low_rank(n)
     S = A + P @ P.mT
     skew = (S - S.mT) / 2  # exact, and free of the rounding that P Pᵀ leaves beside -1/2 on the diagonal
     frequencies, V = torch.linalg.eigh(-1j * skew)
     first = V.mH @ P[:, :1].to(V.dtype)
-    V = V * torch.sgn(first).mT
-    Lambda = torch.complex(S.diagonal().mean().expand(n), frequencies)
+    V = V * torch.where(first == 0, 1, torch.sgn(first)).mT
+    Lambda = torch.complex(torch.full_like(frequencies, MEASURES[measure].centre), frequencies)
     return NPLR(Lambda, V.mH @ P.to(V.dtype), V.mH @ B.to(V.dtype), V)

@@ -27,6 +27,8 @@ from statespace.layers._convolution import convolve, exp
 from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sample, check_sequence
 
 VIEWS = ("auto", "convolution", "scan")
+# The discretizations that leave the feed-through alone.
+LOG_POLES = {name: method.log_poles for name, method in METHODS.items() if method.log_poles}
 
 
 # Looked up once when a graph is traced, not traced itself.
@@ -42,7 +44,7 @@ class S4D(SequenceLayer):
         d_model: number of channels.
         d_state: order ``n`` of each system. The complex initialisations keep one of each conjugate pair, ``n/2``.
         init: where the eigenvalues of `A` start: ``"legs"``, ``"lin"``, ``"inv"`` or ``"real"``.
-        discretization: ``"zoh"`` or ``"bilinear"``.
+        discretization: ``"zoh"``, ``"bilinear"`` or ``"euler-b"``.
         dt_min: smallest step at the start, in units of the sampling interval.
         dt_max: largest step at the start; the steps are log-uniform between the two.
         view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``: the scan on a CPU that has it compiled, the
@@ -72,7 +74,7 @@ class S4D(SequenceLayer):
             )
         self.d_model = d_model
         self.view = choose("S4D", "view", view, VIEWS)
-        self.method = choose("S4D", "discretization", discretization, METHODS)
+        self.method = choose("S4D", "discretization", discretization, LOG_POLES)
         A = INITIALISATIONS[choose("S4D", "init", init, INITIALISATIONS)](d_state)
         self.is_complex = A.is_complex()
         modes = len(A)
@@ -100,7 +102,7 @@ class S4D(SequenceLayer):
         decay = -torch.exp(self.A_log.double())
         A = torch.complex(decay, self.A_imag.double() if self.A_imag is not None else torch.zeros_like(decay))
         weights = 2 * torch.view_as_complex(self.C) if self.is_complex else torch.complex(self.C, self.C * 0)[..., 0]
-        log_a = METHODS[self.method].log_poles(A, torch.exp(self.log_dt.double()) * dt_scale)
+        log_a = LOG_POLES[self.method](A, torch.exp(self.log_dt.double()) * dt_scale)
         # A constant input drives the discrete system to where it drives the continuous one: Bbar / (1 - Abar) = -B / A,
         # with B = 1. A is never 0, and this takes a quarter of the time of the method's own formula, forward and back.
         Bbar = torch.expm1(log_a) / A

@@ -16,6 +16,8 @@ def threads_for(activations: int) -> Iterator[None]:
 
     Args:
         activations: batch x length x channels of the largest tensors.
+    Returns:
+        A context manager.
     """
     before = torch.get_num_threads()
     try:

@@ -1,16 +1,30 @@
 """What is refused, and the sentence that says so."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from statespace.discretization import METHODS
+from statespace.discretization import METHODS, Discrete, discretize
 from statespace.errors import InputError, ShapeError
 
 every_form = pytest.mark.parametrize(
     ("name", "form"), [(name, form) for name in METHODS for form in ("dense", "diagonal")]
 )
+
+
+def form_of(name: str, form: str) -> Callable[..., Discrete]:
+    """A form of a method, with a weight where one must be given, and D = 0 where it must be."""
+    method = METHODS[name]
+    weight = {"alpha": 0.3} if method.alpha == "required" else {}
+
+    def run(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
+        zero = method.strictly_proper and isinstance(D, Tensor) and D.is_floating_point()
+        return getattr(method, form)(A, B, C, torch.zeros_like(D) if zero else D, dt, **weight)
+
+    return run
 
 
 def good(form: str) -> dict[str, Tensor | float]:
@@ -20,9 +34,9 @@ def good(form: str) -> dict[str, Tensor | float]:
 
 def refused(name: str, form: str, error: type[Exception], **changes: object) -> str:
     with pytest.raises(error) as caught:
-        getattr(METHODS[name], form)(**(good(form) | changes))
+        form_of(name, form)(**(good(form) | changes))
     message = str(caught.value)
-    assert message.startswith(name + ("_diagonal" if form == "diagonal" else "") + ": ")
+    assert message.startswith(name.replace("-", "_") + ("_diagonal" if form == "diagonal" else "") + ": ")
     return message
 
 
@@ -108,6 +122,25 @@ def test_bilinear_refuses_the_eigenvalue_that_it_maps_to_infinity(form: str) -> 
 def test_nan_in_a_matrix_stays_nan_and_in_its_own_system(name: str, form: str) -> None:
     arguments = good(form)
     A = torch.stack([arguments["A"], torch.full_like(arguments["A"], float("nan"))])
-    result = getattr(METHODS[name], form)(**(arguments | {"A": A}))
-    assert torch.isfinite(result.B[0]).all()
-    assert torch.isnan(result.B[1]).all()
+    result = form_of(name, form)(**(arguments | {"A": A}))
+    assert torch.isfinite(result.A[0]).all()
+    assert torch.isnan(result.A[1]).all()
+
+
+@pytest.mark.parametrize("alpha", [None, -0.1, 1.5, float("nan"), "half", torch.tensor([0.1, 0.2]), torch.tensor(2.0)])
+@pytest.mark.parametrize("form", ["dense", "diagonal"])
+def test_a_weight_that_is_missing_or_outside_of_its_range(form: str, alpha: object) -> None:
+    with pytest.raises(InputError, match=r"^gbt(_diagonal)?: alpha is ") as caught:
+        getattr(METHODS["gbt"], form)(**good(form), alpha=alpha)
+    assert "0 to 1" in str(caught.value) or "one real number" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["dense", "diagonal"])
+def test_impulse_invariance_of_a_feedthrough(form: str) -> None:
+    with pytest.raises(InputError, match="discretise with D = 0"):
+        getattr(METHODS["impulse"], form)(**(good(form) | {"D": torch.ones(1, 1)}))
+
+
+def test_an_unknown_method_lists_those_that_are_known() -> None:
+    with pytest.raises(InputError, match=r"zoh, foh, bilinear, .* Did you mean 'bilinear'\?"):
+        discretize(**good("dense"), method="bilinaer")

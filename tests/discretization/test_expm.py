@@ -8,7 +8,7 @@ from scipy.linalg import expm as scipy_expm
 from scipy.linalg import expm_frechet
 from torch import Tensor
 
-from statespace.discretization._expm import expm, expm_coupled
+from statespace.discretization._expm import DOUBLE, TAYLOR_DOUBLE, expm, expm_coupled
 from statespace.hippo import legs
 
 TYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
@@ -51,6 +51,18 @@ def hard() -> dict[str, tuple[Tensor, float]]:
         "nilpotent": (torch.diag(order[1:], 1), 1e-15),
         "not normal": (torch.triu(torch.full((8, 8), 1e4, dtype=torch.float64), 1) - torch.diag(order), 1e-11),
     }
+
+
+@pytest.mark.parametrize("bound", [*TAYLOR_DOUBLE.values(), *DOUBLE.values()])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_every_degree_is_exact_to_the_end_of_its_range(bound: float, sign: float) -> None:
+    # A term that is left out, or a threshold that is too wide, shows in the difference to the identity: relative to
+    # that, not to exp(A) itself, a few roundings are allowed.
+    A = torch.rand(6, 6, dtype=torch.float64) + 0.1
+    A = sign * A * (bound * (1 - 1e-12) / A.abs().sum(0).max())
+    eye = torch.eye(6, dtype=torch.complex128)
+    error = (expm(A).to(torch.complex128) - exact(A)).norm() / (exact(A) - eye).norm()
+    assert error <= 1e-15 * max(1.0, 1 / bound) * np.exp(2 * max(0.0, -sign * bound))
 
 
 @pytest.mark.parametrize("which", hard())

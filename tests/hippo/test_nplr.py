@@ -62,7 +62,7 @@ def test_frequency_response_equals_that_of_the_matrix() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(InputError, match=r"nplr: measure is 'leg', .*choose one of legs.* Did you mean 'legs'"):
-        nplr("leg", 4)
+    with pytest.raises(InputError, match=r"nplr: measure is 'legss', .*choose one of legs.* Did you mean 'legs'"):
+        nplr("legss", 4)
     with pytest.raises(InputError, match="nplr: n is 0"):
         nplr("legs", 0)

@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from statespace.discretization import METHODS
 from statespace.hippo import INITIALISATIONS
 from statespace.layers import LAYERS, SequenceLayer
+from statespace.layers.s4d import LOG_POLES
 
 BATCH, LENGTH, CHANNELS, STATES = 3, 131, 5, 8
 VIEWS = {"s4d": ["convolution", "scan"]}
 OPTIONS: dict[str, list[dict[str, str]]] = {
-    "s4d": [{"init": init, "discretization": method} for init, method in product(INITIALISATIONS, METHODS)]
+    "s4d": [{"init": init, "discretization": method} for init, method in product(INITIALISATIONS, LOG_POLES)]
 }
 CASES = [
     pytest.param(name, tuple(options.items()), id="-".join([name, *options.values()]))

@@ -1,0 +1,103 @@
+"""``statespace verify``: every discretization against SciPy, on a family of systems or on the user's own."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from statespace.discretization import METHODS, find_method
+from statespace.errors import InputError
+from statespace.files import replace_folder_atomically
+from statespace.systems import StateSpace, cont2discrete
+from statespace.verification import error_over_dt, read_system, summarise, verify, verify_families
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``statespace verify``."""
+    parser.add_argument(
+        "system",
+        nargs="?",
+        help="a system, .json or .npz with A, B, C, D or num, den or z, p, k; without it a family of systems is tried",
+    )
+    parser.add_argument("--num", nargs="+", type=float, metavar="N", help="numerator, highest power first")
+    parser.add_argument("--den", nargs="+", type=float, metavar="N", help="denominator, highest power first")
+    parser.add_argument("--dt", nargs="+", type=float, metavar="S", help="step or steps in s (default: six decades)")
+    parser.add_argument("--method", nargs="+", metavar="NAME", help=f"methods (default: all): {', '.join(METHODS)}")
+    parser.add_argument("--alpha", type=float, default=None, help="weight of the end of the step, for gbt")
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="write verify.csv and verify.png there (default: verify/ for the family, nothing for a system)",
+    )
+
+
+def _given_system(options: argparse.Namespace) -> StateSpace | None:
+    if (options.num is None) != (options.den is None):
+        missing = "--den" if options.den is None else "--num"
+        raise InputError(f"verify: {missing} is missing: a transfer function needs --num and --den.")
+    if options.num is not None:
+        if options.system is not None:
+            raise InputError("verify: both a file and --num, --den are given: leave one of them out.")
+        return StateSpace.from_transfer_function(options.num, options.den)
+    return None if options.system is None else read_system(options.system)
+
+
+def _show_matrices(system: StateSpace, dt: float, method: str, alpha: float | None) -> None:
+    discrete = cont2discrete(system, dt, method, alpha)
+    print(f"\n{method}, dt = {dt:g} s")
+    with np.printoptions(precision=17, linewidth=160, threshold=4096):
+        for name, matrix in zip("ABCD", discrete, strict=False):
+            assert not isinstance(matrix, float | None)
+            lines = str(matrix.numpy()).splitlines()
+            print(f"{name} = " + "\n    ".join(lines))
+
+
+def _print_table(table: pd.DataFrame) -> None:
+    print(table.to_string(float_format="{:.1e}".format, index=False))
+
+
+def _disputed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return where SciPy was brought before mpmath, the worst for each system."""
+    part = table[table["against"] == "mpmath"]
+    worst = part.loc[part.groupby("system")["scipy to 50 digits"].idxmax()]
+    return worst[["system", "method", "dt", "condition", "ours to 50 digits", "scipy to 50 digits"]]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare, print, write, and return 0 only if everything holds."""
+    system = _given_system(options)
+    methods = None if options.method is None else [find_method("verify", name).name for name in options.method]
+    if system is None:
+        if options.alpha is not None:
+            raise InputError("verify: --alpha belongs to a system: name a file, or --num and --den.")
+        table = verify_families(methods=methods, **({} if options.dt is None else {"dt": options.dt}))
+    else:
+        if options.dt is None:
+            raise InputError("verify: --dt is missing: say the step in seconds, such as --dt 0.01.")
+        alpha = options.alpha
+        if methods is None:
+            methods = [name for name in METHODS if METHODS[name].alpha != "required" or alpha is not None]
+            if (system.D != 0).any():
+                methods = [name for name in methods if not METHODS[name].strictly_proper]
+        for method in methods:
+            for dt in options.dt:
+                _show_matrices(system, dt, method, alpha)
+        print()
+        table = verify(system, options.dt, methods, 0.5 if alpha is None else alpha)
+    _print_table(summarise(table))
+    disputed = _disputed(table)
+    if len(disputed):
+        print("\nWhere SciPy and we disagree, both against mpmath at 50 digits (the worst of each system):")
+        _print_table(disputed)
+    failed = table[~table["holds"]]
+    if len(failed):
+        print("\nWhat does not hold:")
+        _print_table(failed)
+    out = options.out if options.out is not None or system is not None else "verify"
+    if out is not None:
+        with replace_folder_atomically("verify --out", out) as folder:
+            table.to_csv(folder / "verify.csv", index=False)
+            error_over_dt(table, folder / "verify.png")
+        print(f"\nEvery comparison is in {Path(out) / 'verify.csv'}, the errors over dt in {Path(out) / 'verify.png'}")
+    return 1 if len(failed) else 0
