@@ -1,6 +1,9 @@
 """``statespace verify``: every discretization against SciPy, on a family of systems or on the user's own."""
 
 import argparse
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dt", nargs="+", type=float, metavar="S", help="step or steps in s (default: six decades)")
     parser.add_argument("--method", nargs="+", metavar="NAME", help=f"methods (default: all): {', '.join(METHODS)}")
     parser.add_argument("--alpha", type=float, default=None, help="weight of the end of the step, for gbt")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing but errors; the exit code and the files tell the result"
+    )
     parser.add_argument(
         "--out",
         metavar="FOLDER",
@@ -66,6 +72,11 @@ def _disputed(table: pd.DataFrame) -> pd.DataFrame:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, print, write, and return 0 only if everything holds."""
+    with redirect_stdout(StringIO() if options.quiet else sys.stdout):
+        return _compare(options)
+
+
+def _compare(options: argparse.Namespace) -> int:
     system = _given_system(options)
     methods = None if options.method is None else [find_method("verify", name).name for name in options.method]
     if system is None:
