@@ -10,6 +10,7 @@ from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 
@@ -64,19 +65,30 @@ def _expect_text(path: Path, compressed: bool) -> None:
             raise InputError(f"read_frame: {str(path)!r} is not text: save the table as CSV in UTF-8.")
 
 
+def _header(path: Path, compressed: bool) -> list[str]:
+    """Return the names of the columns as they are written; pandas would number those that stand twice."""
+    options: dict[str, Any] = {"compression": "gzip" if compressed else None, "skipinitialspace": True}
+    first = pd.read_csv(path, header=None, nrows=1, dtype="str", **options)
+    names = [str(name) for name in first.iloc[0].dropna()]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise InputError(f"read_frame: {str(path)!r} has several columns {twice[0]!r}: keep one of them.")
+    return names
+
+
 def _read_text(path: Path, compressed: bool, text: Collection[str]) -> pd.DataFrame:
     try:
         _expect_text(path, compressed)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # longer rows would lose their end without a word
-            frame = pd.read_csv(
-                path,
-                compression="gzip" if compressed else None,
-                dtype=dict.fromkeys(text, "str"),
-                index_col=False,
-                low_memory=False,
-                skipinitialspace=True,
-            )
+            header = _header(path, compressed)
+            options: dict[str, Any] = {"compression": "gzip" if compressed else None, "skipinitialspace": True}
+            frame: pd.DataFrame = pd.read_csv(path, index_col=False, low_memory=False, **options)
+            names = [name for name in header if name in text]
+            if names:  # once more, as they are written: a series may be called 007, NA or null
+                frame[names] = pd.read_csv(
+                    path, usecols=names, index_col=False, dtype="str", keep_default_na=False, na_values=[""], **options
+                )[names]
     except UnicodeDecodeError as error:
         raise InputError(f"read_frame: {str(path)!r} is not UTF-8 text ({error.reason}): save it as UTF-8.") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -86,9 +98,8 @@ def _read_text(path: Path, compressed: bool, text: Collection[str]) -> pd.DataFr
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ").rstrip(".")
         raise InputError(f"read_frame: {str(path)!r} is not a regular CSV table ({reason}).") from error
-    header = str(frame.columns[0])
     for separator, word in _OTHER_SEPARATORS.items():
-        if frame.shape[1] == 1 and separator in header:
+        if frame.shape[1] == 1 and separator in header[0]:
             raise InputError(f"read_frame: the columns of {str(path)!r} are separated by {word}: use commas.")
     return frame
 

@@ -44,6 +44,11 @@ def run(options: argparse.Namespace) -> int:
     """Do the job; see the options."""
     from statespace.datasets import read_frame
     from statespace.files import expect_writable_folder
+
+    expect_writable_folder("forecast", options.out)
+    frame = read_frame(options.data, text=[options.id_col])
+
+    # Loading these takes seconds: what is wrong with the files is said before.
     from statespace.forecasting import Forecaster
     from statespace.forecasting.figures import plotting_is_possible
     from statespace.forecasting.levels import check_levels
@@ -66,14 +71,18 @@ def run(options: argparse.Namespace) -> int:
             verbose=not options.quiet,
         )
 
-    make()  # what is wrong with an option is said before the table is read
+    make()  # what is wrong with an option is said before the training
     levels = check_levels("forecast", options.level)
-    expect_writable_folder("forecast", options.out)
-    frame = read_frame(options.data, text=[options.id_col])
+    possible = plotting_is_possible()
+    if options.plot and options.id_col in frame:
+        if not possible:
+            raise InputError(
+                'forecast: matplotlib is missing, so nothing can be drawn: pip install "statespace[plot]".'
+            )
+        _chosen(options.plot, list(dict.fromkeys(frame[options.id_col].dropna())))
     report = forecast(frame, make, options.freq, levels, holdout=not options.no_holdout)
-    names = list(dict.fromkeys(report.history[options.id_col]))
-    plotted = _chosen(options.plot, names)
-    if options.plot is None and not plotting_is_possible():
+    plotted = _chosen(options.plot, list(dict.fromkeys(report.history[options.id_col])))
+    if options.plot is None and not possible:
         plotted = []
         if not options.quiet:
             print('note: no pictures, since matplotlib is missing: pip install "statespace[plot]"', file=sys.stderr)

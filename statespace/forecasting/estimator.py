@@ -60,6 +60,11 @@ def _note_silent(where: str, history: Panel) -> None:
         )
 
 
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Write the infinite loss of a training without validation as JSON can: null."""
+    return {name: None if value == float("inf") else value for name, value in values.items()}
+
+
 class Forecaster:
     """Forecast one series or thousands with one state space model, direct over the horizon, with intervals.
 
@@ -156,6 +161,11 @@ class Forecaster:
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.season_length, self.random_seed, self.accelerator = season_length, random_seed, accelerator
         self.val_check_steps, self.early_stop_patience_steps = val_check_steps, early_stop_patience_steps
+        for option, column in {"id_col": id_col, "time_col": time_col}.items():
+            if column == self.name or str(column).startswith((f"{self.name}-lo-", f"{self.name}-hi-")):
+                raise InputError(
+                    f"Forecaster: {option} is {column!r}, which is also a column of the forecast: rename that column."
+                )
         self.columns = Columns(id_col, time_col, target_col)
         self.verbose = verbose
         self._model: QuantileForecaster | None = None
@@ -357,7 +367,7 @@ class Forecaster:
                 "freq": history.freq,
                 "ids": storage.plain(history.ids),
                 "last": storage.plain(history.last),
-                "outcome": None if self.outcome is None else self.outcome._asdict(),
+                "outcome": None if self.outcome is None else _finite(self.outcome._asdict()),
             },
             tensors,
         )
@@ -399,7 +409,9 @@ class Forecaster:
             )
             location, scale = tensors["scaling.location"].numpy(), tensors["scaling.scale"].numpy()
             fc._scaling = Scaling(description["log"], location, scale)
-            fc.outcome = None if description["outcome"] is None else Outcome(**description["outcome"])
+            if (outcome := description["outcome"]) is not None:
+                best = float("inf") if outcome["best_loss"] is None else outcome["best_loss"]
+                fc.outcome = Outcome(**outcome | {"best_loss": best})
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise InputError(
                 f"Forecaster.load: the model in {str(folder)!r} does not hold what a Forecaster needs "

@@ -159,3 +159,19 @@ def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest
         write_frame(load("nile"), tmp_path / "table.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
     assert (tmp_path / "table.csv").read_text() == TEXT
+
+
+def test_a_series_may_be_called_na(tmp_path: Path) -> None:
+    path = tmp_path / "names.csv"
+    path.write_text("unique_id,ds,y\nNA,1,2\nnull,2,NA\n,3,4\n")
+    frame = read_frame(path, text=["unique_id", "absent"])
+    assert frame["unique_id"].tolist()[:2] == ["NA", "null"]
+    assert frame["unique_id"].isna().tolist() == [False, False, True]
+    assert frame["y"].isna().tolist() == [False, True, False]
+
+
+def test_a_column_may_not_stand_twice(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("unique_id,ds,y,y\na,1,2,3\n")
+    with pytest.raises(InputError, match="several columns 'y'"):
+        read_frame(path)
