@@ -44,7 +44,7 @@ class S4D(SequenceLayer):
         d_model: number of channels.
         d_state: order ``n`` of each system. The complex initialisations keep one of each conjugate pair, ``n/2``.
         init: where the eigenvalues of `A` start: ``"legs"``, ``"lin"``, ``"inv"`` or ``"real"``.
-        discretization: ``"zoh"``, ``"bilinear"`` or ``"euler-b"``.
+        discretization: ``"zoh"`` or ``"bilinear"``.
         dt_min: smallest step at the start, in units of the sampling interval.
         dt_max: largest step at the start; the steps are log-uniform between the two.
         view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``: the scan on a CPU that has it compiled, the
