@@ -1,6 +1,6 @@
 """The residual block around a layer: x + Dropout(Mix(Layer(Norm(x)))).
 
-Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), section 5; pre-norm as in Xiong et al. 2020
+Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), the block of the experiments; pre-norm as in Xiong et al. 2020
 (arXiv:2002.04745).
 """
 

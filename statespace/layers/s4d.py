@@ -6,11 +6,10 @@ discretised with a learnt step Δ and run as a convolution, a scan or a recurren
 
     h_t = Abar h_{t-1} + Bbar u_t,   y_t = 2 Re sum_n C h_t + D u_t.
 
-Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893): equation (4) for the system, section 3 for the kernel,
-section 4 for the initialisations. Symbols: `log_dt` is log Δ, `A_log` is log(-Re A), `A_imag` is Im A.
+Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), on the parameterization and the initialization of
+diagonal state space models. Symbols: `log_dt` is log Δ, `A_log` is log(-Re A), `A_imag` is Im A.
 
-Where we deviate: `B` is fixed to ones, since only the product of `B` and `C` is seen (section 3.4 of the paper finds
-no difference); the step is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one sample later.
+Where we deviate: `B` is fixed to ones, since only the product of `B` and `C` is seen; the step is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one sample later.
 """
 
 from math import inf, log

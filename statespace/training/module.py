@@ -2,7 +2,7 @@
 
     loss = mean over windows, steps and levels q of  max(q e, (q - 1) e),   e = (y - quantile_q) / scale of the window
 
-Source: Koenker and Bassett, Econometrica 46(1), 1978, equation (3.3); Smith and Topin 2018 (arXiv:1708.07120).
+Source: Koenker and Bassett, Econometrica 46(1), 1978, 33-50, for the loss; Smith and Topin 2018 (arXiv:1708.07120).
 """
 
 import torch

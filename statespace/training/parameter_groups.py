@@ -3,7 +3,7 @@
 The step and the eigenvalues take a learning rate of at most 1e-3 and no weight decay; biases, norms and feed-throughs
 take no decay.
 
-Source: Gu et al. 2022 (S4, arXiv:2111.00396), appendix D.1; Gu, Gupta, Goel, Ré 2022 (S4D), appendix B.
+Source: Gu et al. 2022 (S4, arXiv:2111.00396), and Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), on training details.
 """
 
 from typing import TypedDict
