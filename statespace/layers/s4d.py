@@ -9,7 +9,8 @@ discretised with a learnt step Δ and run as a convolution, a scan or a recurren
 Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), on the parameterization and the initialization of
 diagonal state space models. Symbols: `log_dt` is log Δ, `A_log` is log(-Re A), `A_imag` is Im A.
 
-Where we deviate: `B` is fixed to ones, since only the product of `B` and `C` is seen; the step is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one sample later.
+Where we deviate: `B` is fixed to ones, since only the product of `B` and `C` is seen; the step
+is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one sample later.
 """
 
 from math import inf, log

@@ -3,7 +3,8 @@
 The step and the eigenvalues take a learning rate of at most 1e-3 and no weight decay; biases, norms and feed-throughs
 take no decay.
 
-Source: Gu et al. 2022 (S4, arXiv:2111.00396), and Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), on training details.
+Source: Gu et al. 2022 (S4, arXiv:2111.00396), and Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), on the details
+of training.
 """
 
 from typing import TypedDict
