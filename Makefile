@@ -67,12 +67,12 @@ $(VENV)/.python:
 # The tests draw and so does the demo: whoever has installed for the tests has installed for the demo.
 $(VENV)/.demo: $(VENV)/.python $(INSTALLED_FROM)
 	@echo "Installing statespace into $(VENV); the first time takes a minute or more"
-	@$(INSTALL) '.[plot]'
+	@$(INSTALL) '.[plot,parquet]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.python $(INSTALLED_FROM)
 	@echo "Installing statespace and what its tests need into $(VENV); the first time takes a minute or more"
-	@$(INSTALL) '.[plot,test]'
+	@$(INSTALL) '.[plot,parquet,test]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.python $(INSTALLED_FROM)

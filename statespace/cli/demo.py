@@ -44,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
         if not options.quiet:
             print(summary(report.metrics), flush=True)
     if not options.quiet:
-        print("\npictures:", *(f"\n  {picture.resolve()}" for picture in pictures))
+        print("\n".join(["", "pictures:", *(f"  {picture.resolve()}" for picture in pictures)]))
     return 0

@@ -39,10 +39,20 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'\n")
 
 
-def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-    """Show a warning of ours as a note, without the line of code that it came from."""
-    if issubclass(category, UserWarning):
-        print(f"note: {message}", file=sys.stderr)
+class _Notes:
+    """Warnings of ours, kept until the job is done: where it fails, one sentence says why, and nothing beside it."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def __call__(self, message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        if issubclass(category, UserWarning):
+            self.kept.append(str(message))
+
+    def show(self) -> None:
+        """Print each once, without the line of code that it came from."""
+        for message in dict.fromkeys(self.kept):
+            print(f"note: {message}", file=sys.stderr)
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
@@ -72,9 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 0
+        notes = _Notes()
         with warnings.catch_warnings():
-            warnings.showwarning = _note
-            return cast(Command, import_module(f"statespace.cli.{options.command}")).run(options)
+            warnings.showwarning = notes
+            code = cast(Command, import_module(f"statespace.cli.{options.command}")).run(options)
+        if not getattr(options, "quiet", False):
+            notes.show()
+        return code
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

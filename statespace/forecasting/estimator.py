@@ -60,6 +60,12 @@ def _note_silent(where: str, history: Panel) -> None:
         )
 
 
+def _number(name: str, value: object, low: float, high: float, expected: str, include_low: bool = True) -> None:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not (low < value < high or (include_low and value == low)):  # type: ignore[operator]  # a number
+        raise InputError(f"Forecaster: {name} is {value!r}, but {expected} is expected.")
+
+
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
     """Write the infinite loss of a training without validation as JSON can: null."""
     return {name: None if value == float("inf") else value for name, value in values.items()}
@@ -147,14 +153,12 @@ class Forecaster:
         choose("Forecaster", "mixing", mixing, MIXINGS)
         choose("Forecaster", "transform", transform, TRANSFORMS)
         choose("Forecaster", "intervals", intervals, INTERVALS)
-        if not 0 < learning_rate < float("inf"):
-            raise InputError(f"Forecaster: learning_rate is {learning_rate}, but a positive number is expected.")
-        if not 0 <= dropout < 1:
-            raise InputError(f"Forecaster: dropout is {dropout}, but a probability in [0, 1) is expected.")
-        if not 0 <= weight_decay < float("inf"):
-            raise InputError(f"Forecaster: weight_decay is {weight_decay}, but a number from 0 on is expected.")
-        if augmentation is not None and not 0 <= augmentation < float("inf"):
-            raise InputError(f"Forecaster: augmentation is {augmentation}, but a number from 0 on is expected.")
+        infinity = float("inf")
+        _number("learning_rate", learning_rate, 0, infinity, "a positive number", include_low=False)
+        _number("dropout", dropout, 0, 1, "a probability in [0, 1)")
+        _number("weight_decay", weight_decay, 0, infinity, "a number from 0 on")
+        if augmentation is not None:
+            _number("augmentation", augmentation, 0, infinity, "a number from 0 on, or None,")
         self.h, self.input_size, self.layer = h, input_size, layer
         self.transform, self.intervals, self.val_size = transform, intervals, val_size
         self.max_steps, self.batch_size = max_steps, batch_size

@@ -105,6 +105,10 @@ def read_stamps(where: str, time: pd.Series) -> pd.Series:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of pandas, on how it reads what it can read
         try:
+            # pandas reads NaT, nan and nothing as missing, and now as the time of reading.
+            unread = time.astype("str").str.strip().str.lower().isin(["", "nat", "nan", "none", "null", "now", "today"])
+            if unread.any():
+                raise _wrong(where, time, unread.to_numpy(bool))
             return _parsed(where, time)
         except InputError:
             raise

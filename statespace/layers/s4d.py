@@ -130,7 +130,12 @@ class S4D(SequenceLayer):
         check_dt_scale("S4D.step", dt_scale)
         log_a, b, c = self.discretized(dt_scale)
         u = x.to(self.D.dtype)
-        state = exp(log_a) * state.to(b.dtype) + b * u[..., None]
+        # The pole is known to more digits than the state's type holds; what rounding cuts off is carried along, or the
+        # state would drift over as many steps as it remembers.
+        exact = exp(log_a.to(torch.complex128))
+        pole = exact.to(b.dtype)
+        state = state.to(b.dtype)
+        state = pole * state + ((exact - pole).to(b.dtype) * state + b * u[..., None])
         return ((c * state).sum(-1).real + self.D * u).to(x.dtype), state
 
     def initial_state(self, batch: int) -> Tensor:

@@ -4,12 +4,14 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
+from statespace.errors import InputError
 from statespace.training.callbacks import BestWeights, ProgressBar, StopOnInterrupt
 
 
@@ -44,6 +46,14 @@ def without_banners() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def _trainer(accelerator: str, **settings: Any) -> Trainer:
+    try:
+        return Trainer(accelerator=accelerator, devices=1, **settings)
+    except (MisconfigurationException, ValueError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise InputError(f"fit: accelerator is {accelerator!r}, which cannot be used here: {reason}.") from error
 
 
 def fit(
@@ -85,9 +95,8 @@ def fit(
             callbacks.append(EarlyStopping("val_loss", patience=max(patience, 1), check_on_train_epoch_end=False))
     gradients = torch.is_grad_enabled()
     with without_banners():
-        trainer = Trainer(
-            accelerator=accelerator,
-            devices=1,
+        trainer = _trainer(
+            accelerator,
             max_steps=max_steps,
             limit_val_batches=None if has_validation else 0,
             val_check_interval=min(check_every, max_steps) if has_validation else None,

@@ -137,8 +137,9 @@ def test_odd_tables_work_with_a_note_where_something_was_changed(
     table: pd.DataFrame, note: str, run: Run, tmp_path: Path
 ) -> None:
     # with the measurement and the picture, which meet the same table once more
-    code, out, err = run("forecast", csv(tmp_path, table), "--h", "3", "--max-steps", "2", "--quiet")
-    assert (code, out, err) == (0, "", note)
+    code, _, err = run("forecast", csv(tmp_path, table), "--h", "3", "--max-steps", "2")
+    assert code == 0
+    assert "".join(line for line in err.splitlines(keepends=True) if line.startswith("note:")) == note
     found = pd.read_csv("forecast/forecast.csv")
     assert len(found) == 3
     assert np.isfinite(found.iloc[:, 2:].to_numpy()).all() != table["y"].isna().all()
@@ -367,3 +368,12 @@ def test_the_second_interrupt_writes_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130, err.decode()
     assert err.decode().endswith("interrupted: nothing was written\n")
     assert os.listdir(tmp_path) == ["data.csv"]
+
+
+def test_quiet_is_quiet_and_an_error_stands_alone(run: Run, tmp_path: Path) -> None:
+    backwards = frame().iloc[::-1]
+    assert run("forecast", csv(tmp_path, backwards), "--h", "3", *QUICK, "--quiet") == (0, "", "")
+    code, out, err = run("forecast", csv(tmp_path, pd.concat([backwards, backwards.tail(1)])), "--h", "3")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert "two rows" in err

@@ -383,3 +383,17 @@ def test_a_model_is_saved_whole_or_not_at_all(
         fitted.save(tmp_path / "file")
     with pytest.raises(ValueError, match="cannot be written"):
         fitted.save(tmp_path / "file" / "model")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"learning_rate": "x"}, {"dropout": None}, {"weight_decay": True}, {"augmentation": -1}]
+)
+def test_a_number_is_asked_for_by_name(wrong: dict) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Forecaster(h=3, **wrong)
+
+
+def test_an_accelerator_that_is_not_there_is_named() -> None:
+    table = pd.DataFrame({"unique_id": "a", "ds": range(40), "y": np.arange(40.0)})
+    with pytest.raises(InputError, match="accelerator is 'no-such-thing'"):
+        Forecaster(h=3, max_steps=1, accelerator="no-such-thing", verbose=False).fit(table)

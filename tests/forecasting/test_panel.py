@@ -219,3 +219,10 @@ def test_an_odd_index_or_other_columns_do_not_matter(table: Table) -> None:
     np.testing.assert_array_equal(grid(frame).values, grid(table()).values)
     renamed = table().rename(columns={"unique_id": 0, "ds": 1, "y": 2})
     np.testing.assert_array_equal(grid(renamed, columns=Columns(0, 1, 2)).values, grid(table()).values)
+
+
+@pytest.mark.parametrize("word", ["", "NaT", "nan", "now", "today"])
+def test_a_word_that_pandas_reads_as_missing_or_as_now_is_no_stamp(word: str) -> None:
+    table = pd.DataFrame({"unique_id": "a", "ds": ["2000-01-01", word, "2000-01-03"], "y": 1.0})
+    with pytest.raises(InputError, match=r"column 'ds' .*row 2"):
+        panel("here", table, Columns())

@@ -1,6 +1,5 @@
 """What `backends()` says: what is there, what is missing, and why."""
 
-import subprocess
 import sys
 
 import pytest
@@ -48,9 +47,3 @@ def test_a_core_that_is_not_ours_says_why(monkeypatch, tmp_path, content):
         assert "cannot be opened" in kernels.backends()["native"]
     finally:
         native._open.cache_clear()
-
-
-def test_a_bare_import_is_refused(repository):
-    done = subprocess.run([sys.executable, "-c", "import kernels"], cwd=repository, capture_output=True, text=True)
-    assert done.returncode != 0
-    assert "import it as statespace.kernels" in done.stderr
