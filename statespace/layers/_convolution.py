@@ -106,5 +106,6 @@ def convolve(
         y = torch.where(counts, y, 0)
     final = _final_state(u if lengths is None else _align_right(u, lengths), log_a, b)
     if state is not None:
-        final = final + exp(elapsed * log_a) * state
+        # In float64: rounding the product of a long time and a phase would turn the state.
+        final = final + exp(elapsed * log_a.to(torch.complex128)).to(log_a.dtype) * state
     return y, final

@@ -172,3 +172,21 @@ def test_starts_with_steps_within_the_range() -> None:
     dt = S4D(1000, dt_min=1e-3, dt_max=1e-1).log_dt.detach().exp()
     assert 1e-3 <= float(dt.min()) < 2e-3  # a thousand draws, uniform in the logarithm, come near both ends
     assert 0.5e-1 < float(dt.max()) <= 1e-1 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("init", ["legs", "inv"])
+@pytest.mark.parametrize("dt_scale", [0.5, 3.0])
+def test_poles_far_round_the_circle_keep_their_phase_in_float32(init: str, dt_scale: float) -> None:
+    """Bilinear poles lie up to π round the circle: over 333 steps their phase must be known to 1e-5 of a thousand."""
+    layer = S4D(CHANNELS, 64, init=init, discretization="bilinear")
+    x, start = torch.randn(2, 333, CHANNELS), torch.randn_like(layer.initial_state(2))
+    state, outputs = start, []
+    with torch.no_grad():
+        for sample in x.unbind(1):
+            y, state = layer.step(sample, state, dt_scale=dt_scale)
+            outputs.append(y)
+        for view in ("convolution", "scan"):
+            layer.view = view
+            found, final = layer(x, start, dt_scale=dt_scale)
+            assert relative(found.double(), torch.stack(outputs, 1).double().numpy()) < 1e-5
+            assert relative(final.to(torch.complex128), state.to(torch.complex128).numpy()) < 1e-5
