@@ -13,7 +13,8 @@ from statespace.discretization import METHODS, find_method
 from statespace.errors import InputError
 from statespace.files import replace_folder_atomically
 from statespace.systems import StateSpace, cont2discrete
-from statespace.verification import error_over_dt, read_system, summarise, verify, verify_families
+from statespace.verification import cut_short, disputed, error_over_dt, read_system, summarise, verify, verify_families
+from statespace.verification.summary import NOTES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,13 +64,6 @@ def _print_table(table: pd.DataFrame) -> None:
     print(table.to_string(float_format="{:.1e}".format, index=False))
 
 
-def _disputed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return where SciPy was brought before mpmath, the worst for each system."""
-    part = table[table["against"] == "mpmath"]
-    worst = part.loc[part.groupby("system")["scipy to 50 digits"].idxmax()]
-    return worst[["system", "method", "dt", "condition", "ours to 50 digits", "scipy to 50 digits"]]
-
-
 def run(options: argparse.Namespace) -> int:
     """Compare, print, write, and return 0 only if everything holds."""
     with redirect_stdout(StringIO() if options.quiet else sys.stdout):
@@ -97,10 +91,14 @@ def _compare(options: argparse.Namespace) -> int:
         print()
         table = verify(system, options.dt, methods, 0.5 if alpha is None else alpha)
     _print_table(summarise(table))
-    disputed = _disputed(table)
-    if len(disputed):
-        print("\nWhere SciPy and we disagree, both against mpmath at 50 digits (the worst of each system):")
-        _print_table(disputed)
+    print(f"\n{NOTES}")
+    for found, title in (
+        (cut_short(table), "Responses that could not be compared over all 40 steps (the shortest of each method):"),
+        (disputed(table), "Where SciPy and we disagree, both to 50 digits (the worst of each system):"),
+    ):
+        if len(found):
+            print(f"\n{title}")
+            _print_table(found)
     failed = table[~table["holds"]]
     if len(failed):
         print("\nWhat does not hold:")

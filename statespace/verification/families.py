@@ -18,7 +18,7 @@ def _outputs(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor
 def _random_stable(n: int, generator: torch.Generator) -> Tensor:
     A = torch.randn(n, n, dtype=torch.float64, generator=generator) / n**0.5
     slowest = torch.linalg.eigvals(A).real.max()
-    stable: Tensor = A - (slowest + 0.1) * torch.eye(n, dtype=torch.float64)
+    stable: Tensor = A - (slowest + 0.15) * torch.eye(n, dtype=torch.float64)
     return stable
 
 
