@@ -33,9 +33,9 @@ class Fixed(NamedTuple):
     limbs: np.ndarray
     exponent: int
 
-    def __getitem__(self, block: tuple[slice, slice]) -> "Fixed":
+    def block(self, rows: slice, columns: slice) -> "Fixed":
         """Return a block of the matrix."""
-        return Fixed(self.limbs[:, block[0], block[1]], self.exponent)
+        return Fixed(self.limbs[:, rows, columns], self.exponent)
 
     @property
     def tail(self) -> float:
@@ -204,28 +204,6 @@ def identity(n: int, count: int) -> Fixed:
     return from_floats(np.eye(n), count)
 
 
-def joined(blocks: list[list[Fixed]], count: int) -> Fixed:
-    """Return a matrix of blocks.
-
-    Args:
-        blocks: rows of blocks.
-        count: number of limbs of the result.
-    Returns:
-        The matrix.
-    """
-    exponent = max(block.exponent for row in blocks for block in row)
-
-    def aligned(block: Fixed) -> np.ndarray:
-        zero = Fixed(np.zeros((1, *block.limbs.shape[1:])), exponent)
-        found = add(block, zero, count)
-        shift = (exponent - found.exponent) // LIMB
-        limbs = np.concatenate([np.zeros((shift, *found.limbs.shape[1:])), found.limbs])
-        return limbs[:count]
-
-    rows = [np.concatenate([aligned(block) for block in row], 2) for row in blocks]
-    return Fixed(np.concatenate(rows, 1), exponent)
-
-
 def _taylor(X: Fixed, degree: int, group: int, count: int) -> Fixed:
     """Evaluate the Taylor polynomial of exp, in groups of powers (Paterson and Stockmeyer)."""
     eye = identity(X.limbs.shape[1], count)
@@ -283,7 +261,8 @@ def exponential(A: np.ndarray, V: np.ndarray, J: np.ndarray, dt: float, count: i
     while SMALL * (degree + 1) + factorial(degree + 1).bit_length() < bits:
         degree += 1
     start = _taylor(small, degree, 6, count)
-    F, W, E = start[:n, :n], start[:n, n:], start[n:, n:]
+    upper, lower = slice(n), slice(n, n + r)
+    F, W, E = start.block(upper, upper), start.block(upper, lower), start.block(lower, lower)
     # A tail is a few units of the last limb in each of up to n terms; 30 products have gone into the start.
     unit = np.log2(n + r) + 6
     log = np.logaddexp2

@@ -147,8 +147,8 @@ class Judge:
             if max(found.bounds) > ENOUGH:
                 continue
             step = Fraction(dt)
-            Abar, held = found.whole, found.driven[:, :m]
-            ahead = scale(found.driven[:, m:], 1 / step, count)
+            Abar, held = found.whole, found.driven.block(slice(n), slice(m))
+            ahead = scale(found.driven.block(slice(n), slice(m, 2 * m)), 1 / step, count)
             B, C = from_floats(self.B, count), from_floats(self.C, count)
             drive = scale(B, step, count)
             foh = add(add(held, ahead, count, -1), multiply(Abar, ahead, count), count)
@@ -231,8 +231,8 @@ class Judge:
                 solution, error = fixed_point.solve(from_floats(whole, count), from_floats(right, count), count)
                 if error <= ENOUGH:
                     C = from_floats(self.C, count)
-                    parts = (to_floats(multiply(C, solution[part, :], count)) for part in (slice(n), slice(n, 2 * n)))
-                    re, im = parts
+                    halves = (solution.block(part, slice(m)) for part in (slice(n), slice(n, 2 * n)))
+                    re, im = (to_floats(multiply(C, half, count)) for half in halves)
                     found.append(re + 1j * im + self.D)
                     break
             else:

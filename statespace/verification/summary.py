@@ -65,7 +65,9 @@ def disputed(table: pd.DataFrame) -> pd.DataFrame:
         ``system, method, dt, condition, tolerance, against, ours to 50 digits, scipy to 50 digits``.
     """
     part = table[table["against"] != "scipy"]
-    worst = part.loc[part.groupby("system", sort=False)["scipy to 50 digits"].idxmax()]
+    # SciPy's result may not be finite, and ours not judged: an error of NaN counts as the worst.
+    error = part["scipy to 50 digits"].fillna(float("inf"))
+    worst = part.loc[error.groupby(part["system"], sort=False).idxmax()]
     return worst[
         ["system", "method", "dt", "condition", "tolerance", "against", "ours to 50 digits", "scipy to 50 digits"]
     ]
@@ -83,7 +85,7 @@ def cut_short(table: pd.DataFrame) -> pd.DataFrame:
     part = table[table["cut short as"] != ""]
     rows = []
     for (method, why), group in part.groupby(["method", "cut short as"], sort=False):
-        first = group.loc[group["steps"].idxmin()]
+        first = group.iloc[int(group["steps"].to_numpy().argmin())]
         rows.append(
             {
                 "method": method,
