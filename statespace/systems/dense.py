@@ -16,7 +16,7 @@ from statespace.systems.system import Origin, System, leading
 Numbers = Tensor | Sequence[float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StateSpace(System):
     """A linear system with dense matrices: ``x' = A x + B u, y = C x + D u``, or with steps of ``dt``.
 

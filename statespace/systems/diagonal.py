@@ -13,7 +13,7 @@ from statespace.systems.dense import StateSpace
 from statespace.systems.system import Origin, System, leading
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Diagonal(System):
     """A linear system whose states do not touch one another: ``x_k' = A_k x_k + B_k u, y = C x + D u``.
 

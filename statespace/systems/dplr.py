@@ -22,7 +22,7 @@ from statespace.systems.system import Origin, System, leading
 RATIONAL = {"bilinear": 0.5, "euler": 0.0, "backward_diff": 1.0}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DPLR(System):
     """A linear system with ``A = diag(Lambda) - P Qᴴ``.
 

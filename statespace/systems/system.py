@@ -112,6 +112,28 @@ class System(ABC):
         """Whether time comes in steps."""
         return self.dt is not None
 
+    def __repr__(self) -> str:
+        def count(number: int, name: str) -> str:
+            return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+        batch = "" if self.B.ndim == 2 else f"{' x '.join(map(str, self.B.shape[:-2]))} systems of "
+        sizes = ", ".join([count(self.n, "state"), count(self.inputs, "input"), count(self.outputs, "output")])
+        if self.dt is None:
+            time = "continuous"
+        else:
+            several = isinstance(self.dt, Tensor) and self.dt.numel() != 1
+            time = f"discrete, {'several steps' if several else f'dt = {float(self.dt):g} s'}"
+            time += f" by {self.origin.method}" if self.origin else ""
+        return f"{type(self).__name__}({batch}{sizes}, {str(self.B.dtype).removeprefix('torch.')}, {time})"
+
+    def __str__(self) -> str:
+        lines = [repr(self)]
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor) and name != "dt":
+                rows = str(value.detach().cpu().resolve_conj().resolve_neg().numpy()).splitlines()
+                lines.append(f"{name} = " + f"\n{' ' * (len(name) + 3)}".join(rows))
+        return "\n".join(lines)
+
     def __iter__(self) -> Iterator[Tensor | float | None]:
         """Yield ``A, B, C, D, dt`` of the dense form, as SciPy's ``cont2discrete`` returns them."""
         dense = self.to_dense()

@@ -363,3 +363,15 @@ def test_pictures_carry_units() -> None:
 def test_what_is_refused(make: object, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         make()  # type: ignore[operator]
+
+
+def test_a_system_says_what_it_is():
+    system = StateSpace([[0, 1], [-2, -3]], [[0], [1]], [[1, 0]])
+    assert repr(system) == "StateSpace(2 states, 1 input, 1 output, float64, continuous)"
+    assert repr(system.discretize(0.1)).endswith("discrete, dt = 0.1 s by zoh)")
+    batch = system.discretize(torch.tensor([0.1, 0.2]), "tustin")
+    assert (
+        repr(batch)
+        == "StateSpace(2 systems of 2 states, 1 input, 1 output, float64, discrete, several steps by bilinear)"
+    )
+    assert str(system).splitlines()[1:3] == ["A = [[ 0.  1.]", "     [-2. -3.]]"]
