@@ -54,7 +54,7 @@ def zeros(system: "StateSpace") -> Tensor:
     """
     A, B, C, D = (matrix.detach() for matrix in (system.A, system.B, system.C, system.D))
     if A.ndim > 2:
-        raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: ask for the zeros of one at a time.")
+        raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: take one at a time, system.select(i).")
     scale = max([1.0, *(matrix.abs().max().item() for matrix in (A, B, C, D) if matrix.numel())])
     tolerance = 10 * max(A.shape[0], 1) * torch.finfo(A.dtype).eps * scale
     A, B, C, D = _compress(A, B, C, D, tolerance)

@@ -17,7 +17,9 @@ FORMS = ("state-space", "transfer-function", "zeros-poles-gain")
 def _arrays(where: str, system: System, allow_complex: bool) -> tuple[tuple[np.ndarray, ...], float | None]:
     dense = system.to_dense()
     if dense.A.ndim > 2:
-        raise InputError(f"{where}: the system is a batch {tuple(dense.A.shape[:-2])}: convert one at a time.")
+        raise InputError(
+            f"{where}: the system is a batch {tuple(dense.A.shape[:-2])}: convert one at a time, system.select(i)."
+        )
     if dense.A.is_complex() and not allow_complex:
         raise InputError(
             f"{where}: the matrices are complex, but real ones are needed there: "

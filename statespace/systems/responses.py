@@ -23,13 +23,11 @@ def frequency_response(system: "System", w: Tensor | float) -> Tensor:
     if frequencies.is_complex():
         raise InputError("frequency_response: w is complex, but real frequencies in rad/s are expected: pass w.real.")
     frequencies = frequencies.reshape(-1).to(system.B.device, torch.float64)
-    zero = torch.zeros_like(frequencies)
     if system.dt is None:
-        return system.transfer(torch.complex(zero, frequencies))
+        return system.transfer(torch.complex(torch.zeros_like(frequencies), frequencies))
     dt = torch.as_tensor(system.dt, dtype=torch.float64, device=frequencies.device)
-    if dt.ndim:
-        raise InputError("frequency_response: the systems have steps of their own: take them one by one.")
-    return system.transfer(torch.exp(torch.complex(zero, frequencies * dt)))
+    angles = frequencies * dt[..., None]
+    return system.transfer(torch.exp(torch.complex(torch.zeros_like(angles), angles)))
 
 
 def _times(system: "StateSpace", t: Tensor | int, where: str) -> Tensor | int:
@@ -66,6 +64,8 @@ def _at(system: "StateSpace", t: Tensor) -> tuple[Tensor, Tensor]:
     """
     gaps = t.diff()
     A, B = system.A, system.B
+    if not system.n:
+        return A.new_zeros(*A.shape[:-2], len(t), 0, 0), B.new_zeros(*B.shape[:-2], len(t), 0, system.inputs)
     even = len(gaps) > 1 and bool(((gaps - gaps[0]).abs() <= 4e-15 * t.abs().max()).all()) and bool(gaps[0] > 0)
     if not even:
         spread = t[:, None, None]

@@ -14,7 +14,7 @@ from statespace.discretization import discretize as discretize_matrices
 from statespace.discretization import find_method
 from statespace.discretization._arguments import values_can_be_read
 from statespace.errors import InputError, ShapeError, choose
-from statespace.systems._arguments import as_tensor
+from statespace.systems._arguments import as_tensor, as_time_step
 from statespace.systems._matrices import orbit, prefix, prefix_varying, rows_orbit
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ def simulate_discrete(system: "StateSpace", u: Tensor, x0: Tensor | None, view: 
 
 def _steps(u: Tensor, t: Tensor | None, dt: Tensor | float | None) -> Tensor | float:
     """Return the step, or one step for each sample."""
+    dt = as_time_step("simulate", dt)
     length = u.shape[-2] if u.ndim > 1 else u.shape[0]
     if (t is None) == (dt is None):
         came = "both t and dt are" if dt is not None else "neither t nor dt is"

@@ -340,7 +340,7 @@ def test_pictures_carry_units() -> None:
         (lambda: cont2discrete(random(), 0.1, "gbt", 1.5), "alpha is 1.5"),
         (lambda: cont2discrete(random(), 0.0), "dt is 0.0"),
         (lambda: cont2discrete(random().discretize(0.1), 0.1), "already discrete"),
-        (lambda: cont2discrete("system", 0.1), "from_scipy"),
+        (lambda: cont2discrete("system", 0.1), "from_control"),
         (lambda: random().kernel(3), "call discretize\\(dt\\) first"),
         (lambda: random().impulse_response(3), "pass times in s"),
         (lambda: random().discretize(0.1).impulse_response(torch.ones(3)), "answers in steps"),

@@ -1,0 +1,115 @@
+"""What systems take and refuse: matrices, steps, types, batches, systems without a state."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import signal
+
+from statespace import Diagonal, StateSpace, cont2discrete
+from statespace.discretization import METHODS
+from statespace.errors import InputError, ShapeError
+
+SECOND_ORDER = StateSpace([[0, 1], [-2, -3]], [[0], [1]], [[1, 0]])
+GAIN = StateSpace(torch.zeros(0, 0), torch.zeros(0, 1), torch.zeros(1, 0), [[2.0]])
+
+
+@pytest.mark.parametrize("method", ["zoh", "foh", "impulse", "exponential-trapezoidal"])
+@pytest.mark.parametrize(
+    "system",
+    [
+        StateSpace([[1000.0]], [[1.0]], [[1.0]]),
+        StateSpace([[1000.0, 1], [0, -1]], [[1.0], [1]], [[1.0, 0]]),
+        Diagonal([1000.0 + 0j], [[1.0]], [[1.0]]),
+    ],
+    ids=["scalar", "beside a stable pole", "diagonal"],
+)
+def test_a_discretization_that_overflows_tells_the_margin(system, method):
+    with pytest.raises(InputError, match=rf"discretize: the result of {method} overflows.*-1e\+03 1/s.*smaller dt"):
+        cont2discrete(system, 1.0, method)
+
+
+def test_overflow_is_no_error_of_an_unstable_system_within_range():
+    assert cont2discrete(StateSpace([[2.0]], [[1.0]], [[1.0]]), 1.0).A.item() == pytest.approx(np.exp(2), rel=1e-14)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_matrices_must_be_finite(bad):
+    with pytest.raises(InputError, match="StateSpace: B holds NaN or infinity"):
+        StateSpace([[1.0]], [[bad]], [[1.0]])
+
+
+@pytest.mark.parametrize("name", ["A", "B", "C"])
+def test_a_missing_matrix_is_named(name):
+    matrices = {"A": [[1.0]], "B": [[1.0]], "C": [[1.0]]} | {name: None}
+    with pytest.raises(InputError, match=f"StateSpace: {name} is missing"):
+        StateSpace(**matrices)
+
+
+def test_a_number_serves_as_feed_through_where_it_is_clear():
+    assert StateSpace([[1.0]], [[1.0]], [[1.0]], 3).D.tolist() == [[3.0]]
+    assert StateSpace(torch.eye(2), torch.eye(2), torch.eye(2), 0).D.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    with pytest.raises(ShapeError, match="D is"):
+        StateSpace(torch.eye(2), torch.eye(2), torch.eye(2), 1)
+
+
+@pytest.mark.parametrize("dt", [[0.1, 0.2], np.array([0.1, 0.2]), torch.tensor([0.1, 0.2], dtype=torch.float64)])
+def test_steps_come_as_lists_arrays_or_tensors(dt):
+    found = cont2discrete(SECOND_ORDER, dt)
+    for k, step in enumerate((0.1, 0.2)):
+        expected, *_ = signal.cont2discrete([matrix.numpy() for matrix in list(SECOND_ORDER)[:4]], step)
+        np.testing.assert_allclose(found.A[k], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dt", [True, "0.1", torch.tensor(True), 1 + 1j, None])
+def test_what_is_no_step_is_refused(dt):
+    with pytest.raises(InputError, match="dt is"):
+        cont2discrete(SECOND_ORDER, dt)
+
+
+def test_a_step_must_fit_the_batch():
+    with pytest.raises(ShapeError, match=r"of dt \(2,\) do not broadcast"):
+        StateSpace(torch.zeros(3, 2, 2), torch.zeros(2, 1), torch.zeros(1, 2), dt=torch.tensor([0.1, 0.2]))
+
+
+def test_a_batch_answers_as_its_members_do():
+    batch = cont2discrete(SECOND_ORDER, [0.1, 0.2, 0.3])
+    w = torch.tensor([0.5, 2.0], dtype=torch.float64)
+    answers = batch.frequency_response(w)
+    assert answers.shape == (3, 2, 1, 1)
+    for k, dt in enumerate((0.1, 0.2, 0.3)):
+        member = batch.select(k)
+        assert (member.dt, member.B.ndim) == (pytest.approx(dt), 2)
+        _, expected = signal.dfreqresp(signal.dlti(*(m.numpy() for m in list(member)[:4]), dt=dt), w.numpy() * dt)
+        np.testing.assert_allclose(answers[k].flatten(), expected, rtol=1e-12)
+        torch.testing.assert_close(member.resample(0.5).A, SECOND_ORDER.discretize(0.5).A, rtol=1e-14, atol=0)
+    with pytest.raises(InputError, match=r"select: the batch is \(3,\)"):
+        batch.select(3)
+
+
+def test_a_system_without_a_state_is_its_gain():
+    for name, method in METHODS.items():
+        if not method.strictly_proper:
+            assert GAIN.discretize(0.1, name, alpha=0.5).D.item() == 2, name
+    t = torch.tensor([0.0, 1.0, 3.0])
+    assert GAIN.simulate(torch.ones(3), dt=0.1).y.tolist() == [2, 2, 2]
+    assert GAIN.step_response(t).flatten().tolist() == [2, 2, 2]
+    assert GAIN.impulse_response(t).flatten().tolist() == [0, 0, 0]
+    assert GAIN.is_stable()
+    assert GAIN.hankel_singular_values().numel() == 0
+
+
+def test_a_real_type_is_the_precision_of_a_complex_system():
+    system = Diagonal(torch.tensor([-1 + 2j], dtype=torch.complex128), [[1.0]], [[1.0]], pairs=True)
+    assert system.to(torch.float32).A.tolist() == [-1 + 2j]
+    assert system.to(torch.float32).A.dtype is torch.complex64
+    for target in (torch.int64, torch.float16, "cdua"):
+        with pytest.raises(InputError, match="to:"):
+            system.to(target)
+
+
+def test_scipy_systems_are_taken_as_they_are():
+    lti = signal.lti([1.0], [1.0, 2.0, 1.0])
+    expected = lti.to_discrete(0.1).to_ss().A
+    np.testing.assert_allclose(
+        np.sort(np.linalg.eigvals(cont2discrete(lti, 0.1).A)), np.sort(np.linalg.eigvals(expected)), atol=1e-7
+    )
