@@ -9,13 +9,13 @@ import torch
 
 from statespace.errors import InputError, choose
 from statespace.systems.dense import StateSpace
-from statespace.systems.system import System
+from statespace.systems.system import System, as_dense
 
 FORMS = ("state-space", "transfer-function", "zeros-poles-gain")
 
 
 def _arrays(where: str, system: System, allow_complex: bool) -> tuple[tuple[np.ndarray, ...], float | None]:
-    dense = system.to_dense()
+    dense = as_dense(where, system)
     if dense.A.ndim > 2:
         raise InputError(
             f"{where}: the system is a batch {tuple(dense.A.shape[:-2])}: convert one at a time, system.select(i)."

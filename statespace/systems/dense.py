@@ -129,8 +129,11 @@ class StateSpace(System):
             InputError: complex zeros or poles come without their conjugates.
         """
         where = "StateSpace.from_zpk"
+        gain = as_tensor(where, "k", k)
+        if gain.numel() != 1 or gain.is_complex():
+            raise InputError(f"{where}: k is {k!r:.80}, but one real number is expected.")
         num, den = (_polynomial(where, name, roots) for name, roots in (("z", z), ("p", p)))
-        return cls.from_transfer_function(k * num, den, dt)
+        return cls.from_transfer_function(gain.reshape(()).to(num) * num, den, dt)
 
     def to_dense(self) -> "StateSpace":
         """Return the system itself."""

@@ -245,11 +245,14 @@ class System(ABC):
         arrives; for the methods that hold the input (zoh, euler, euler-b) it is ``x(t)`` itself. The other methods look
         from one sample to the next, and before the first step they assume one of the same length.
 
+        The views agree to rounding, which in the parallel ones is relative to the largest output and the largest power
+        of the state matrix: take ``"recurrent"`` for an unstable system that grows by orders of magnitude.
+
         Args:
             u: input, ``(..., l, m)``; ``(l,)`` for one signal into one input.
-            t: stamps in s, rising, ``(l,)``, or ``(l + 1,)`` with the time of the final state; otherwise the last step
-                is taken as long as the one before.
-            dt: step in s; a number, or one for each sample, ``(l,)``. Give `t` or `dt`, not both.
+            t: stamps in s, rising, ``(..., l)``, or ``(..., l + 1)`` with the time of the final state; otherwise the
+                last step is taken as long as the one before. Each series of a batch may have its own.
+            dt: step in s; a number, or one for each sample, ``(..., l)``. Give `t` or `dt`, not both.
             x0: state at the start, ``(..., n)``; zero if left out.
             view: ``"scan"`` (parallel over time), ``"convolution"`` (FFT, equal steps only) or ``"recurrent"``.
             method: discretization of a continuous system.
@@ -383,7 +386,7 @@ class System(ABC):
             InputError: one is continuous and the other discrete, or their steps differ.
             ShapeError: the signal between them does not fit.
         """
-        return composition.series(self.to_dense(), other.to_dense())
+        return composition.series(self.to_dense(), as_dense("series", other))
 
     def parallel(self, other: "System") -> "StateSpace":
         """Return the system whose output is the sum of both outputs for the same input.
@@ -396,7 +399,7 @@ class System(ABC):
             InputError: one is continuous and the other discrete, or their steps differ.
             ShapeError: the inputs or outputs do not fit.
         """
-        return composition.parallel(self.to_dense(), other.to_dense())
+        return composition.parallel(self.to_dense(), as_dense("parallel", other))
 
     def feedback(self, other: "System | None" = None, sign: int = -1) -> "StateSpace":
         """Return the closed loop, in which `other` returns the output to the input.
@@ -410,7 +413,7 @@ class System(ABC):
             InputError: `sign` is neither, the times differ, or the loop is ill-posed.
             ShapeError: the loop does not fit.
         """
-        return composition.feedback(self.to_dense(), None if other is None else other.to_dense(), sign)
+        return composition.feedback(self.to_dense(), None if other is None else as_dense("feedback", other), sign)
 
     # For the forms.
 
@@ -509,6 +512,16 @@ class System(ABC):
         elif origin is not None and origin.system.B.ndim > 2:
             origin = None
         return self._moved(**fields, origin=origin)
+
+
+def as_dense(where: str, system: object) -> "StateSpace":
+    """Return the dense form of what should be a system, or raise a helpful error."""
+    if not isinstance(system, System):
+        raise InputError(
+            f"{where}: a {type(system).__name__} came, but a StateSpace, Diagonal or DPLR is expected: "
+            "other libraries' systems go through from_scipy or from_control."
+        )
+    return system.to_dense()
 
 
 def leading(dt: Tensor | float | None, *tensors: Tensor) -> torch.Size:

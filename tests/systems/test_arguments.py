@@ -8,6 +8,7 @@ from scipy import signal
 from statespace import Diagonal, StateSpace, cont2discrete
 from statespace.discretization import METHODS
 from statespace.errors import InputError, ShapeError
+from statespace.systems import diagonalise, to_scipy
 
 SECOND_ORDER = StateSpace([[0, 1], [-2, -3]], [[0], [1]], [[1, 0]])
 GAIN = StateSpace(torch.zeros(0, 0), torch.zeros(0, 1), torch.zeros(1, 0), [[2.0]])
@@ -113,3 +114,53 @@ def test_scipy_systems_are_taken_as_they_are():
     np.testing.assert_allclose(
         np.sort(np.linalg.eigvals(cont2discrete(lti, 0.1).A)), np.sort(np.linalg.eigvals(expected)), atol=1e-7
     )
+
+
+@pytest.mark.parametrize("method", ["zoh", "foh", "bilinear", "impulse"])
+@pytest.mark.parametrize("view", ["scan", "recurrent"])
+def test_each_series_of_a_batch_may_have_stamps_of_its_own(method, view):
+    u = torch.randn(3, 20, 1, dtype=torch.float64)
+    stamps = torch.cumsum(torch.rand(3, 20, dtype=torch.float64) + 0.1, -1)
+    together = SECOND_ORDER.simulate(u, t=stamps, method=method, view=view)
+    for k in range(3):
+        alone = SECOND_ORDER.simulate(u[k], t=stamps[k], method=method, view="recurrent")
+        torch.testing.assert_close(together.y[k], alone.y, rtol=0, atol=1e-14)
+        torch.testing.assert_close(together.x[k], alone.x, rtol=0, atol=1e-14)
+
+
+def test_an_unstable_method_is_not_blamed_on_a_stable_system():
+    with pytest.raises(InputError, match=r"the system is stable .*but euler at this step is not.*modulus 999"):
+        StateSpace([[-1e4]], [[1.0]], [[1.0]]).simulate(torch.ones(2000), dt=0.1, method="euler")
+    with pytest.raises(InputError, match="margin of the system is -1:"):
+        StateSpace([[1.0]], [[1.0]], [[1.0]]).simulate(torch.ones(20000), dt=0.1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda: SECOND_ORDER.simulate(torch.zeros(3), dt=0.1, x0=[1j, 2]), InputError, "x0 is complex"),
+        (
+            lambda: SECOND_ORDER.simulate(torch.zeros(4, 3, 1), dt=0.1, x0=torch.zeros(3, 2)),
+            ShapeError,
+            r"x0 has \(3,\)",
+        ),
+        (lambda: SECOND_ORDER.simulate(torch.zeros(3), t=[0.0]), ShapeError, "one real stamp"),
+        (lambda: SECOND_ORDER.series(3), InputError, "series: a int came"),
+        (lambda: SECOND_ORDER.feedback("x"), InputError, "feedback: a str came"),
+        (lambda: diagonalise(3), InputError, "diagonalise: a int came"),
+        (lambda: to_scipy(3), InputError, "to_scipy: a int came"),
+        (lambda: StateSpace.from_zpk([], [-1], "a"), InputError, "k is 'a'"),
+        (lambda: StateSpace.from_zpk([], [-1], [1, 2]), InputError, "one real number"),
+        (lambda: StateSpace.from_transfer_function([np.nan], [1, 2]), InputError, "NaN"),
+        (lambda: SECOND_ORDER.frequency_response(np.inf), InputError, "w holds NaN or infinity"),
+        (lambda: SECOND_ORDER.frequency_response(torch.zeros(2, 3)), ShapeError, r"w is \(2, 3\)"),
+        (lambda: SECOND_ORDER.discretize(0.1).kernel(2.0), InputError, "a whole number"),
+    ],
+)
+def test_what_cannot_be_done_is_named(call, error, sentence):
+    with pytest.raises(error, match=sentence):
+        call()
+
+
+def test_a_count_may_be_any_whole_number():
+    assert SECOND_ORDER.discretize(0.1).kernel(np.int64(3)).shape == (3, 1, 1)
