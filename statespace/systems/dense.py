@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from statespace.shapes import expect
 from statespace.systems._arguments import as_tensor
 from statespace.systems.system import Origin, System, leading
 
-Numbers = Tensor | Sequence[float]
+Numbers = Tensor | Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
