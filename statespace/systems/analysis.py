@@ -20,7 +20,8 @@ def dc_gain(system: "StateSpace") -> Tensor:
         A = A - torch.eye(system.n, dtype=A.dtype, device=A.device)
     X, info = torch.linalg.solve_ex(A, B)
     gain = D - C @ X
-    singular = (info != 0)[..., None, None] | ~torch.isfinite(gain)
+    beyond = torch.linalg.cond(A.detach(), 1) > 1 / torch.finfo(A.dtype).eps if system.n else info != 0
+    singular = ((info != 0) | beyond)[..., None, None] | ~torch.isfinite(gain)
     return torch.where(singular, torch.full_like(gain, float("inf")), gain)
 
 

@@ -186,3 +186,9 @@ def test_a_gain_can_be_drawn():
     pytest.importorskip("matplotlib")
     for draw in (plots.step, plots.impulse, plots.bode, plots.pole_zero):
         assert draw(GAIN).axes
+
+
+@pytest.mark.parametrize("A", [[[0.0]], torch.arange(1, 10).reshape(3, 3) / -10])
+def test_an_integrator_has_no_finite_gain_however_it_is_rounded(A):
+    n = len(A)
+    assert StateSpace(A, torch.ones(n, 1), torch.ones(1, n)).dc_gain().item() == np.inf
