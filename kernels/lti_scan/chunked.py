@@ -108,7 +108,7 @@ def forward(
 
 
 def backward(
-    grad_y: Tensor,
+    grad_y: Tensor | None,
     grad_final: Tensor | None,
     u: Tensor,
     log_a: Tensor,
@@ -120,7 +120,8 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients by chunks, from the end to the beginning."""
     tables, ends = Tables.of(log_a, b, c, D), _Ends.of(u, lengths)
-    x, dy = _split(u, lengths), _split(grad_y.resolve_neg(), lengths)
+    grad_y = u.new_zeros(()).expand(u.shape) if grad_y is None else grad_y.resolve_neg()
+    x, dy = _split(u, lengths), _split(grad_y, lengths)
     states = _states(x, tables, initial_state)
 
     # Gradients of the states before each chunk: what its outputs say, and then what the next chunk says.

@@ -3,19 +3,14 @@
 import torch
 from torch import Tensor
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError
 from statespace.kernels import native as core
+from statespace.kernels.dispatch import pick
 from statespace.kernels.lti_scan import chunked, native, reference
 from statespace.shapes import expect
 
 BACKENDS = ("native", "chunked", "reference")
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
-
-
-# Looked up once when a graph is traced, not traced itself.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it untyped
-def _why_native_is_missing() -> str | None:
-    return core.why_missing()
 
 
 def _check(
@@ -106,16 +101,9 @@ def lti_scan(
         Gu, Gupta, Goel, Ré, "On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS 2022,
         section 2.
     """
-    choose("lti_scan", "backend", backend, ("auto", *BACKENDS))
     _check(u, log_a, b, c, D, initial_state, lengths)
-    if backend == "auto":
-        backend = "chunked" if u.device.type != "cpu" or _why_native_is_missing() else "native"
-    elif backend == "native" and u.device.type != "cpu":
-        raise InputError(
-            f"lti_scan: backend 'native' computes on the CPU, but u is on {u.device}: take 'chunked' or 'auto'."
-        )
-    elif backend == "native" and _why_native_is_missing():
-        core.library()  # raises, and says why
+    refusals = dict.fromkeys(BACKENDS) | {"native": core.why_refused(u.device.type)}
+    backend = pick("lti_scan", backend, refusals)
     # Backends meet no lazy conjugate or sign: in a compiled graph, operators would read past it.
     precision = _COMPLEX[u.dtype]
     u, log_a = u.resolve_neg(), log_a.resolve_conj()

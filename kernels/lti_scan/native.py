@@ -112,7 +112,7 @@ def forward(
 
 
 def backward(
-    grad_y: Tensor,
+    grad_y: Tensor | None,
     grad_final: Tensor | None,
     u: Tensor,
     log_a: Tensor,
@@ -124,6 +124,7 @@ def backward(
     instruction_set: str | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients, with the kernels of a named instruction set or the fastest one of this processor."""
+    grad_y = u.new_zeros(()).expand(u.shape) if grad_y is None else grad_y
     grad_u = torch.empty(u.shape, dtype=u.dtype)
     grad_log_a, grad_b, grad_c = (torch.empty(b.shape, dtype=torch.complex128) for _ in range(3))
     grad_D = torch.empty(u.shape[2], dtype=torch.float64)

@@ -8,6 +8,8 @@ import ctypes
 import importlib.util
 from functools import cache
 
+import torch
+
 from statespace.errors import InputError, choose
 
 ABI_VERSION = 1
@@ -39,6 +41,16 @@ def why_missing() -> str | None:
     """Say why there is no compiled core and what to do, or None where there is one."""
     core = _open()
     return core if isinstance(core, str) else None
+
+
+# Looked up once when a graph is traced, not traced itself.
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it untyped
+def why_refused(device: str) -> str | None:
+    """Say why the compiled core cannot compute on a device, or None where it can."""
+    if device != "cpu":
+        return f"it computes on the CPU, and the tensors are on {device}."
+    missing = why_missing()
+    return missing and f"it is {missing}."
 
 
 def library() -> ctypes.CDLL:

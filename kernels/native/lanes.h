@@ -1,52 +1,13 @@
-// Vectors whose lanes are (batch, channel) pairs, and the way from arrays of shape (b, l, d) into them and back.
+// Where the lanes of a vector, (batch, channel) pairs, lie in arrays of shape (b, l, d), and the way there and back.
 //
 // With the layout (batch, length, channels) a row of u is one load, and no sum runs across lanes.
-//
-// This file and those that include it are compiled once for each instruction set, VECTOR_BYTES wide, in an unnamed
-// namespace. Inline functions of the standard library stay out: compiled here, they could become the copy that the
-// linker keeps for every processor.
 #pragma once
 
-#include <string.h>
-
 #include "lti_scan.h"
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
+#include "vector.h"
 
 namespace statespace {
 namespace {
-
-template <typename T>
-struct Vector {
-    static constexpr int lanes = VECTOR_BYTES / sizeof(T);
-    typedef T type __attribute__((vector_size(VECTOR_BYTES)));
-};
-template <typename T>
-using Vec = typename Vector<T>::type;
-
-template <typename T>
-struct Complex {
-    Vec<T> re, im;
-};
-
-template <typename T>
-ALWAYS_INLINE Vec<T> load(const T* from) {
-    Vec<T> v;
-    memcpy(&v, from, sizeof v);
-    return v;
-}
-
-template <typename T>
-ALWAYS_INLINE void store(T* to, const Vec<T>& v) {
-    memcpy(to, &v, sizeof v);
-}
-
-template <typename T>
-ALWAYS_INLINE void add(double* sum, const Vec<T>& v) {
-    T lane[Vector<T>::lanes];
-    store(lane, v);
-    for (int j = 0; j < Vector<T>::lanes; ++j) sum[j] += lane[j];
-}
 
 // Where the lanes of a block lie.
 template <typename T>

@@ -1,6 +1,7 @@
 """Gain, zeros, and the way back from discrete to continuous time."""
 
 from dataclasses import replace
+from math import log2
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,8 +20,40 @@ def dc_gain(system: "StateSpace") -> Tensor:
         A = A - torch.eye(system.n, dtype=A.dtype, device=A.device)
     X, info = torch.linalg.solve_ex(A, B)
     gain = D - C @ X
-    singular = (info != 0)[..., None, None] | ~torch.isfinite(gain)
+    beyond = torch.linalg.cond(A.detach(), 1) > 1 / torch.finfo(A.dtype).eps if system.n else info != 0
+    singular = ((info != 0) | beyond)[..., None, None] | ~torch.isfinite(gain)
     return torch.where(singular, torch.full_like(gain, float("inf")), gain)
+
+
+def _balance(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """Return units of the states, powers of 2, in which rows of ``[A B]`` are as large as columns of ``[A; C]``.
+
+    Source:
+        Osborne, Journal of the ACM 7(4), 1960, 338-345; with inputs and outputs as in Lemonnier and Van Dooren, SIAM J.
+        Matrix Analysis and Applications 28(1), 2006, 253-263.
+    """
+    n = A.shape[0]
+    M = torch.cat([torch.cat([A, B], 1), torch.cat([C, C.new_zeros(C.shape[0], B.shape[1])], 1)]).abs()
+    M.diagonal()[:n] = 0
+    units = torch.ones(n, dtype=M.dtype, device=M.device)
+    for _ in range(20):
+        settled = True
+        for i in range(n):
+            row, column = M[i].sum().item(), M[:, i].sum().item()
+            factor = 2.0 ** round(log2(row / column) / 2) if row > 0 and column > 0 else 1.0
+            if factor != 1:
+                M[i] /= factor
+                M[:, i] *= factor
+                units[i] *= factor
+                settled = False
+        if settled:
+            break
+    return units
+
+
+def _size(matrix: Tensor) -> float:
+    """The largest entry, or 1 where there is none or all are 0."""
+    return (matrix.abs().max().item() if matrix.numel() else 0.0) or 1.0
 
 
 def _compress(A: Tensor, B: Tensor, C: Tensor, D: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -54,15 +87,20 @@ def zeros(system: "StateSpace") -> Tensor:
     """
     A, B, C, D = (matrix.detach() for matrix in (system.A, system.B, system.C, system.D))
     if A.ndim > 2:
-        raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: ask for the zeros of one at a time.")
-    scale = max([1.0, *(matrix.abs().max().item() for matrix in (A, B, C, D) if matrix.numel())])
-    tolerance = 10 * max(A.shape[0], 1) * torch.finfo(A.dtype).eps * scale
+        raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: take one at a time, system.select(i).")
+    # What is small depends on the units of time, states, inputs and outputs: take those that make all blocks large.
+    units = _balance(A, B, C)
+    A, B, C = A * units / units[:, None], B / units[:, None], C * units
+    rate = _size(A)
+    D = D * (rate / (_size(B) * _size(C)))
+    A, B, C = A / rate, B / _size(B), C / _size(C)
+    tolerance = 10 * max(A.shape[0], 1) * torch.finfo(A.dtype).eps * max(1.0, _size(D) if D.numel() else 1.0)
     A, B, C, D = _compress(A, B, C, D, tolerance)
     A, C, B, D = (matrix.mH for matrix in _compress(A.mH, C.mH, B.mH, D.mH, tolerance))
     if not A.shape[0]:
         return A.new_zeros(0, dtype=A.dtype.to_complex())
     found: Tensor = torch.linalg.eigvals(A - B @ torch.linalg.solve(D, C) if len(D) else A)
-    return found
+    return found * rate
 
 
 def undo_hold(system: "StateSpace") -> "StateSpace":

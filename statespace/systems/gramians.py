@@ -20,8 +20,10 @@ DOUBLINGS = 64
 
 def _expect_stable(where: str, A: Tensor, discrete: bool) -> Tensor:
     poles: Tensor = torch.linalg.eigvals(A.detach())
+    if not poles.numel():
+        return poles
     margin = 1 - poles.abs().amax() if discrete else -poles.real.amax()
-    if A.numel() and not bool(margin > 0):
+    if not bool(margin > 0):
         raise InputError(
             f"{where}: the system is not stable (margin {margin.item():.3g}), so the Gramian is infinite: "
             "stabilise it first (see feedback)."
@@ -57,7 +59,9 @@ def gramian(where: str, A: Tensor, B: Tensor, discrete: bool) -> Tensor:
     for _ in range(DOUBLINGS):
         added = F @ W @ F.mH
         W = W + added
-        if bool(added.detach().abs().amax() <= torch.finfo(W.dtype).eps * 1e-3 * W.detach().abs().amax()):
+        if not added.numel() or bool(
+            added.detach().abs().amax() <= torch.finfo(W.dtype).eps * 1e-3 * W.detach().abs().amax()
+        ):
             break
         F = F @ F
     return (W + W.mH) / 2

@@ -14,7 +14,7 @@ from statespace.discretization import discretize as discretize_matrices
 from statespace.discretization import find_method
 from statespace.discretization._arguments import values_can_be_read
 from statespace.errors import InputError, ShapeError, choose
-from statespace.systems._arguments import as_tensor
+from statespace.systems._arguments import as_tensor, as_time_step
 from statespace.systems._matrices import orbit, prefix, prefix_varying, rows_orbit
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Simulation(NamedTuple):
     x: Tensor
 
 
-def _prepare(system: "StateSpace", u: Tensor, x0: Tensor | None) -> tuple[Tensor, Tensor, bool]:
-    """Check the signal and the state; a signal without a channel axis gets one."""
+def _signal(system: "StateSpace", u: Tensor) -> tuple[Tensor, bool]:
+    """Check the signal; one without a channel axis gets one."""
     u = as_tensor("simulate", "u", u)
     bare = u.ndim == 1
     if bare and system.inputs == 1:
@@ -51,20 +51,37 @@ def _prepare(system: "StateSpace", u: Tensor, x0: Tensor | None) -> tuple[Tensor
         )
     if u.is_complex() and not system.A.is_complex():
         raise InputError("simulate: u is complex but the system is real: simulate u.real and u.imag.")
-    u = u.to(device=system.B.device, dtype=system.A.dtype)
-    batch = torch.broadcast_shapes(u.shape[:-2], system.A.shape[:-2])
-    if x0 is None:
-        x0 = torch.zeros(*batch, system.n, dtype=u.dtype, device=u.device)
-    else:
-        x0 = as_tensor("simulate", "x0", x0).to(u)
+    return u.to(device=system.B.device, dtype=system.A.dtype), bare
+
+
+def _spread(
+    system: "StateSpace", u: Tensor, x0: Tensor | None, step: Tensor | float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Check the state, and give it and the signal the leading axes of all."""
+    axes = {"u": u.shape[:-2], "the system": system.A.shape[:-2]}
+    if x0 is not None:
+        x0 = as_tensor("simulate", "x0", x0)
+        if x0.is_complex() and not system.A.is_complex():
+            raise InputError("simulate: x0 is complex but the system is real: simulate from x0.real and from x0.imag.")
         if x0.shape[-1:] != (system.n,):
             raise ShapeError(f"simulate: x0 is {tuple(x0.shape)}, but (..., n) with n = {system.n} is expected.")
-        batch = torch.broadcast_shapes(batch, x0.shape[:-1])
-    return u.expand(*batch, *u.shape[-2:]), x0.expand(*batch, system.n), bare
+        x0, axes["x0"] = x0.to(u), x0.shape[:-1]
+    if isinstance(step, Tensor) and step.ndim:
+        axes["the steps"] = step.shape[:-1]
+    try:
+        batch = torch.broadcast_shapes(*axes.values())
+    except RuntimeError as error:
+        given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in axes.items())
+        raise ShapeError(f"simulate: the leading axes do not broadcast: {given}. Give each the same.") from error
+    if x0 is None:
+        x0 = torch.zeros(*batch, system.n, dtype=u.dtype, device=u.device)
+    return u.expand(*batch, *u.shape[-2:]), x0.expand(*batch, system.n)
 
 
-def _report_overflow(system: "StateSpace", given: tuple[Tensor, ...], y: Tensor, x: Tensor) -> None:
-    """Say that a state has overflown, where it was not handed in like that."""
+def _report_overflow(
+    system: "StateSpace", given: tuple[Tensor, ...], y: Tensor, x: Tensor, stepped: Tensor, method: str | None = None
+) -> None:
+    """Say that a state has overflown, where it was not handed in like that; `stepped` is the matrix of one step."""
     if not values_can_be_read(y.detach()) or bool(torch.isfinite(y.detach()).all() & torch.isfinite(x.detach()).all()):
         return
     matrices = (system.A, system.B, system.C, system.D, *given)
@@ -76,10 +93,14 @@ def _report_overflow(system: "StateSpace", given: tuple[Tensor, ...], y: Tensor,
             else ~torch.isfinite(y.detach()).all(-1)
         )
         step = int(first.nonzero()[0]) if bool(first.any()) else y.shape[-2]
-        raise InputError(
-            f"simulate: the state overflows by step {step}; the stability margin of the system is {margin:.3g}: "
-            "take fewer steps, or stabilise the system (see feedback)."
-        )
+        why = f"the stability margin of the system is {margin:.3g}: take fewer steps, or stabilise it (see feedback)"
+        if margin > 0 and method is not None and bool(torch.isfinite(stepped.detach()).all()):
+            size = torch.linalg.eigvals(stepped.detach()).abs().max().item()
+            why = (
+                f"the system is stable (margin {margin:.3g}), but {method} at this step is not, with a pole of modulus "
+                f"{size:.3g}: take a smaller step, or zoh"
+            )
+        raise InputError(f"simulate: the state overflows by step {step}; {why}.")
 
 
 def _recurrent(matrices: tuple[Tensor, ...], u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,40 +174,42 @@ def _convolution(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tenso
 def simulate_discrete(system: "StateSpace", u: Tensor, x0: Tensor | None, view: str) -> Simulation:
     """Run a discrete system; see `System.simulate`."""
     choose("simulate", "view", view, VIEWS)
-    signal, x0, bare = _prepare(system, u, x0)
+    signal, bare = _signal(system, u)
+    signal, x0 = _spread(system, signal, x0)
     A, B, C, D = system.A, system.B, system.C, system.D
     if view == "recurrent":
         y, x = _recurrent((A[..., None, :, :], B[..., None, :, :], C[..., None, :, :], D[..., None, :, :]), signal, x0)
     else:
         y, x = (_scan if view == "scan" else _convolution)(A, B, C, D, signal, x0)
-    _report_overflow(system, (signal, x0), y, x)
+    _report_overflow(system, (signal, x0), y, x, A)
     return Simulation(y[..., 0] if bare and system.outputs == 1 else y, x0, x)
 
 
 def _steps(u: Tensor, t: Tensor | None, dt: Tensor | float | None) -> Tensor | float:
     """Return the step, or one step for each sample."""
-    length = u.shape[-2] if u.ndim > 1 else u.shape[0]
+    dt = as_time_step("simulate", dt)
+    length = u.shape[-2]
     if (t is None) == (dt is None):
         came = "both t and dt are" if dt is not None else "neither t nor dt is"
         raise InputError(f"simulate: {came} given: a continuous system needs stamps t or a step dt, one of them.")
     if t is not None:
         t = as_tensor("simulate", "t", t)
-        if t.is_complex() or t.ndim != 1 or len(t) not in (length, length + 1):
+        if t.is_complex() or t.ndim == 0 or t.shape[-1] not in (length, length + 1):
             raise ShapeError(
                 f"simulate: t is {tuple(t.shape)}, but one real stamp for each of the {length} samples is expected, "
-                "and perhaps that of the final state."
+                "(..., l), and perhaps that of the final state."
             )
-        if len(t) < 2:
-            raise InputError("simulate: t holds one stamp, which tells no step: pass dt.")
+        if t.shape[-1] < 2:
+            raise InputError("simulate: t holds no two stamps, which tells no step: pass dt.")
         gaps = t.diff()
         if values_can_be_read(gaps) and not bool((gaps > 0).all()):
             raise InputError("simulate: t does not rise from stamp to stamp: sort it, and leave no stamp twice.")
-        return gaps if len(gaps) == length else torch.cat([gaps, gaps[-1:]])
+        return gaps if gaps.shape[-1] == length else torch.cat([gaps, gaps[..., -1:]], -1)
     assert dt is not None
     if isinstance(dt, Tensor) and dt.ndim:
-        if dt.shape != (length,):
+        if dt.shape[-1] != length:
             raise ShapeError(
-                f"simulate: dt is {tuple(dt.shape)}, but a number or one step for each sample, ({length},), is due."
+                f"simulate: dt is {tuple(dt.shape)}, but a number or a step for each sample, (..., {length}), is due."
             )
         return dt
     return dt
@@ -221,13 +244,14 @@ def simulate_sampled(
     """Run a continuous system over samples, with equal or unequal steps; see `System.simulate`."""
     choose("simulate", "view", view, VIEWS)
     find_method("simulate", method)
-    signal, x0, bare = _prepare(system, u, x0)
+    signal, bare = _signal(system, u)
     step = _steps(signal, t, dt)
+    signal, x0 = _spread(system, signal, x0, step)
     single = not (isinstance(step, Tensor) and step.ndim)
     if find_method("simulate", method).strictly_proper and values_can_be_read(system.D) and bool((system.D != 0).any()):
         raise InputError(f"simulate: D is not 0, which {method} cannot take: choose zoh, or add D u yourself.")
     if not single and view == "convolution":
-        gaps = step if isinstance(step, Tensor) else torch.tensor(step)
+        gaps = torch.as_tensor(step)
         if bool(((gaps - gaps.mean()).abs() > 1e-9 * gaps.mean()).any()):
             raise InputError(
                 "simulate: the steps differ, and only equal ones make a convolution: use view='scan' or 'recurrent'."
@@ -254,5 +278,5 @@ def simulate_sampled(
             states = prefix_varying(torch.cat([eye, Phi], -3), lifted)
             y = (C @ states[..., :-1, :, None] + D @ signal[..., None])[..., 0]
             x = states[..., -1, :]
-    _report_overflow(system, (signal, x0), y, x)
+    _report_overflow(system, (signal, x0), y, x, Phi, method)
     return Simulation(y[..., 0] if bare and system.outputs == 1 else y, x0, x)

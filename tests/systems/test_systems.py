@@ -340,7 +340,7 @@ def test_pictures_carry_units() -> None:
         (lambda: cont2discrete(random(), 0.1, "gbt", 1.5), "alpha is 1.5"),
         (lambda: cont2discrete(random(), 0.0), "dt is 0.0"),
         (lambda: cont2discrete(random().discretize(0.1), 0.1), "already discrete"),
-        (lambda: cont2discrete("system", 0.1), "from_scipy"),
+        (lambda: cont2discrete("system", 0.1), "from_control"),
         (lambda: random().kernel(3), "call discretize\\(dt\\) first"),
         (lambda: random().impulse_response(3), "pass times in s"),
         (lambda: random().discretize(0.1).impulse_response(torch.ones(3)), "answers in steps"),
@@ -363,3 +363,15 @@ def test_pictures_carry_units() -> None:
 def test_what_is_refused(make: object, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         make()  # type: ignore[operator]
+
+
+def test_a_system_says_what_it_is():
+    system = StateSpace([[0, 1], [-2, -3]], [[0], [1]], [[1, 0]])
+    assert repr(system) == "StateSpace(2 states, 1 input, 1 output, float64, continuous)"
+    assert repr(system.discretize(0.1)).endswith("discrete, dt = 0.1 s by zoh)")
+    batch = system.discretize(torch.tensor([0.1, 0.2]), "tustin")
+    assert (
+        repr(batch)
+        == "StateSpace(2 systems of 2 states, 1 input, 1 output, float64, discrete, several steps by bilinear)"
+    )
+    assert str(system).splitlines()[1:3] == ["A = [[ 0.  1.]", "     [-2. -3.]]"]

@@ -155,7 +155,7 @@ def test_overflow_is_reported_with_the_margin_and_not_as_nan() -> None:
         ({"dt": 0.1, "t": torch.arange(20.0)}, "both t and dt are given"),
         ({"dt": -0.1}, "dt is -0.1"),
         ({"dt": float("nan")}, "positive finite time step"),
-        ({"dt": torch.rand(7)}, "one step for each sample"),
+        ({"dt": torch.rand(7)}, "a step for each sample"),
         ({"t": torch.zeros(20)}, "does not rise"),
         ({"t": torch.arange(5.0)}, "one real stamp for each of the 20 samples"),
         ({"dt": torch.rand(20) + 0.1, "view": "convolution"}, "only equal ones make a convolution"),

@@ -1,0 +1,100 @@
+"""How a forward and a backward become one torch operator: for autograd, torch.compile, export and fake tensors."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from statespace.errors import InputError
+
+
+def register(
+    name: str,
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    fake: Callable[..., Any],
+    *,
+    arguments: str,
+    gradients: Sequence[str],
+    results: int = 1,
+    kept: int = 0,
+) -> Callable[..., Any]:
+    """Make ``torch.ops.statespace.<name>`` of a forward and its backward, and return it.
+
+    `forward` takes the `arguments` and returns ``results + kept`` tensors that share no memory with them (one tensor,
+    not a tuple, where that is one). `backward` takes the gradients of the results (None for one that nobody used),
+    what was kept, and the arguments; it returns the gradients, an empty tensor for an argument that was None.
+
+    Autograd does not look inside the two, so they are written for plain tensors. They meet no lazy conjugate or sign
+    in their arguments if the public function resolved it; gradients may carry one.
+
+    Args:
+        name: name of the operator; its backward is registered as ``<name>_backward``.
+        forward: the computation.
+        backward: its gradients.
+        fake: what `forward` returns, as to shapes, dtypes and devices alone.
+        arguments: those of `forward`, as torch writes them in a schema: ``"Tensor u, Tensor? D, int length"``.
+        gradients: names of the arguments that have a gradient, in the order in which `backward` returns them.
+        results: how many results `forward` has that a gradient may come back to.
+        kept: how many further results it has that only its backward wants.
+    Returns:
+        the operator, with the arguments and results of `forward`.
+    """
+    pairs = [argument.split() for argument in arguments.split(", ")]
+    kinds, names = [kind for kind, _ in pairs], [argument for _, argument in pairs]
+    at = [names.index(wanted) for wanted in gradients]
+
+    def tensors(count: int) -> str:
+        return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
+
+    operator = torch.library.custom_op(
+        f"statespace::{name}", forward, mutates_args=(), schema=f"({arguments}) -> {tensors(results + kept)}"
+    )
+    operator.register_fake(fake)
+    incoming = [f"Tensor? grad_{i}" for i in range(results)] + [f"Tensor kept_{i}" for i in range(kept)]
+    adjoint = torch.library.custom_op(
+        f"statespace::{name}_backward",
+        backward,
+        mutates_args=(),
+        schema=f"({', '.join(incoming)}, {arguments}) -> {tensors(len(gradients))}",
+    )
+
+    @adjoint.register_fake
+    def fake_backward(*values: Any) -> Any:
+        given = values[results + kept :]
+        like = [given[i] for i in at]
+        some = next(value for value in given if isinstance(value, Tensor))
+        found = [some.new_empty(0) if value is None else value.new_empty(value.shape) for value in like]
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        # Without this, the gradient of a result that nobody uses would arrive as zeros and cost a second pass.
+        ctx.set_materialize_grads(False)
+        extra = output[results:] if kept else ()
+        if extra:
+            ctx.mark_non_differentiable(*extra)
+        ctx.save_for_backward(*extra, *(v for v, kind in zip(inputs, kinds, strict=True) if kind.startswith("Tensor")))
+        ctx.plain = [v for v, kind in zip(inputs, kinds, strict=True) if not kind.startswith("Tensor")]
+
+    def differentiate(ctx: Any, *incoming: Tensor | None) -> Any:
+        found = [None] * len(names)
+        grads = incoming[:results]
+        if all(grad is None for grad in grads):
+            return tuple(found) if len(found) > 1 else None
+        extra, of_tensors, plain = ctx.saved_tensors[:kept], iter(ctx.saved_tensors[kept:]), iter(ctx.plain)
+        inputs = [next(of_tensors) if kind.startswith("Tensor") else next(plain) for kind in kinds]
+        values = adjoint(*grads, *extra, *inputs)
+        for i, value in zip(at, (values,) if len(at) == 1 else values, strict=True):
+            found[i] = None if inputs[i] is None else value
+        return tuple(found) if len(found) > 1 else found[0]
+
+    def refuse(ctx: Any, *_: Any) -> None:
+        raise InputError(
+            f"{name}: second derivatives were asked for, but its backward has none: "
+            "take backend='reference', which torch differentiates as often as you like."
+        )
+
+    operator.register_autograd(differentiate, setup_context=save)
+    adjoint.register_autograd(refuse)
+    return operator

@@ -1,0 +1,74 @@
+"""Operators made of a forward and a backward, and the choice among backends."""
+
+import pytest
+import torch
+
+from statespace.errors import InputError
+from statespace.kernels.dispatch import pick
+from statespace.kernels.registration import register
+
+
+def _forward(x, scale, power):
+    y = x**power if scale is None else scale * x**power
+    return y, x.sum(), x * power
+
+
+def _backward(grad_y, grad_sum, kept, x, scale, power):
+    grad_y = torch.zeros_like(x) if grad_y is None else grad_y
+    factor = 1 if scale is None else scale
+    grad_x = grad_y * factor * kept * x ** (power - 2)  # `kept` is x times the power
+    if grad_sum is not None:
+        grad_x = grad_x + grad_sum
+    return grad_x, x.new_empty(0) if scale is None else (grad_y * x**power).sum().reshape(scale.shape)
+
+
+@pytest.fixture(scope="module")
+def powers():
+    return register(
+        "test_powers",
+        _forward,
+        _backward,
+        lambda x, *_: (x.new_empty(x.shape), x.new_empty(()), x.new_empty(x.shape)),
+        arguments="Tensor x, Tensor? scale, int power",
+        gradients=("x", "scale"),
+        results=2,
+        kept=1,
+    )
+
+
+@pytest.mark.parametrize("with_scale", [False, True])
+def test_operator_is_what_torch_wants(powers, with_scale):
+    x = torch.rand(5, dtype=torch.float64).add_(0.5).requires_grad_()
+    scale = torch.rand((), dtype=torch.float64).requires_grad_() if with_scale else None
+    torch.library.opcheck(powers, (x, scale, 3))
+    given = [value for value in (x, scale) if value is not None]
+    assert torch.autograd.gradcheck(lambda *values: powers(values[0], *values[1:] or (None,), 3)[:2], given)
+
+
+def test_a_result_that_nobody_used_costs_nothing(powers):
+    x = torch.rand(5, dtype=torch.float64).requires_grad_()
+    torch.testing.assert_close(torch.autograd.grad(powers(x, None, 3)[1], x)[0], torch.ones_like(x))
+
+
+def test_what_is_kept_has_no_gradient(powers):
+    x = torch.rand(5, dtype=torch.float64).requires_grad_()
+    assert not powers(x, None, 3)[2].requires_grad
+
+
+def test_second_derivatives_are_refused_by_name(powers):
+    x = torch.rand(5, dtype=torch.float64).requires_grad_()
+    (grad,) = torch.autograd.grad(powers(x, None, 3)[0].sum(), x, create_graph=True)
+    with pytest.raises(InputError, match=r"test_powers: second derivatives.*backend='reference'"):
+        grad.sum().backward()
+
+
+def test_picks_the_first_that_can():
+    assert pick("op", "auto", {"native": "there is none.", "chunked": None, "reference": None}) == "chunked"
+    assert pick("op", "reference", {"native": None, "reference": None}) == "reference"
+
+
+def test_refusals_say_why_and_what_else():
+    with pytest.raises(InputError, match=r"op: backend 'native' cannot compute this: there is none\. Take .*'chunked'"):
+        pick("op", "native", {"native": "there is none.", "chunked": None})
+    with pytest.raises(InputError, match="native, chunked"):
+        pick("op", "nativ", {"native": None, "chunked": None})
