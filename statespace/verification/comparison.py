@@ -20,6 +20,7 @@ import torch
 
 from statespace.discretization import METHODS, find_method
 from statespace.discretization import discretize as discretize_matrices
+from statespace.discretization._balance import units
 from statespace.errors import InputError
 from statespace.systems import StateSpace, System
 from statespace.verification.conditions import SAMPLES, matrix_conditions, response_conditions, usable_steps
@@ -33,6 +34,22 @@ FIELDS = ("A", "B", "C", "D")
 FREQUENCIES = np.logspace(-2, 2, 5)
 
 Matrices = tuple[np.ndarray, ...]
+
+
+class _Units:
+    """Powers of two that the states are counted in, so that errors are measured where no entry hides another.
+
+    In companion form the entries of one matrix may differ by 1e26, and a norm sees the largest alone. Balanced, they
+    are alike in size; the change of units is exact.
+    """
+
+    def __init__(self, A: np.ndarray, dt: float) -> None:
+        found = units(torch.from_numpy(A), dt)
+        self.unit = np.ones(len(A)) if found is None else found.numpy()
+
+    def __call__(self, matrices: Iterable[np.ndarray]) -> Matrices:
+        A, B, C, D = matrices
+        return A * self.unit / self.unit[:, None], B / self.unit[:, None], C * self.unit, D
 
 
 def _arrays(system: StateSpace) -> Matrices:
@@ -67,7 +84,7 @@ def _tolerance(condition: float) -> float:
     return max(WELL_CONDITIONED, SAFETY * EPS * condition)
 
 
-def _responses(discrete: list[np.ndarray], dt: float) -> tuple[dict[str, float], dict[str, object]]:
+def _responses(discrete: Matrices, balanced: Matrices, dt: float) -> tuple[dict[str, float], dict[str, object]]:
     """Return the errors of `simulate` against dlsim and of `kernel` against dimpulse, and how far they can be told."""
     signal = import_module("scipy.signal")
     A, B, C, D = discrete
@@ -78,7 +95,7 @@ def _responses(discrete: list[np.ndarray], dt: float) -> tuple[dict[str, float],
         pulses = np.stack(signal.dimpulse((A, B, C, D, dt), n=SAMPLES)[1], -1).reshape(SAMPLES, len(C), -1)
         # The sizes of what is compared, after 1, 2, ... steps; the smaller of both decides.
         sizes = [float(min(np.linalg.norm(outputs[:k]), np.linalg.norm(pulses[:k]))) for k in range(1, SAMPLES + 1)]
-        steps, condition = usable_steps(discrete, sizes)
+        steps, condition = usable_steps(balanced, sizes)
         radius = float(np.abs(np.linalg.eigvals(A)).max(initial=0.0))
     system = _system(A, B, C, D, dt)
     simulated = system.simulate(torch.from_numpy(u[:steps])).y.numpy()
@@ -92,7 +109,7 @@ def _responses(discrete: list[np.ndarray], dt: float) -> tuple[dict[str, float],
     return errors, {"steps": steps, "cut short as": why, "largest pole": radius}
 
 
-def _frequency(matrices: Matrices, judge: Judge) -> dict[str, float]:
+def _frequency(matrices: Matrices, balanced: Matrices) -> dict[str, float]:
     """Return the error of the frequency response, SciPy's own error, and the tolerance.
 
     SciPy goes through the polynomials of the transfer function, which are inexact from some ten states on.
@@ -101,14 +118,14 @@ def _frequency(matrices: Matrices, judge: Judge) -> dict[str, float]:
     A, B, C, D = matrices
     w = FREQUENCIES
     ours = _system(A, B, C, D).frequency_response(torch.from_numpy(w)).numpy()[:, 0, 0]
-    tolerance = _tolerance(response_conditions(A, B, C, D, w))
+    tolerance = _tolerance(response_conditions(*balanced, w))
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # SciPy warns of badly conditioned numerators
             theirs = signal.freqresp(signal.StateSpace(A, B, C, D), w)[1]
     except (ValueError, OverflowError):
         theirs = np.full(len(w), np.nan)
-    found = judge.response(w)
+    found = Judge(*balanced).response(w)
     if found is None:
         return {"freqresp": _relative(ours, theirs), "freqresp of scipy": np.nan, "tolerance of freqresp": tolerance}
     exact = found[:, 0, 0]
@@ -120,36 +137,38 @@ def _frequency(matrices: Matrices, judge: Judge) -> dict[str, float]:
 
 
 def _row(
-    matrices: Matrices, dt: float, method: str, alpha: float, frequency: dict[str, float], judge: Judge
+    matrices: Matrices,
+    dt: float,
+    method: str,
+    alpha: float,
+    frequency: dict[str, float],
+    judge: Judge,
+    balance: _Units,
 ) -> dict[str, object]:
     A, B, C, D = matrices
     if METHODS[method].strictly_proper:
         D = np.zeros_like(D)
     given = (A, B, C, D)
-    ours = _discretised(given, dt, method, alpha)
-    if not all(np.isfinite(matrix).all() for matrix in ours):
-        raise InputError(
-            f"verify: {method} with dt = {dt:g} s overflows: the system grows by more than float64 holds within "
-            "one step: choose a smaller dt."
-        )
+    ours = tuple(_discretised(given, dt, method, alpha))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of ill-conditioned matrices, which is what the tolerance is for
-        theirs = scipy_discrete(*given, dt, method, alpha)
-    conditions = matrix_conditions(given, ours, dt, method, alpha, _discretised)
+        theirs = balance(scipy_discrete(*given, dt, method, alpha))
+    found, even = balance(ours), balance(given)
+    conditions = matrix_conditions(even, found, dt, method, alpha, _discretised)
     tolerances = [_tolerance(condition) for condition in conditions]
 
     def hold(errors: list[float]) -> bool:
         return all(error <= tolerance for error, tolerance in zip(errors, tolerances, strict=True))
 
-    errors = [_relative(o, t) for o, t in zip(ours, theirs, strict=True)]
+    errors = [_relative(o, t) for o, t in zip(found, theirs, strict=True)]
     against, exact = "scipy", judge.discrete(dt, method, alpha, D)
     if not hold(errors) and len(A) <= EXACT_UP_TO:
-        against, exact = "mpmath", exact_discrete(*given, dt, method, alpha)
+        against, exact = "mpmath", exact_discrete(*even, dt, method, alpha)
     elif not hold(errors) and exact is not None:
         against = "50 digits"
     if against != "scipy" and exact is not None:
-        errors = [_relative(o, e) for o, e in zip(ours, exact, strict=True)]
-    steps, told = _responses(ours, dt)
+        errors = [_relative(o, e) for o, e in zip(found, exact, strict=True)]
+    steps, told = _responses(ours, found, dt)
     holds = (
         hold(errors)
         and max(steps["dlsim"], steps["dimpulse"]) <= steps["tolerance of steps"]
@@ -160,7 +179,7 @@ def _row(
         "against": against,
         "condition": max(conditions),
         "tolerance": max(tolerances),
-        "ours to 50 digits": np.nan if exact is None else _worst(ours, exact),
+        "ours to 50 digits": np.nan if exact is None else _worst(found, exact),
         "scipy to 50 digits": np.nan if exact is None else _worst(theirs, exact),
         **steps,
         **told,
@@ -187,8 +206,9 @@ def verify(
     Returns:
         One row for each method and step:
 
-        - ``A, B, C, D``: relative errors (Frobenius norm) ``against`` SciPy; where SciPy and we disagree, against
-          ``mpmath``, or above 16 states against fixed point with ``50 digits``;
+        - ``A, B, C, D``: relative errors (Frobenius norm, states counted in units in which the matrix is balanced)
+          ``against`` SciPy; where SciPy and we disagree, against ``mpmath``, or above 16 states against fixed point
+          with ``50 digits``;
         - ``condition`` and ``tolerance``: the condition number of the worst of the four, and 64 times the unit roundoff
           times it, or 1e-12 where that is more;
         - ``ours to 50 digits``, ``scipy to 50 digits``: the worst errors of both, NaN above 300 states;
@@ -216,17 +236,18 @@ def verify(
     chosen = [find_method("verify", method).name for method in chosen]
     steps = [float(dt)] if isinstance(dt, int | float | torch.Tensor) else [float(step) for step in dt]
     matrices = _arrays(dense)
-    judge = Judge(*matrices)
+    balance = _Units(matrices[0], max(steps))
+    judge = Judge(*balance(matrices))
     A, B, C, D = matrices
     one = (A, B[:, :1], C[:1], D[:1, :1])
-    frequency = _frequency(one, Judge(*one))
+    frequency = _frequency(one, balance(one))
     rows = [
         {
             "system": name,
             "n": dense.n,
             "method": method,
             "dt": step,
-            **_row(matrices, step, method, alpha, frequency, judge),
+            **_row(matrices, step, method, alpha, frequency, judge, balance),
         }
         for method in chosen
         for step in steps

@@ -1,6 +1,6 @@
 """How much of a result rounding leaves: the condition numbers that the tolerances of `verify` follow from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import numpy as np
@@ -31,7 +31,7 @@ def _spread(G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rational_conditions(
-    given: tuple[np.ndarray, ...], found: list[np.ndarray], dt: float, alpha: float
+    given: tuple[np.ndarray, ...], found: Sequence[np.ndarray], dt: float, alpha: float
 ) -> list[float]:
     A, B, C, _ = given
     inverse, factors = _spread(np.eye(len(A)) - alpha * dt * A)
@@ -43,7 +43,7 @@ def _rational_conditions(
 
 def matrix_conditions(
     given: tuple[np.ndarray, ...],
-    found: list[np.ndarray],
+    found: Sequence[np.ndarray],
     dt: float,
     method: str,
     alpha: float,
@@ -106,11 +106,12 @@ def response_conditions(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarr
     return float(np.linalg.norm(rounded)) / _norm(np.array(sizes))
 
 
-def usable_steps(discrete: list[np.ndarray], sizes: list[float]) -> tuple[int, float]:
+def usable_steps(discrete: Sequence[np.ndarray], sizes: list[float]) -> tuple[int, float]:
     """Return how many steps of a response can be compared, and their condition number.
 
     Rounding at one step is carried on by a power of `A`, in any algorithm: it grows to ``|A^i| |A^j|``, beside which
-    the response itself may have cancelled. As many steps are taken as leave nine digits to compare, and two at least.
+    the response itself may have cancelled, or not have begun. As many steps are taken as leave nine digits of the whole
+    to compare, and two at least.
 
     Args:
         discrete: ``A, B, C, D`` of the discrete system.
@@ -119,15 +120,21 @@ def usable_steps(discrete: list[np.ndarray], sizes: list[float]) -> tuple[int, f
         Number of steps, and the condition number of the response over them.
     """
     A, B, C, D = discrete
-    norms, power = [float(np.linalg.norm(np.eye(len(A))))], np.eye(len(A))
-    around = float(np.linalg.norm(C) * np.linalg.norm(B))
-    steps, condition = 1, 1.0
-    for count in range(1, len(sizes) + 1):
-        worst = max(norms[k] * norms[count - 1 - k] for k in range(count))
-        growth = count * (around * worst + float(np.linalg.norm(D))) / max(sizes[count - 1], 1e-300)
-        if count > 2 and not SAFETY * EPS * growth <= KEPT:
+    norms, power = [1.0], np.eye(len(A))
+    around, direct = float(np.linalg.norm(C) * np.linalg.norm(B)), float(np.linalg.norm(D))
+    once = float(np.linalg.norm(np.abs(C) @ np.abs(B)))  # the first product has been through nothing yet
+    steps, condition, rounded = 1, 1.0, 0.0
+    for count, size in enumerate(sizes, 1):
+        # The last of `count` samples has been through A count - 2 times.
+        worst = max((norms[k] * norms[count - 2 - k] for k in range(count - 1)), default=0.0)
+        carried = around * worst if count > 2 else (count - 1) * once
+        rounded = max(rounded, count * (carried + direct))
+        if not np.isfinite(size + rounded):
             break
-        steps, condition = count, max(condition, growth)
-        power = A @ power
-        norms.append(float(np.linalg.norm(power)))
+        growth = rounded / (size or 1.0)  # beside nothing at all, an error counts as it is
+        if count <= 2 or SAFETY * EPS * growth <= KEPT:
+            steps, condition = count, max(1.0, growth)
+        if count > 1:
+            power = A @ power
+            norms.append(float(np.linalg.norm(power)))
     return steps, condition

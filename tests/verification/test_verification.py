@@ -82,6 +82,16 @@ def test_hippo_of_64_states_is_held_against_50_digits(method: str) -> None:
     assert table["scipy to 50 digits"].notna().all()
 
 
+@pytest.mark.parametrize("name", [name for name in families() if "Butterworth" in name])
+def test_filters_in_hertz_keep_their_digits_where_scipy_loses_them(name: str) -> None:
+    # In companion form the coefficients go with powers of the frequency, up to 1e40: balanced, that costs nothing.
+    table = verify(families()[name], [1e-6, 1e-4, 1e-2], ["zoh", "foh", "bilinear", "backward_diff"])
+    assert table["holds"].all()
+    assert table["ours to 50 digits"].max() < 2e-11
+    if "n=8" in name:
+        assert table["scipy to 50 digits"].max() > 1e-6
+
+
 def test_the_wildly_non_normal_are_judged_with_more_digits() -> None:
     table = verify(families()["non-normal by 1e4, n=10"], [1e-3, 1.0, 100.0])
     assert table["holds"].all()
@@ -94,11 +104,11 @@ def test_the_number_of_compared_steps_is_told_with_its_reason() -> None:
     euler = verify(families()["HiPPO legt, n=32"], [1e-3, 0.1, 1.0], "euler")
     assert euler["holds"].all()
     assert euler["steps"].tolist()[0] == 40
-    assert (euler["steps"][1:] < 20).all()
+    assert (euler["steps"][1:] <= 20).all()
     assert euler["cut short as"].tolist() == ["", "unstable", "unstable"]
     assert (euler["largest pole"][1:] > 5).all()
     assert cut_short(euler)[["why", "comparisons"]].to_numpy().tolist() == [["unstable", 2]]
-    assert summarise(euler)["steps"].item() == "2 to 40"
+    assert summarise(euler)["steps"].item() == "16 to 40"
     assert verify(StateSpace([[0.0, 1], [0, 0]], [[0.0], [1]], [[1.0, 0]]), 1e6, "zoh")["cut short as"][0] == "cancels"
     assert disputed(euler).empty
 
@@ -137,7 +147,7 @@ def test_a_tolerance_is_never_below_what_its_condition_number_says() -> None:
         (StateSpace([[-1.0]], [[1.0]], [[1.0]], dt=1.0), "discrete already"),
         (StateSpace(-torch.ones(2, 1, 1), [[1.0]], [[1.0]]), "one at a time"),
         (StateSpace([[-1j]], [[1.0]], [[1.0]]), "complex"),
-        (StateSpace([[1e5]], [[1.0]], [[1.0]]), "overflows.*choose a smaller dt"),
+        (StateSpace([[1e5]], [[1.0]], [[1.0]]), "overflows.*take a smaller dt"),
     ],
 )
 def test_what_is_refused(system: StateSpace, sentence: str) -> None:
