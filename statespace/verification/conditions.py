@@ -74,6 +74,8 @@ def matrix_conditions(
         worst = [1.0] * 4
     else:
         worst = [max(1.0, condition) for condition in _rational_conditions(given, found, dt, weight)]
+    if method == "foh":  # D + C phi2(A dt) B dt sums entries of the states, each exact beside the largest of them only
+        worst[3] = max(worst[3], _norm(C) * _norm(B) * dt / _norm(found[3]))
     random = np.random.default_rng(0)
     change = 1e-10
     for _ in range(3):
