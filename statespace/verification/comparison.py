@@ -33,7 +33,7 @@ SAFETY = 64
 FIELDS = ("A", "B", "C", "D")
 FREQUENCIES = np.logspace(-2, 2, 5)
 
-Matrices = tuple[np.ndarray, ...]
+Matrices = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 class _Units:
@@ -53,7 +53,8 @@ class _Units:
 
 
 def _arrays(system: StateSpace) -> Matrices:
-    return tuple(matrix.detach().double().cpu().numpy() for matrix in (system.A, system.B, system.C, system.D))
+    A, B, C, D = (matrix.detach().double().cpu().numpy() for matrix in (system.A, system.B, system.C, system.D))
+    return A, B, C, D
 
 
 def _system(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, dt: float | None = None) -> StateSpace:
@@ -75,9 +76,10 @@ def _worst(ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray]) -> float:
     return float(np.max([_relative(one, other) for one, other in zip(ours, theirs, strict=True)]))  # NaN stays NaN
 
 
-def _discretised(matrices: Iterable[np.ndarray], dt: float, method: str, alpha: float) -> list[np.ndarray]:
+def _discretised(matrices: Iterable[np.ndarray], dt: float, method: str, alpha: float) -> Matrices:
     A, B, C, D = (torch.from_numpy(np.ascontiguousarray(matrix)) for matrix in matrices)
-    return [matrix.numpy() for matrix in discretize_matrices(A, B, C, D, dt, method, alpha)]
+    found = discretize_matrices(A, B, C, D, dt, method, alpha)
+    return found.A.numpy(), found.B.numpy(), found.C.numpy(), found.D.numpy()
 
 
 def _tolerance(condition: float) -> float:
@@ -149,7 +151,7 @@ def _row(
     if METHODS[method].strictly_proper:
         D = np.zeros_like(D)
     given = (A, B, C, D)
-    ours = tuple(_discretised(given, dt, method, alpha))
+    ours = _discretised(given, dt, method, alpha)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of ill-conditioned matrices, which is what the tolerance is for
         theirs = balance(scipy_discrete(*given, dt, method, alpha))
@@ -218,8 +220,8 @@ def verify(
         - ``freqresp, freqresp of scipy``: errors of both to 50 digits, with the tolerance of ours;
         - ``holds``: whether every error is within its tolerance.
     Raises:
-        InputError: the system is discrete, complex or a batch, a step is not positive, a method is not known, or the
-            discrete system overflows.
+        InputError: the system is discrete, complex, a batch or without a state, a step is not positive, a method is not
+            known, or the discrete system overflows.
     """
     dense = system.to_dense()
     if dense.is_discrete:
@@ -228,13 +230,16 @@ def verify(
         )
     if dense.A.ndim > 2:
         raise InputError(f"verify: the system is a batch {tuple(dense.A.shape[:-2])}: pass one at a time.")
+    if not dense.n:
+        raise InputError("verify: the system has no state, and nothing is left to discretise: it is the gain D.")
     if dense.A.is_complex():
         raise InputError(
             "verify: the matrices are complex, but SciPy's responses need real ones: see Diagonal(pairs=True)."
         )
     chosen = [methods] if isinstance(methods, str) else list(methods or METHODS)
-    chosen = [find_method("verify", method).name for method in chosen]
+    chosen = list(dict.fromkeys(find_method("verify", method).name for method in chosen))
     steps = [float(dt)] if isinstance(dt, int | float | torch.Tensor) else [float(step) for step in dt]
+    steps = list(dict.fromkeys(steps))
     matrices = _arrays(dense)
     balance = _Units(matrices[0], max(steps))
     judge = Judge(*balance(matrices))

@@ -1,6 +1,6 @@
 """How much of a result rounding leaves: the condition numbers that the tolerances of `verify` follow from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 
 import numpy as np
@@ -12,7 +12,7 @@ SAMPLES = 40  # of a response
 KEPT = 1e-9  # as many steps are compared as leave nine digits
 SAFETY = 64
 
-Discretise = Callable[[tuple[np.ndarray, ...], float, str, float], list[np.ndarray]]
+Discretise = Callable[[Iterable[np.ndarray], float, str, float], Sequence[np.ndarray]]
 
 
 def _norm(matrix: np.ndarray) -> float:

@@ -54,7 +54,7 @@ def _butterworth(n: int, frequency: float) -> StateSpace:
     """A low-pass in companion form, badly scaled as filters are: by powers of the corner frequency."""
     corner = 2 * pi * frequency
     poles = [corner * exp(1j * pi * (2 * k + n + 1) / (2 * n)) for k in range(n)]
-    return StateSpace.from_zpk([], poles, corner**n)
+    return StateSpace.from_zpk([], torch.tensor(poles, dtype=torch.complex128), corner**n)
 
 
 def families() -> dict[str, StateSpace]:
