@@ -2,44 +2,19 @@
 //
 // With the layout (batch, length, channels) a row of u is one load, and no sum runs across lanes.
 //
-// This file and those that include it are compiled once for each instruction set, VECTOR_BYTES wide, in an unnamed
-// namespace. Inline functions of the standard library stay out: compiled here, they could become the copy that the
-// linker keeps for every processor.
+// Compiled once for each instruction set, as vectors.h says.
 #pragma once
 
-#include <string.h>
-
 #include "lti_scan.h"
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
+#include "vectors.h"
 
 namespace statespace {
 namespace {
 
 template <typename T>
-struct Vector {
-    static constexpr int lanes = VECTOR_BYTES / sizeof(T);
-    typedef T type __attribute__((vector_size(VECTOR_BYTES)));
-};
-template <typename T>
-using Vec = typename Vector<T>::type;
-
-template <typename T>
 struct Complex {
     Vec<T> re, im;
 };
-
-template <typename T>
-ALWAYS_INLINE Vec<T> load(const T* from) {
-    Vec<T> v;
-    memcpy(&v, from, sizeof v);
-    return v;
-}
-
-template <typename T>
-ALWAYS_INLINE void store(T* to, const Vec<T>& v) {
-    memcpy(to, &v, sizeof v);
-}
 
 template <typename T>
 ALWAYS_INLINE void add(double* sum, const Vec<T>& v) {
