@@ -13,16 +13,14 @@ Exponential = Callable[[Tensor], Tensor]
 
 
 def _size(matrix: Tensor) -> Tensor:
-    return matrix.detach().abs().sum(-2).amax(-1) if matrix.numel() else matrix.new_zeros(matrix.shape[:-2]).abs()
+    columns = matrix.detach().abs().sum(-2)
+    return columns.amax(-1) if columns.shape[-1] else columns.sum(-1)
 
 
-def _excess(B: Tensor, *neighbours: Tensor) -> Tensor:
+def _excess(B: Tensor, A: Tensor, Z: Tensor) -> Tensor:
     """The power of two, at least 1, by which `B` is larger than its neighbours, ``(..., 1, 1)``."""
-    largest = neighbours[0].new_tensor(2.0**-4).abs()
-    for neighbour in neighbours:
-        largest = torch.maximum(largest, _size(neighbour))
-    ratio = (_size(B) / largest).clamp(min=1)
-    return torch.exp2(torch.log2(ratio).ceil())[..., None, None]
+    ratio = _size(B) / torch.maximum(_size(A), _size(Z)).clamp(min=2.0**-4)
+    return torch.exp2(torch.log2(ratio.clamp(min=1)).ceil())[..., None, None]
 
 
 def coupled(expm: Exponential, A: Tensor, B: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,7 +89,7 @@ def adjoint(
     """
     n, m = B.shape[-2:]
     X, Y = A * t[..., None, None], B * t[..., None, None]
-    scale = _excess(Y, X)
+    scale = _excess(Y, X, X)
     # K is [[X, Y, 0], [0, 0, I], [0, 0, 0]], as far as the order goes.
     K = torch.cat([X, Y / scale], -1) if order else X
     if order:

@@ -64,9 +64,10 @@ class Elimination {
             order[k] = static_cast<Int>(p);
             candidate[p] = 0;
             others[p] = 0;
-            const T inverse = 1 / column[p];
-            for (int64_t r = 0; r < ld; r += W) store<T>(factor + r, load(column + r) * -inverse);
-            factor[p] = inverse;
+            // Divided, not multiplied by the inverse: equal rows must leave a zero.
+            const T top = column[p];
+            for (int64_t r = 0; r < ld; r += W) store<T>(factor + r, load(column + r) / -top);
+            factor[p] = 1 / top;
             for (int64_t c = 0; c < columns; ++c) row[c] = S[c * ld + p];
             for (int64_t r = 0; r < ld; r += W) {
                 const Vec<T> f = load(factor + r);
