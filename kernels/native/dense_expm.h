@@ -56,7 +56,7 @@ class Exponential {
         for (int64_t i = 0; i < m * ld; i += W) store<T>(second + i, load(second + i) + linear * load(first + i));
     }
 
-    // to[i] = sum_j weight[i][j] from[j], in one pass: a target may be a source as well.
+    // to[i] = sum_j weight[i][j] from[j], in one pass: a target may be a source as well. No weight of from[0] is 0.
     template <int targets, int sources>
     ALWAYS_INLINE void combine(Polynomial<T>* const (&to)[targets], const Polynomial<T>* const (&from)[sources],
                                const double (&weight)[targets][sources]) const {
@@ -91,19 +91,15 @@ class Exponential {
     T norm(const T* X) const {
         Vec<T> largest = {}, check = {};
         for (int64_t r = 0; r < ld; r += W) {
-            Vec<T> even = {}, odd = {};
+            Vec<T> sum[2] = {};
             for (int64_t c = 0; c + 1 < n; c += 2) {
-                const Vec<T> x = load(X + c * ld + r), y = load(X + (c + 1) * ld + r);
-                even = even + (x < 0 ? -x : x);
-                odd = odd + (y < 0 ? -y : y);
+                sum[0] = sum[0] + magnitude<T>(load(X + c * ld + r));
+                sum[1] = sum[1] + magnitude<T>(load(X + (c + 1) * ld + r));
             }
-            if (n % 2) {
-                const Vec<T> x = load(X + (n - 1) * ld + r);
-                even = even + (x < 0 ? -x : x);
-            }
-            even = even + odd;
-            check = check + (even - even);  // 0, unless something is not finite
-            largest = even > largest ? even : largest;
+            if (n % 2) sum[0] = sum[0] + magnitude<T>(load(X + (n - 1) * ld + r));
+            const Vec<T> row = sum[0] + sum[1];
+            check = check + (row - row);  // 0, unless something is not finite
+            largest = row > largest ? row : largest;
         }
         return maximum<T>(largest) + total<T>(check);
     }
@@ -124,10 +120,10 @@ class Exponential {
         } else if (DEGREE[scheme] == 8) {
             combine({&b}, {&M, &M2}, {{1.0836465678522780852e-1, 2.7091164196306952131e-2}});
             multiply(a, M2, b);
-            combine({&a, &b, &c}, {&M, &M2, &a},
-                    {{1, 0.13549236135285063166 + 2.0 / 3 * 0.54676145797072405251, 0.54676145797072405251},
-                     {0, 2.0 / 3, 1},
-                     {1.6112557339541759283e-1, 1.4090917158378207731e-2, 3.3792797010870504141e-2}});
+            combine({&a, &b, &c}, {&a, &M2, &M},
+                    {{0.54676145797072405251, 0.13549236135285063166 + 2.0 / 3 * 0.54676145797072405251, 1},
+                     {1, 2.0 / 3, 0},
+                     {3.3792797010870504141e-2, 1.4090917158378207731e-2, 1.6112557339541759283e-1}});
             multiply_add(a, b, c);
         } else {
             combine({&b}, {&M, &M2}, {{2.9455314402796829805e-3, 4.0187616102010354630e-4}});
@@ -137,10 +133,10 @@ class Exponential {
                      {1, -8.7090665768376759677e-3, 4.0175684406735678015e-1},
                      {1, 3.2307628881223120820e-2, 0}});
             multiply_add(b, c, d);
-            combine({&a, &c, &d}, {&a, &b, &M2, &M},
-                    {{-6.3317124558833707162e1, 1.0408017352313543646e1, 3.4846658633645740854e-1, 1},
-                     {0, 1, 2.3810703738709872247e-1, 2.2242091724963735612},
-                     {-5.7923617070732605218, 1, 0, -4.1302763659297829110e-2}});
+            combine({&a, &c, &d}, {&b, &a, &M2, &M},
+                    {{1.0408017352313543646e1, -6.3317124558833707162e1, 3.4846658633645740854e-1, 1},
+                     {1, 0, 2.3810703738709872247e-1, 2.2242091724963735612},
+                     {1, -5.7923617070732605218, 0, -4.1302763659297829110e-2}});
             multiply_add(a, c, d);
         }
         return a;
@@ -166,6 +162,8 @@ public:
         T* F = static_cast<T*>(call.F) + i * n * call.order * m;
         const T t = static_cast<const T*>(call.t.data)[i * call.t.stride[0]];
         Polynomial<T>& M = work[0];
+        // Where the matrix before this one overflowed, 0 times infinity stands in the padding.
+        if (ld > n) memset(M.upper, 0, size * sizeof(T));
         read(M.upper, ld, call.A, i, n, n, t);
         if (call.order > 0) read(M.upper + n * ld, ld, call.B, i, n, m, t);
         if (call.order > 1) memset(M.upper + (n + m) * ld, 0, m * ld * sizeof(T));

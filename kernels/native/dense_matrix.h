@@ -15,6 +15,37 @@ constexpr int64_t padded(int64_t n) {
     return (n + Vector<T>::lanes - 1) / Vector<T>::lanes * Vector<T>::lanes;
 }
 
+// Whole numbers as wide as T.
+template <typename T>
+struct Integer;
+template <>
+struct Integer<float> {
+    typedef int32_t type;
+    typedef int32_t vector __attribute__((vector_size(VECTOR_BYTES)));
+};
+template <>
+struct Integer<double> {
+    typedef int64_t type;
+    typedef int64_t vector __attribute__((vector_size(VECTOR_BYTES)));
+};
+
+template <typename T>
+ALWAYS_INLINE Vec<T> masked(const Vec<T>& x, const typename Integer<T>::vector& mask) {
+    typename Integer<T>::vector bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= mask;
+    Vec<T> result;
+    memcpy(&result, &bits, sizeof result);
+    return result;
+}
+
+template <typename T>
+ALWAYS_INLINE Vec<T> magnitude(const Vec<T>& x) {
+    typedef typename Integer<T>::type Int;
+    constexpr Int sign = Int(1) << (8 * sizeof(Int) - 1);
+    return masked<T>(x, typename Integer<T>::vector{} + ~sign);
+}
+
 // The numbers 0 ... W - 1, to choose lanes by.
 template <int... lane>
 struct Lanes {};

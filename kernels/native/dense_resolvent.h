@@ -9,23 +9,10 @@ namespace statespace {
 namespace {
 
 template <typename T>
-struct Integers;
-template <>
-struct Integers<float> {
-    typedef int32_t scalar;
-    typedef int32_t type __attribute__((vector_size(VECTOR_BYTES)));
-};
-template <>
-struct Integers<double> {
-    typedef int64_t scalar;
-    typedef int64_t type __attribute__((vector_size(VECTOR_BYTES)));
-};
-
-template <typename T>
 class Elimination {
     static constexpr int W = Vector<T>::lanes;
-    typedef typename Integers<T>::scalar Int;
-    typedef typename Integers<T>::type Ints;
+    typedef typename Integer<T>::type Int;
+    typedef typename Integer<T>::vector Ints;
     const ResolventCall& call;
     const int64_t n = call.n, m = call.m, ld = padded<T>(n), columns = n + m;
     T* const S;            // (ld, n + m): I - tA becomes the inverse, up to the order of its rows and columns; B goes along
@@ -55,17 +42,23 @@ class Elimination {
         return found < low ? -1 : found & (low - 1);
     }
 
-    bool eliminate() {
-        for (int64_t r = 0; r < ld; ++r) candidate[r] = r < n ? ~Int(0) : 0, others[r] = ~Int(0);
+    enum Outcome { INVERTED, SINGULAR, NOT_FINITE };
+
+    Outcome eliminate() {
+        for (int64_t r = 0; r < ld; ++r) {
+            candidate[r] = r < n ? ~Int(0) : 0;
+            others[r] = ~Int(0);
+        }
         for (int64_t k = 0; k < n; ++k) {
             T* column = S + k * ld;
             const int64_t p = pivot(column);
-            if (p < 0) return false;
+            if (p < 0) return SINGULAR;
             order[k] = static_cast<Int>(p);
             candidate[p] = 0;
             others[p] = 0;
             // Divided, not multiplied by the inverse: equal rows must leave a zero.
             const T top = column[p];
+            if (top - top != 0) return NOT_FINITE;
             for (int64_t r = 0; r < ld; r += W) store<T>(factor + r, load(column + r) / -top);
             factor[p] = 1 / top;
             for (int64_t c = 0; c < columns; ++c) row[c] = S[c * ld + p];
@@ -74,18 +67,14 @@ class Elimination {
                 Ints stay;
                 memcpy(&stay, others + r, sizeof stay);
                 for (int64_t c = 0; c < columns; ++c) {
-                    Ints bits;
-                    memcpy(&bits, S + c * ld + r, sizeof bits);
-                    bits &= stay;
-                    Vec<T> x;
-                    memcpy(&x, &bits, sizeof x);
-                    store<T>(S + c * ld + r, x + f * row[c]);
+                    T* at = S + c * ld + r;
+                    store<T>(at, masked<T>(load(at), stay) + f * row[c]);
                 }
             }
             memcpy(column, factor, ld * sizeof(T));
             others[p] = ~Int(0);
         }
-        return true;
+        return INVERTED;
     }
 
 public:
@@ -113,8 +102,9 @@ public:
         read(S, ld, call.A, i, n, n, -t);
         for (int64_t k = 0; k < n; ++k) S[k * ld + k] += 1;
         read(S + n * ld, ld, call.B, i, n, m, T(1));
-        call.singular[i] = !eliminate();
-        if (call.singular[i]) {
+        const Outcome outcome = eliminate();
+        call.singular[i] = outcome == SINGULAR;
+        if (outcome != INVERTED) {
             for (int64_t k = 0; k < n * n; ++k) R[k] = T(NAN);
             for (int64_t k = 0; k < n * m; ++k) RB[k] = T(NAN);
             for (int64_t k = 0; k < call.p * n; ++k) CR[k] = T(NAN);
