@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 SWEEPS = 20  # most settle after three or four
+WORTH = 64.0  # the factor by which other units must bring the norm down to be taken; as in kernels/native/dense_expm.h
 
 
 def balance(M: Tensor, states: int) -> Tensor:
@@ -44,3 +45,33 @@ def balance(M: Tensor, states: int) -> Tensor:
         if settled:
             break
     return units
+
+
+def change_units(A: Tensor, units: Tensor) -> Tensor:
+    """Return ``T⁻¹ A T``.
+
+    Args:
+        A: ``(..., n, n)``.
+        units: the diagonal of T, ``(..., n)``.
+    Returns:
+        ``(..., n, n)``.
+    """
+    return A * units[..., None, :] / units[..., :, None]
+
+
+def better_units(A: Tensor) -> tuple[Tensor | None, Tensor]:
+    """Return units in which a matrix is smaller by far, and the matrix in them.
+
+    Args:
+        A: ``(..., n, n)``.
+    Returns:
+        Units ``(..., n)``, or None where all matrices are well as they are; and the matrices ``(..., n, n)``.
+    """
+    norms = A.detach().abs().sum(-2).amax(-1)
+    large = torch.isfinite(norms) & (norms > WORTH)
+    if not bool(large.any()):
+        return None, A
+    units = balance(A, A.shape[-1])
+    smaller = change_units(A.detach(), units).abs().sum(-2).amax(-1)
+    units = torch.where((large & (smaller * WORTH <= norms))[..., None], units, 1.0)
+    return units, change_units(A, units)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from statespace.kernels.balancing import better_units, change_units
 from statespace.kernels.expm.blocks import coupled, phi
 
 # The largest 1-norm for which the approximant of a degree has a backward error below the unit roundoff.
@@ -108,13 +109,15 @@ def expm(A: Tensor) -> Tensor:
     double = A.dtype in (torch.float64, torch.complex128)
     thresholds = DOUBLE if double else SINGLE
     flat = A.reshape(-1, *A.shape[-2:])
+    units, flat = better_units(flat)
     norms = flat.abs().sum(-2).amax(-1)
     norms = torch.where(norms.isfinite(), norms, 0.0)
     largest = norms.max().item()
     taylor = next((m for m, bound in (TAYLOR_DOUBLE if double else TAYLOR_SINGLE).items() if largest <= bound), None)
     if taylor is not None:
         count = max(1, CACHED // max(1, A.shape[-1] ** 2)) if A.device.type == "cpu" else len(flat)
-        return torch.cat([_taylor(part, taylor) for part in flat.split(count)]).reshape(A.shape)
+        X = torch.cat([_taylor(part, taylor) for part in flat.split(count)])
+        return (X if units is None else change_units(X, 1 / units)).reshape(A.shape)
     degree = next((m for m, threshold in thresholds.items() if largest <= threshold), max(thresholds))
     squarings = torch.log2(norms / thresholds[degree]).ceil().clamp(min=0).to(torch.int64)
     X = _pade(flat * torch.exp2(-squarings.to(norms.dtype))[:, None, None], degree)
@@ -124,7 +127,7 @@ def expm(A: Tensor) -> Tensor:
             X = X @ X
         else:
             X[rows] = X[rows] @ X[rows]
-    return X.reshape(A.shape).contiguous()
+    return (X if units is None else change_units(X, 1 / units)).reshape(A.shape).contiguous()
 
 
 @expm.register_fake

@@ -2,12 +2,14 @@
 
     exp(tA) = sum_k (tA)^k / k!,   phi_1(tA) tB = ∫₀^t exp(sA) ds B,   t phi_2(tA) tB = ∫₀^t ∫₀^s exp(rA) dr ds B
 
-All are blocks of the exponential of one matrix, ``[[tA, tB, 0], [0, 0, I], [0, 0, 0]]``, which is halved until the series
-converges in a few terms, and squared back.
+All are blocks of the exponential of one matrix, ``[[tA, tB, 0], [0, 0, I], [0, 0, 0]]``, which is halved until the
+series converges in a few terms, and squared back.
 """
 
 import torch
 from torch import Tensor
+
+from statespace.kernels.balancing import better_units, change_units
 
 TERMS = 30  # of matrices whose norm is below 1/2: the first one left out is below 1e-42
 
@@ -16,6 +18,8 @@ def _series(M: Tensor) -> Tensor:
     norm = M.detach().abs().sum(-2).max().item()
     if norm != norm or norm == float("inf"):
         return M * float("nan")
+    units, M = better_units(M)
+    norm = M.detach().abs().sum(-2).max().item()
     halvings = 0
     while norm * 0.5**halvings > 0.5:
         halvings += 1
@@ -26,7 +30,7 @@ def _series(M: Tensor) -> Tensor:
         total = total + term
     for _ in range(halvings):
         total = total @ total
-    return total
+    return total if units is None else change_units(total, 1 / units)
 
 
 def expm_phi(A: Tensor, B: Tensor, t: Tensor, order: int) -> tuple[Tensor, Tensor]:

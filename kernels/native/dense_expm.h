@@ -12,6 +12,11 @@ namespace {
 // The polynomials, by degree, and the logarithms to the base 2 of the largest norms at which their backward error is below
 // the unit roundoff: for columns of order 1 at most, and of order 2. In single precision the last would cancel beyond 1.
 constexpr int SCHEMES = 4;
+
+// Other units are taken where they bring the norm down by this factor: what is left may cost two digits. Smaller changes
+// would rather stir up what rounding left in entries that should be 0.
+constexpr double WORTH_BALANCING = 64;
+
 constexpr int DEGREE[SCHEMES] = {2, 4, 8, 15};
 constexpr double DOUBLE_BOUND[2][SCHEMES] = {
     {-25.207519, -11.52338, -4.324462, -0.564006},
@@ -37,6 +42,7 @@ class Exponential {
     const ExpmCall& call;
     const int64_t n = call.n, m = call.m, columns = n + call.order * m, ld = padded<T>(n), size = columns * ld;
     Polynomial<T> work[MATRICES];
+    T* units;
 
     // to = X Y
     void multiply(Polynomial<T>& to, const Polynomial<T>& X, const Polynomial<T>& Y) const {
@@ -104,6 +110,49 @@ class Exponential {
         return maximum<T>(largest) + total<T>(check);
     }
 
+    // Units of the states, powers of 2, in which the rows of the left block of X are about as large as its columns;
+    // kernels/balancing.py has the source. `sizes` is room for one matrix. Returns the norm in those units.
+    T balance(const T* X, T* sizes) {
+        for (int64_t c = 0; c < n; ++c) {
+            units[c] = 1;
+            for (int64_t r = 0; r < n; ++r) sizes[c * n + r] = r == c ? T(0) : T(fabs(X[c * ld + r]));
+        }
+        bool settled = false;
+        for (int sweep = 0; sweep < 20 && !settled; ++sweep) {
+            settled = true;
+            for (int64_t i = 0; i < n; ++i) {
+                T row = 0, column = 0;
+                for (int64_t k = 0; k < n; ++k) row += sizes[k * n + i], column += sizes[i * n + k];
+                if (!(row > 0 && column > 0)) continue;
+                const int power = static_cast<int>(rint((log2(double(row)) - log2(double(column))) / 2));
+                if (power == 0) continue;
+                const T down = T(ldexp(1, -power)), up = T(ldexp(1, power));
+                for (int64_t k = 0; k < n; ++k) sizes[k * n + i] *= down, sizes[i * n + k] *= up;
+                units[i] *= up;
+                settled = false;
+            }
+        }
+        T largest = 0;
+        for (int64_t r = 0; r < n; ++r) {
+            T sum = T(fabs(X[r * ld + r]));
+            for (int64_t c = 0; c < n; ++c) sum += sizes[c * n + r];
+            largest = sum > largest ? sum : largest;
+        }
+        return largest;
+    }
+
+    // Rows and columns of the upper blocks in other units.
+    void change_units(T* X) const {
+        for (int64_t c = 0; c < columns; ++c)
+            for (int64_t r = 0; r < n; ++r) X[c * ld + r] *= (c < n ? units[c] : T(1)) / units[r];
+    }
+    void restore_units(T* E, T* F) const {
+        for (int64_t r = 0; r < n; ++r) {
+            for (int64_t c = 0; c < n; ++c) E[r * n + c] *= units[r] / units[c];
+            for (int64_t c = 0; c < columns - n; ++c) F[r * (columns - n) + c] *= units[r];
+        }
+    }
+
     void scale(Polynomial<T>& X, T factor) const {
         for (int64_t i = 0; i < size; i += W) store<T>(X.upper + i, factor * load(X.upper + i));
         X.linear *= factor;
@@ -149,12 +198,13 @@ class Exponential {
 
 public:
     static size_t scratch(const ExpmCall& call) {
-        return MATRICES * (call.n + call.order * call.m) * padded<T>(call.n) * sizeof(T);
+        return (MATRICES * (call.n + call.order * call.m) * padded<T>(call.n) + call.n) * sizeof(T);
     }
 
     Exponential(const ExpmCall& call, void* scratch) : call(call) {
         memset(scratch, 0, Exponential::scratch(call));
         for (int k = 0; k < MATRICES; ++k) work[k] = {static_cast<T*>(scratch) + k * size, 0};
+        units = static_cast<T*>(scratch) + MATRICES * size;
     }
 
     void run(int64_t i) {
@@ -169,11 +219,20 @@ public:
         if (call.order > 1) memset(M.upper + (n + m) * ld, 0, m * ld * sizeof(T));
         M.linear = 1;
 
-        const double first = static_cast<double>(norm(M.upper));
+        double first = static_cast<double>(norm(M.upper));
         if (!(first <= DBL_MAX)) {
             for (int64_t k = 0; k < n * n; ++k) E[k] = T(NAN);
             for (int64_t k = 0; k < n * (columns - n); ++k) F[k] = T(NAN);
             return;
+        }
+        // Every squaring that only bad units ask for costs half a digit and more.
+        bool other_units = false;
+        if (first > WORTH_BALANCING) {
+            const double balanced = static_cast<double>(balance(M.upper, work[1].upper));
+            if ((other_units = balanced * WORTH_BALANCING <= first)) {
+                change_units(M.upper);
+                first = balanced;
+            }
         }
         // The norm that decides is d, with |M^k| <= d^k for all powers k that are left out; see the README.
         int squarings = 0, scheme = 0;
@@ -204,6 +263,7 @@ public:
         if (squarings == 0) {
             put(*X, E, F);
             for (int64_t k = 0; k < n * n; k += n + 1) E[k] += 1;
+            if (other_units) restore_units(E, F);
             return;
         }
         for (int64_t k = 0; k < n; ++k) X->upper[k * ld + k] += 1;
@@ -221,6 +281,7 @@ public:
             next = before;
         }
         put(*X, E, F);
+        if (other_units) restore_units(E, F);
     }
 };
 

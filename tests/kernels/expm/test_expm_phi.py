@@ -18,7 +18,7 @@ real = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 
 def problem(n: int, m: int, norm: float = 1.0, count: int = 5) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrices of a spectral radius of about `norm`, inputs beside them that are a million times as large, and times."""
+    """Matrices of a spectral radius of about `norm`, inputs a million times as large, and times."""
     A = norm * torch.randn(count, n, n, dtype=torch.float64) / max(n, 1) ** 0.5
     return A, 1e6 * torch.randn(count, n, m, dtype=torch.float64), 0.5 + torch.rand(count, dtype=torch.float64)
 
@@ -48,9 +48,7 @@ def off(found: Tensor, expected: Tensor) -> float:
 @real
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 40, 70])
-def test_every_instruction_set_agrees_with_scipy(
-    n: int, order: int, dtype: torch.dtype, instruction_set: str
-) -> None:
+def test_every_instruction_set_agrees_with_scipy(n: int, order: int, dtype: torch.dtype, instruction_set: str) -> None:
     for m in (1, 3):
         for norm in (1e-8, 1e-4, 0.04, 0.5, 1.5):
             A, B, t = (tensor.to(dtype) for tensor in problem(n, m, norm))
@@ -110,7 +108,9 @@ def test_matrices_out_of_the_ordinary(n: int, instruction_set: str) -> None:
     }
     for name, (A, tolerance) in cases.items():
         A = A.to(torch.float64)
-        E, F = native.forward(A[None], torch.eye(n, dtype=torch.float64)[None], torch.ones(1).double(), 1, instruction_set)
+        E, F = native.forward(
+            A[None], torch.eye(n, dtype=torch.float64)[None], torch.ones(1).double(), 1, instruction_set
+        )
         if n > 8:
             expected = torch.from_numpy(scipy_expm(A.numpy()))
             assert (E[0] - expected).abs().max() <= max(tolerance, 1e-14) * max(1.0, expected.abs().max()), name
@@ -256,7 +256,9 @@ def test_bad_arguments_are_told_apart() -> None:
         expm_phi(A, B, order=3)
     with pytest.raises(InputError, match=r"expm_phi: backend is 'nativ'.*Did you mean 'native'"):
         expm_phi(A, B, backend="nativ")
-    with pytest.raises(InputError, match=r"backend 'native' computes in float32 and float64, but A is torch.complex128"):
+    with pytest.raises(
+        InputError, match=r"backend 'native' computes in float32 and float64, but A is torch.complex128"
+    ):
         expm_phi(A + 0j, B + 0j, backend="native")
 
 
