@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import surely_not_finite
-from statespace.discretization._balance import to_units, units
 from statespace.discretization.backward_diff import backward_diff, backward_diff_diagonal
 from statespace.discretization.bilinear import bilinear, bilinear_diagonal, bilinear_log_poles
 from statespace.discretization.discrete import Discrete, Discretizer, LogPoles
@@ -123,9 +122,6 @@ def discretize(
 ) -> Discrete:
     """Discretise a system by the method of a name.
 
-    The states of a dense system with a large norm are first counted in units that make its rows and columns alike in
-    size, and then back, which is exact. So a filter of 1 kHz in companion form loses no digits to its 1e26.
-
     Args:
         A: state matrix ``(..., n, n)``, or its eigenvalues ``(..., n)`` if `diagonal`, in 1/s.
         B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
@@ -145,11 +141,7 @@ def discretize(
         chosen = METHODS["euler"]  # a system without a state is its feed-through, whatever the method
     run = chosen.diagonal if diagonal else chosen.dense
     weighs = chosen.alpha == "required" or (chosen.alpha and alpha is not None)
-    unit = None if diagonal or chosen.name == "euler" or not isinstance(A, Tensor) else units(A, dt)
-    given = (A, B, C) if unit is None else to_units(A, B, C, unit)
-    found = run(*given, D, dt, alpha=alpha) if weighs else run(*given, D, dt)
-    if unit is not None:
-        found = Discrete(*to_units(found.A, found.B, found.C, 1 / unit), found.D)
+    found = run(A, B, C, D, dt, alpha=alpha) if weighs else run(A, B, C, D, dt)
     if surely_not_finite(*found) and not surely_not_finite(A, B, C, D):
         poles = A.detach() if diagonal else torch.linalg.eigvals(A.detach())
         raise InputError(

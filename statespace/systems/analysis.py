@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
-from statespace.kernels.balancing import balance
+from statespace.kernels.balancing import balance, change_units
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -18,6 +18,8 @@ def dc_gain(system: "StateSpace") -> Tensor:
     A, B, C, D = system.A, system.B, system.C, system.D
     if system.is_discrete:
         A = A - torch.eye(system.n, dtype=A.dtype, device=A.device)
+    units = balance(A, system.n)
+    A, B, C = change_units(A, units), B / units[..., :, None], C * units[..., None, :]
     X, info = torch.linalg.solve_ex(A, B)
     gain = D - C @ X
     beyond = torch.linalg.cond(A.detach(), 1) > 1 / torch.finfo(A.dtype).eps if system.n else info != 0
@@ -64,7 +66,7 @@ def zeros(system: "StateSpace") -> Tensor:
         raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: take one at a time, system.select(i).")
     # What is small depends on the units of time, states, inputs and outputs: take those that make all blocks large.
     units = balance(torch.cat([torch.cat([A, B], 1), torch.cat([C, 0 * D], 1)]), len(A))
-    A, B, C = A * units / units[:, None], B / units[:, None], C * units
+    A, B, C = change_units(A, units), B / units[:, None], C * units
     rate = _size(A)
     D = D * (rate / (_size(B) * _size(C)))
     A, B, C = A / rate, B / _size(B), C / _size(C)

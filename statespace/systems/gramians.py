@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
-from statespace.kernels.balancing import balance
+from statespace.kernels.balancing import balance, change_units
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -49,7 +49,7 @@ def gramian(where: str, A: Tensor, B: Tensor, discrete: bool) -> Tensor:
         Control 28(2), 1978, 295-306.
     """
     units = balance(A, A.shape[-1])
-    A, B = A * units[..., None, :] / units[..., :, None], B / units[..., :, None]
+    A, B = change_units(A, units), B / units[..., :, None]
     poles = _expect_stable(where, A, discrete)
     if not discrete and A.shape[-1]:
         # The shift between the slowest and the fastest pole makes the powers of F fall fastest.
@@ -80,8 +80,8 @@ def _factor(W: Tensor) -> Tensor:
 def _balanced(system: "StateSpace") -> "StateSpace":
     """Return the system in units in which rounding is small, its inputs and outputs as they are."""
     units = balance(system.A, system.n)
-    tall, wide = units[..., :, None], units[..., None, :]
-    return replace(system, A=system.A * wide / tall, B=system.B / tall, C=system.C * wide)
+    A, B, C = change_units(system.A, units), system.B / units[..., :, None], system.C * units[..., None, :]
+    return replace(system, A=A, B=B, C=C)
 
 
 def hankel_singular_values(system: "StateSpace") -> Tensor:

@@ -20,8 +20,8 @@ import torch
 
 from statespace.discretization import METHODS, find_method
 from statespace.discretization import discretize as discretize_matrices
-from statespace.discretization._balance import units
 from statespace.errors import InputError
+from statespace.kernels.balancing import better_units
 from statespace.systems import StateSpace, System
 from statespace.verification.conditions import SAMPLES, matrix_conditions, response_conditions, usable_steps
 from statespace.verification.families import STEPS, families
@@ -44,7 +44,7 @@ class _Units:
     """
 
     def __init__(self, A: np.ndarray, dt: float) -> None:
-        found = units(torch.from_numpy(A), dt)
+        found, _ = better_units(torch.from_numpy(A) * dt)
         self.unit = np.ones(len(A)) if found is None else found.numpy()
 
     def __call__(self, matrices: Iterable[np.ndarray]) -> Matrices:

@@ -106,5 +106,6 @@ def read_system(path: Path | str) -> StateSpace:
         return StateSpace.from_transfer_function(values["num"].tolist(), values["den"].tolist())
     if form[0] == "z":
         return StateSpace.from_zpk(values["z"], values["p"], float(values["k"].item()))
-    system = StateSpace(*(torch.from_numpy(values[key]) for key in form))
+    A, B, C = (torch.from_numpy(values[key]) for key in form)
+    system = StateSpace(A, B, C)
     return replace(system, D=torch.from_numpy(values["D"])) if "D" in values else system
