@@ -26,6 +26,9 @@ RATIONAL = {"bilinear": 0.5, "euler": 0.0, "backward_diff": 1.0}
 class DPLR(System):
     """A linear system with ``A = diag(Lambda) - P Qᴴ``.
 
+    All states are given, both of each conjugate pair: the low-rank term leads from each to every other, so that one of
+    each pair, which is enough for `Diagonal`, would be no system of its own.
+
     Args:
         Lambda: the diagonal, ``(..., n)``, in 1/s; no unit in discrete time.
         P: left factor, ``(..., n, r)``; P and Q together in 1/s.

@@ -30,12 +30,14 @@ class Simulation(NamedTuple):
     Attributes:
         y: outputs, ``(..., l, p)``.
         x0: the state before the first sample, ``(..., n)``.
-        x: the state after the last sample, ``(..., n)``; passed on as ``x0``, it continues the run.
+        x: the state after the last sample, ``(..., n)``.
+        step: length of the last step in s, ``(...)`` or a number; None for a discrete system.
     """
 
     y: Tensor
     x0: Tensor
     x: Tensor
+    step: Tensor | float | None = None
 
 
 def _signal(system: "StateSpace", u: Tensor) -> tuple[Tensor, bool]:
@@ -171,9 +173,10 @@ def _convolution(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tenso
     return forced + free[..., :-1, :] @ C.mT, final
 
 
-def simulate_discrete(system: "StateSpace", u: Tensor, x0: Tensor | None, view: str) -> Simulation:
+def simulate_discrete(system: "StateSpace", u: Tensor, x0: Tensor | Simulation | None, view: str) -> Simulation:
     """Run a discrete system; see `System.simulate`."""
     choose("simulate", "view", view, VIEWS)
+    x0 = x0.x if isinstance(x0, Simulation) else x0
     signal, bare = _signal(system, u)
     signal, x0 = _spread(system, signal, x0)
     A, B, C, D = system.A, system.B, system.C, system.D
@@ -231,12 +234,19 @@ def _sampled(
     return found.A, found.C @ found.B, found.D
 
 
+def _arriving(system: "StateSpace", step: Tensor | float, method: str, alpha: float | Tensor | None) -> Tensor:
+    """Return ``N`` of a step that is over."""
+    if isinstance(step, Tensor) and step.ndim:
+        return _sampled(system, step[..., None], method, alpha)[2][..., 0, :, :]
+    return _sampled(system, step, method, alpha)[2]
+
+
 def simulate_sampled(
     system: "StateSpace",
     u: Tensor,
     t: Tensor | None,
     dt: Tensor | float | None,
-    x0: Tensor | None,
+    x0: Tensor | Simulation | None,
     view: str,
     method: str,
     alpha: float | Tensor | None,
@@ -244,9 +254,12 @@ def simulate_sampled(
     """Run a continuous system over samples, with equal or unequal steps; see `System.simulate`."""
     choose("simulate", "view", view, VIEWS)
     find_method("simulate", method)
+    before, x0 = (x0.step, x0.x) if isinstance(x0, Simulation) else (None, x0)
     signal, bare = _signal(system, u)
     step = _steps(signal, t, dt)
+    last = step[..., -1] if isinstance(step, Tensor) and step.ndim and step.shape[-1] else step
     signal, x0 = _spread(system, signal, x0, step)
+    start = x0
     single = not (isinstance(step, Tensor) and step.ndim)
     if find_method("simulate", method).strictly_proper and values_can_be_read(system.D) and bool((system.D != 0).any()):
         raise InputError(f"simulate: D is not 0, which {method} cannot take: choose zoh, or add D u yourself.")
@@ -259,22 +272,26 @@ def simulate_sampled(
         step, single = gaps.mean(), True
     Phi, M, N = _sampled(system, step, method, alpha)
     C, D = system.C, system.D
+    if before is not None and signal.shape[-2]:
+        # What the first sample adds depends on the step that led to it, which belongs to the run that is continued.
+        first = N if single else N[..., 0, :, :]
+        start = x0 + ((_arriving(system, before, method, alpha) - first) @ signal[..., 0, :, None])[..., 0]
     if single:
         if view == "recurrent":
             matrices = tuple(matrix[..., None, :, :] for matrix in (Phi, M, C, D + C @ N))
-            y, x = _recurrent(matrices, signal, x0)
+            y, x = _recurrent(matrices, signal, start)
         else:
-            y, x = (_scan if view == "scan" else _convolution)(Phi, M, C, D + C @ N, signal, x0)
+            y, x = (_scan if view == "scan" else _convolution)(Phi, M, C, D + C @ N, signal, start)
     else:
         arrived = torch.cat([N[..., :1, :, :], N[..., :-1, :, :]], -3)  # what a sample adds depends on the step before
         M = M + Phi @ (arrived - N)
         C, D = C[..., None, :, :], D[..., None, :, :] + C[..., None, :, :] @ arrived
         if view == "recurrent":
-            y, x = _recurrent((Phi, M, C, D), signal, x0)
+            y, x = _recurrent((Phi, M, C, D), signal, start)
         else:
             driven = (M @ signal[..., None])[..., 0]
-            states = states_varying(Phi, driven, x0)
+            states = states_varying(Phi, driven, start)
             y = (C @ states[..., :-1, :, None] + D @ signal[..., None])[..., 0]
             x = states[..., -1, :]
     _report_overflow(system, (signal, x0), y, x, Phi, method)
-    return Simulation(y[..., 0] if bare and system.outputs == 1 else y, x0, x)
+    return Simulation(y[..., 0] if bare and system.outputs == 1 else y, x0, x, last)

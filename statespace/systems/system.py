@@ -233,7 +233,7 @@ class System(ABC):
         u: Tensor,
         t: Tensor | None = None,
         dt: Tensor | float | None = None,
-        x0: Tensor | None = None,
+        x0: "Tensor | Simulation | None" = None,
         view: str = "scan",
         method: str = "zoh",
         alpha: float | Tensor | None = None,
@@ -243,7 +243,13 @@ class System(ABC):
         A discrete system takes its own steps. A continuous one takes stamps `t`, or `dt`, and is discretised by
         `method`; with one step per sample it may be sampled irregularly. Its state is then the one *before* a sample
         arrives; for the methods that hold the input (zoh, euler, euler-b) it is ``x(t)`` itself. The other methods look
-        from one sample to the next, and before the first step they assume one of the same length.
+        from one sample to the next: what a sample adds to the state depends on the length of the step before it, and
+        before the first step they assume one of the same length.
+
+        A signal in pieces gives the same as the whole: pass what the piece before gave as `x0`. Its state ``x`` alone
+        is enough for the methods that hold the input, and for all where every step is as long as the others; else the
+        length of its last step is needed too. With stamps, name for each piece but the last the time of its final
+        state, which is the first stamp of the next.
 
         The views agree to rounding, which in the parallel ones is relative to the largest output and the largest power
         of the state matrix: take ``"recurrent"`` for an unstable system that grows by orders of magnitude.
@@ -253,7 +259,7 @@ class System(ABC):
             t: stamps in s, rising, ``(..., l)``, or ``(..., l + 1)`` with the time of the final state; otherwise the
                 last step is taken as long as the one before. Each series of a batch may have its own.
             dt: step in s; a number, or one for each sample, ``(..., l)``. Give `t` or `dt`, not both.
-            x0: state at the start, ``(..., n)``; zero if left out.
+            x0: state at the start, ``(..., n)``, or the `Simulation` that is continued; zero if left out.
             view: ``"scan"`` (parallel over time), ``"convolution"`` (FFT, equal steps only) or ``"recurrent"``.
             method: discretization of a continuous system.
             alpha: its weight, where it takes one.
