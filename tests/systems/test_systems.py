@@ -10,7 +10,7 @@ from torch import Tensor
 from statespace import DPLR, Diagonal, InputError, ShapeError, StateSpace, cont2discrete
 from statespace.discretization import METHODS
 from statespace.hippo import nplr
-from statespace.systems import System, diagonalise, from_control, from_scipy, plots, to_control, to_scipy, transform
+from statespace.systems import System, diagonalise, from_scipy, plots, to_scipy, transform
 
 
 def random(n: int = 5, m: int = 1, p: int = 1) -> StateSpace:
@@ -216,19 +216,6 @@ def test_there_and_back_through_scipy(form: str, dt: float | None) -> None:
     if form == "state-space":
         for ours, theirs in zip(list(back)[:4], list(system)[:4], strict=True):
             assert torch.equal(ours, theirs)
-
-
-@pytest.mark.parametrize("dt", [None, 0.1])
-def test_there_and_back_through_python_control(dt: float | None) -> None:
-    pytest.importorskip("control")
-    system: System = random(4, 2, 3)
-    system = system if dt is None else system.discretize(dt)
-    back = from_control(to_control(system))
-    assert back.dt == dt
-    for ours, theirs in zip(list(back)[:4], list(system)[:4], strict=True):
-        assert torch.equal(ours, theirs)
-    with pytest.raises(InputError, match="complex, but real"):
-        to_control(Diagonal(torch.tensor([1j]), torch.ones(1, 1), torch.ones(1, 1)))
 
 
 def test_polynomials_and_roots_give_the_matrices_of_scipy() -> None:
