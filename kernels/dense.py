@@ -5,6 +5,7 @@ from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
 from statespace.kernels import native
+from statespace.shapes import broadcast
 
 BACKENDS = ("native", "chunked", "reference")  # fastest first
 LARGEST = 64  # beyond, torch's own matrix products are faster than one small matrix after the other
@@ -81,7 +82,7 @@ def check(where: str, t: Tensor | float, **matrices: Tensor) -> tuple[torch.Size
         t = torch.full((), t, dtype=_REAL[A.dtype], device=A.device)
     shapes = {name: matrix.shape[:-2] for name, matrix in matrices.items()} | {"t": t.shape}
     try:
-        return torch.broadcast_shapes(*shapes.values()), t
+        return broadcast(*shapes.values()), t
     except RuntimeError as error:
         given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in shapes.items())
         raise ShapeError(

@@ -55,18 +55,19 @@ def expm_phi(
     return run(A.expand(*leading, *A.shape[-2:]), B.expand(*leading, *B.shape[-2:]), t.expand(leading), order)
 
 
-def expm(A: Tensor, backend: str = "auto") -> Tensor:
-    """Return the exponentials of many matrices, ``exp(A) = 1 + A + A²/2! + ...``.
+def expm(A: Tensor, t: Tensor | float = 1.0, backend: str = "auto") -> Tensor:
+    """Return the exponentials of many matrices, ``exp(tA) = 1 + tA + (tA)²/2! + ...``.
 
     Args:
-        A: ``(..., n, n)``, float32, float64, complex64 or complex128; no unit.
+        A: ``(..., n, n)``, float32, float64, complex64 or complex128, in 1/s.
+        t: times in s, real; a number, or a tensor that broadcasts with the leading axes.
         backend: as in `expm_phi`.
     Returns:
-        ``exp(A)``, same shape and type; NaN for a matrix that is not finite.
+        ``exp(tA)``, ``(..., n, n)``, no unit; NaN for a matrix that is not finite.
     Raises:
-        ShapeError: `A` is not square.
-        InputError: the dtype or the backend cannot be used.
+        ShapeError: `A` is not square, or the leading axes do not broadcast.
+        InputError: the dtype, the device or the backend cannot be used.
     Source:
         As `expm_phi`.
     """
-    return expm_phi(A, A[..., :0], 1.0, 0, backend)[0]
+    return expm_phi(A, A[..., :0], t, 0, backend)[0]

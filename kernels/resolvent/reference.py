@@ -1,6 +1,6 @@
 """The resolvent one matrix at a time, each result by a solve of its own: the truth for the other backends.
 
-    R = (I - tA)⁻¹,   RB = (I - tA)⁻¹ B,   CR = C (I - tA)⁻¹
+R = (I - tA)⁻¹,   RB = (I - tA)⁻¹ B,   CR = C (I - tA)⁻¹
 """
 
 import torch

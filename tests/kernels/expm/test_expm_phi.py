@@ -18,7 +18,7 @@ real = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 
 def problem(n: int, m: int, norm: float = 1.0, count: int = 5) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrices of a spectral radius of about `norm`, inputs beside them that are a million times as large, and times."""
+    """Matrices of a spectral radius of about `norm`, inputs that are a million times as large, and times."""
     A = norm * torch.randn(count, n, n, dtype=torch.float64) / max(n, 1) ** 0.5
     return A, 1e6 * torch.randn(count, n, m, dtype=torch.float64), 0.5 + torch.rand(count, dtype=torch.float64)
 
@@ -48,9 +48,7 @@ def off(found: Tensor, expected: Tensor) -> float:
 @real
 @pytest.mark.parametrize("order", [0, 1, 2])
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 40, 70])
-def test_every_instruction_set_agrees_with_scipy(
-    n: int, order: int, dtype: torch.dtype, instruction_set: str
-) -> None:
+def test_every_instruction_set_agrees_with_scipy(n: int, order: int, dtype: torch.dtype, instruction_set: str) -> None:
     for m in (1, 3):
         for norm in (1e-8, 1e-4, 0.04, 0.5, 1.5):
             A, B, t = (tensor.to(dtype) for tensor in problem(n, m, norm))
@@ -103,14 +101,16 @@ def test_matrices_out_of_the_ordinary(n: int, instruction_set: str) -> None:
         "nilpotent": (torch.diag(torch.ones(n - 1, dtype=torch.float64), 1), 1e-15),
         "defective": (torch.diag(torch.ones(n - 1, dtype=torch.float64), 1) - torch.eye(n), 1e-14),
         "tiny": (1e-8 * torch.randn(n, n, dtype=torch.float64), 1e-15),
-        "large and decaying": (-1e3 * torch.diag(order), 1e-15),
+        "large and decaying": (-1e3 * torch.diag(order), 4e-15),
         # eps |A| is what rounding A alone does to a phase
         "large and turning": (1e3 * (torch.ones(n, n).triu(1) - torch.ones(n, n).tril(-1)) / n, 1e-12),
         "all powers but the first vanish": (1e6 * torch.ones(n, 1) * torch.eye(n)[:1] * (order[:, None] > 1), 1e-15),
     }
     for name, (A, tolerance) in cases.items():
         A = A.to(torch.float64)
-        E, F = native.forward(A[None], torch.eye(n, dtype=torch.float64)[None], torch.ones(1).double(), 1, instruction_set)
+        E, F = native.forward(
+            A[None], torch.eye(n, dtype=torch.float64)[None], torch.ones(1).double(), 1, instruction_set
+        )
         if n > 8:
             expected = torch.from_numpy(scipy_expm(A.numpy()))
             assert (E[0] - expected).abs().max() <= max(tolerance, 1e-14) * max(1.0, expected.abs().max()), name
@@ -256,13 +256,15 @@ def test_bad_arguments_are_told_apart() -> None:
         expm_phi(A, B, order=3)
     with pytest.raises(InputError, match=r"expm_phi: backend is 'nativ'.*Did you mean 'native'"):
         expm_phi(A, B, backend="nativ")
-    with pytest.raises(InputError, match=r"backend 'native' computes in float32 and float64, but A is torch.complex128"):
+    with pytest.raises(
+        InputError, match=r"backend 'native' computes in float32 and float64, but A is torch.complex128"
+    ):
         expm_phi(A + 0j, B + 0j, backend="native")
 
 
 def test_without_a_core_auto_takes_the_portable_path(monkeypatch: pytest.MonkeyPatch) -> None:
     A, _, _ = problem(3, 1)
     monkeypatch.setattr(core, "_open", lambda: "not built: for this test.")
-    torch.testing.assert_close(expm(A), expm(A, "chunked"), rtol=0, atol=0)
+    torch.testing.assert_close(expm(A), expm(A, backend="chunked"), rtol=0, atol=0)
     with pytest.raises(InputError, match="backend 'native' is not built"):
-        expm(A, "native")
+        expm(A, backend="native")
