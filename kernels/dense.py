@@ -8,7 +8,6 @@ from statespace.kernels import native
 from statespace.shapes import broadcast
 
 BACKENDS = ("native", "chunked", "reference")  # fastest first
-LARGEST = 64  # beyond, torch's own matrix products are faster than one small matrix after the other
 _REAL = {
     torch.float32: torch.float32,
     torch.float64: torch.float64,
@@ -23,13 +22,14 @@ def _why_native_is_missing() -> str | None:
     return native.why_missing()
 
 
-def pick(where: str, backend: str, A: Tensor) -> str:
+def pick(where: str, backend: str, A: Tensor, largest: int) -> str:
     """Return the backend for a batch of matrices.
 
     Args:
         where: the operation that was called, for the message.
         backend: what was asked for, ``auto`` or one of `BACKENDS`.
         A: the matrices.
+        largest: rows beyond which ``auto`` leaves matrices to torch, whose own products and inverses are then faster.
     Returns:
         One of `BACKENDS`.
     Raises:
@@ -44,7 +44,7 @@ def pick(where: str, backend: str, A: Tensor) -> str:
     elif A.is_complex():
         unfit = f"computes in float32 and float64, but A is {A.dtype}"
     if backend == "auto":
-        return "chunked" if unfit or A.shape[-1] > LARGEST or _why_native_is_missing() else "native"
+        return "chunked" if unfit or A.shape[-1] > largest or _why_native_is_missing() else "native"
     if unfit:
         raise InputError(f"{where}: backend 'native' {unfit}: take 'chunked' or 'auto'.")
     if _why_native_is_missing():

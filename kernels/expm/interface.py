@@ -10,6 +10,7 @@ from statespace.kernels.expm import chunked, native, reference
 from statespace.shapes import expect
 
 __all__ = ["BACKENDS", "expm", "expm_phi"]
+LARGEST = 128  # rows that the native backend takes by default
 _RUN: dict[str, Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]] = {
     "native": native.expm_phi,
     "chunked": chunked.expm_phi,
@@ -51,7 +52,7 @@ def expm_phi(
     if order not in (0, 1, 2):
         raise InputError(f"expm_phi: order is {order!r}, but 0, 1 or 2 integrals are expected.")
     leading, t = check("expm_phi", t, A=A, B=B)
-    run = _RUN[pick("expm_phi", backend, A)]
+    run = _RUN[pick("expm_phi", backend, A, LARGEST)]
     return run(A.expand(*leading, *A.shape[-2:]), B.expand(*leading, *B.shape[-2:]), t.expand(leading), order)
 
 

@@ -2,8 +2,8 @@
 
     exp(tA) = sum_k (tA)^k / k!,   phi_1(tA) tB = ∫₀^t exp(sA) ds B,   t phi_2(tA) tB = ∫₀^t ∫₀^s exp(rA) dr ds B
 
-All are blocks of the exponential of one matrix, ``[[tA, tB, 0], [0, 0, I], [0, 0, 0]]``, which is halved until the series
-converges in a few terms, and squared back.
+All are blocks of the exponential of one matrix, ``[[tA, tB, 0], [0, 0, I], [0, 0, 0]]``, which is halved until the
+series converges in a few terms, and squared back.
 """
 
 import torch
