@@ -142,7 +142,7 @@ def discretize(
     run = chosen.diagonal if diagonal else chosen.dense
     weighs = chosen.alpha == "required" or (chosen.alpha and alpha is not None)
     found = run(A, B, C, D, dt, alpha=alpha) if weighs else run(A, B, C, D, dt)
-    if surely_not_finite(*found) and not surely_not_finite(A, B, C, D):
+    if surely_not_finite(found.A, found.B, found.D) and not surely_not_finite(A, B, C, D):
         poles = A.detach() if diagonal else torch.linalg.eigvals(A.detach())
         raise InputError(
             f"discretize: the result of {chosen.name} overflows {found.A.dtype}; the stability margin of the system "

@@ -1,8 +1,9 @@
 """What all discretizations ask of their arguments: checked once, in one type, with one step per system."""
 
+import cmath
 from functools import reduce
 from math import inf, isfinite
-from typing import NamedTuple, SupportsFloat
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,6 +45,16 @@ def values_can_be_read(tensor: Tensor) -> bool:
     return not torch.compiler.is_compiling() and tensor.device.type == "cpu" and tensor.numel() > 0
 
 
+def as_number(value: object) -> float | None:
+    """Return a real number as a float, or None for what is no number: words and truth values among them."""
+    if isinstance(value, str | bool):
+        return None
+    try:
+        return float(value)  # type: ignore[arg-type]  # the question is whether it can be done
+    except (TypeError, ValueError):
+        return None
+
+
 def surely_not_finite(*tensors: Tensor) -> bool:
     """Tell whether one of the tensors is known to hold a NaN or an infinity.
 
@@ -52,7 +63,9 @@ def surely_not_finite(*tensors: Tensor) -> bool:
     for tensor in tensors:
         values = tensor.detach()
         try:
-            if values_can_be_read(values) and not bool(values.sum().isfinite()) and not bool(values.isfinite().all()):
+            if not values_can_be_read(values) or cmath.isfinite(values.sum().item()):
+                continue
+            if not bool(values.isfinite().all()):
                 return True
         except RuntimeError:  # vmap and fake tensors refuse to let a value steer Python
             return False
@@ -85,9 +98,9 @@ def _step(where: str, dt: object, like: Tensor) -> Tensor:
         except (TypeError, ValueError) as error:
             raise InputError(f"{where}: dt is {dt!r:.80}, but numbers of seconds are expected.") from error
     if not isinstance(dt, Tensor):
-        if isinstance(dt, bool) or not isinstance(dt, SupportsFloat):
+        step = as_number(dt)
+        if step is None:
             raise InputError(f"{where}: dt is {dt!r:.80}, but a number or a tensor of time steps is expected.")
-        step = float(dt)
         if not (isfinite(step) and step > 0):
             raise InputError(f"{where}: dt is {step}, but a positive finite time step is expected: pass seconds > 0.")
         return torch.full((), step, dtype=TYPES[like.dtype], device=like.device)

@@ -1,13 +1,12 @@
 """What the systems accept as a matrix and as a step, checked once."""
 
 from math import isfinite
-from typing import SupportsFloat
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from statespace.discretization._arguments import TYPES, values_can_be_read
+from statespace.discretization._arguments import TYPES, as_number, values_can_be_read
 from statespace.errors import InputError
 
 
@@ -68,9 +67,10 @@ def as_time_step(where: str, dt: object) -> Tensor | float | None:
             return dt
         good = bool((torch.isfinite(dt) & (dt > 0)).all())
     else:
-        if isinstance(dt, bool) or not isinstance(dt, SupportsFloat):
+        number = as_number(dt)
+        if number is None:
             raise InputError(f"{where}: dt is {dt!r:.80}, but a positive number of seconds is expected.")
-        dt = float(dt)
+        dt = number
         good = isfinite(dt) and dt > 0
     if not good:
         raise InputError(

@@ -448,7 +448,7 @@ class System(ABC):
         for tensor in tensors.values():
             dtype = torch.promote_types(dtype, tensor.dtype)
         self._set(dt=as_time_step(where, self.dt))
-        for name, tensor in tensors.items():
+        for name, tensor in tensors.items() if self.origin is None else ():  # else `discretize` has looked at them
             if surely_not_finite(tensor):
                 raise InputError(f"{where}: {name} holds NaN or infinity: all entries must be finite numbers.")
         return {name: tensor.to(dtype) for name, tensor in tensors.items()}
