@@ -5,9 +5,9 @@ from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import dispatch, native
+from statespace.shapes import broadcast
 
 BACKENDS = ("native", "chunked", "reference")  # fastest first
-LARGEST = 64  # beyond, torch's own matrix products are faster than one small matrix after the other
 _REAL = {
     torch.float32: torch.float32,
     torch.float64: torch.float64,
@@ -16,13 +16,14 @@ _REAL = {
 }
 
 
-def pick(where: str, backend: str, A: Tensor) -> str:
+def pick(where: str, backend: str, A: Tensor, largest: int) -> str:
     """Return the backend for a batch of matrices.
 
     Args:
         where: the operation that was called, for the message.
         backend: what was asked for, ``auto`` or one of `BACKENDS`.
         A: the matrices.
+        largest: rows beyond which ``auto`` leaves matrices to torch, whose own products and inverses are then faster.
     Returns:
         One of `BACKENDS`.
     Raises:
@@ -31,7 +32,7 @@ def pick(where: str, backend: str, A: Tensor) -> str:
     refusal = native.why_refused(A.device.type)
     if A.is_complex():
         refusal = f"it computes in float32 and float64, and A is {A.dtype}."
-    if backend == "auto" and A.shape[-1] > LARGEST:
+    if backend == "auto" and A.shape[-1] > largest:
         return "chunked"
     return dispatch.pick(where, backend, dict.fromkeys(BACKENDS) | {"native": refusal})
 
@@ -66,7 +67,7 @@ def check(where: str, t: Tensor | float, **matrices: Tensor) -> tuple[torch.Size
         t = torch.full((), t, dtype=_REAL[A.dtype], device=A.device)
     shapes = {name: matrix.shape[:-2] for name, matrix in matrices.items()} | {"t": t.shape}
     try:
-        return torch.broadcast_shapes(*shapes.values()), t
+        return broadcast(*shapes.values()), t
     except RuntimeError as error:
         given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in shapes.items())
         raise ShapeError(

@@ -10,6 +10,7 @@ from statespace.kernels.expm import chunked, native, reference
 from statespace.shapes import expect
 
 __all__ = ["BACKENDS", "expm", "expm_phi"]
+LARGEST = 128  # rows that the native backend takes by default
 _RUN: dict[str, Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]] = {
     "native": native.expm_phi,
     "chunked": chunked.expm_phi,
@@ -51,22 +52,23 @@ def expm_phi(
     if order not in (0, 1, 2):
         raise InputError(f"expm_phi: order is {order!r}, but 0, 1 or 2 integrals are expected.")
     leading, t = check("expm_phi", t, A=A, B=B)
-    run = _RUN[pick("expm_phi", backend, A)]
+    run = _RUN[pick("expm_phi", backend, A, LARGEST)]
     return run(A.expand(*leading, *A.shape[-2:]), B.expand(*leading, *B.shape[-2:]), t.expand(leading), order)
 
 
-def expm(A: Tensor, backend: str = "auto") -> Tensor:
-    """Return the exponentials of many matrices, ``exp(A) = 1 + A + A²/2! + ...``.
+def expm(A: Tensor, t: Tensor | float = 1.0, backend: str = "auto") -> Tensor:
+    """Return the exponentials of many matrices, ``exp(tA) = 1 + tA + (tA)²/2! + ...``.
 
     Args:
-        A: ``(..., n, n)``, float32, float64, complex64 or complex128; no unit.
+        A: ``(..., n, n)``, float32, float64, complex64 or complex128, in 1/s.
+        t: times in s, real; a number, or a tensor that broadcasts with the leading axes.
         backend: as in `expm_phi`.
     Returns:
-        ``exp(A)``, same shape and type; NaN for a matrix that is not finite.
+        ``exp(tA)``, ``(..., n, n)``, no unit; NaN for a matrix that is not finite.
     Raises:
-        ShapeError: `A` is not square.
-        InputError: the dtype or the backend cannot be used.
+        ShapeError: `A` is not square, or the leading axes do not broadcast.
+        InputError: the dtype, the device or the backend cannot be used.
     Source:
         As `expm_phi`.
     """
-    return expm_phi(A, A[..., :0], 1.0, 0, backend)[0]
+    return expm_phi(A, A[..., :0], t, 0, backend)[0]

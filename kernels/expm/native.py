@@ -83,7 +83,8 @@ def _save(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, int], output: tuple[Te
 
 
 def _backward(ctx: Any, grad_E: Tensor, grad_F: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-    return *adjoint(expm, *ctx.saved_tensors, ctx.order, grad_E, grad_F), None
+    A, B, t = ctx.saved_tensors
+    return *adjoint(expm, A, B, t, ctx.order, grad_E, grad_F), None
 
 
 _run.register_autograd(_backward, setup_context=_save)
@@ -91,7 +92,8 @@ _run.register_autograd(_backward, setup_context=_save)
 
 def expm(A: Tensor) -> Tensor:
     """Return ``exp(A)``, ``(..., n, n)``."""
-    return _run(A, A[..., :0], A.new_ones(()).expand(A.shape[:-2]), 0)[0]
+    E: Tensor = _run(A, A[..., :0], A.new_ones(()).expand(A.shape[:-2]), 0)[0]
+    return E
 
 
 def expm_phi(A: Tensor, B: Tensor, t: Tensor, order: int) -> tuple[Tensor, Tensor]:

@@ -23,8 +23,8 @@ const DenseKernels& kernels_for(const Call& call) {
     return dense_baseline[precision];
 }
 
-// Matrices are handed out in runs that take about as long as a thread takes to start. `products` of them, of the size of
-// one matrix, are what the work on it is thought to cost: at 16 states some 0.1 us each.
+// Matrices are handed out in runs that take about as long as a thread takes to start. The work on one is thought to cost
+// as much as `products` products of its size, which at 16 rows take some 0.1 us each.
 template <typename Call, typename Kernel>
 int share_matrices(const Call& call, size_t bytes, int64_t products, Kernel kernel) {
     const int64_t nanoseconds = 100 + products * (50 + call.n * call.n * (call.n + call.m) / 64);

@@ -1,4 +1,4 @@
-// The dense kernels for any processor of the architecture: SSE2 on x86-64, NEON on AArch64, what the compiler finds elsewhere.
+// The dense kernels for any processor of the architecture: SSE2 on x86-64, NEON on AArch64, what there is elsewhere.
 #define VECTOR_BYTES 16
 #include "dense_isa.h"
 

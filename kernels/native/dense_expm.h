@@ -1,4 +1,4 @@
-// exp(tA) and phi_k(tA) t^? B: polynomials of few products, scaled and squared; kernels/expm/README.md derives them.
+// exp(tA) and phi_k(tA) tB: polynomials of few products, scaled and squared; kernels/expm/README.md derives them.
 #pragma once
 
 #include <float.h>
@@ -9,8 +9,8 @@
 namespace statespace {
 namespace {
 
-// The polynomials, by degree, and the logarithms to the base 2 of the largest norms at which their backward error is below
-// the unit roundoff: for columns of order 1 at most, and of order 2. In single precision the last would cancel beyond 1.
+// The polynomials, by degree, and the base 2 logarithms of the largest norms at which their backward error is below the
+// unit roundoff: for columns of order 1 at most, and of order 2. In single precision the last would cancel beyond 1.
 constexpr int SCHEMES = 4;
 
 // Other units are taken where they bring the norm down by this factor: what is left may cost two digits. Smaller changes
@@ -27,8 +27,8 @@ constexpr double SINGLE_BOUND[2][SCHEMES] = {
     {-INFINITY, -5.705386, -0.890427, 0},
 };
 
-// A polynomial of M = [[tA, tB, 0], [0, 0, I], [0, 0, 0]] without a constant term: its upper blocks, and the factor of I
-// in the middle, which is the polynomial's linear coefficient. At order 1 the last column of blocks is not there.
+// A polynomial of M = [[tA, tB, 0], [0, 0, I], [0, 0, 0]] without a constant term: its upper blocks, and the factor of
+// I in the middle, which is the polynomial's linear coefficient. At order 1 the last column of blocks is not there.
 template <typename T>
 struct Polynomial {
     T* upper;

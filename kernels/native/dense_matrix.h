@@ -1,7 +1,9 @@
 // One small matrix at a time: by columns, each padded with zeros to whole vectors. Its way in and out, and products.
 //
 // Columns are vectors and the elements of the right factor are broadcast, so further columns to the right, an input
-// matrix beside a state matrix, cost their share and no more. Compiled once for each instruction set, as vector.h says.
+// matrix beside a state matrix, cost their share and no more.
+//
+// Compiled once for each instruction set, as vector.h says.
 #pragma once
 
 #include "dense.h"

@@ -15,15 +15,15 @@ class Elimination {
     typedef typename Integer<T>::vector Ints;
     const ResolventCall& call;
     const int64_t n = call.n, m = call.m, ld = padded<T>(n), columns = n + m;
-    T* const S;            // (ld, n + m): I - tA becomes the inverse, up to the order of its rows and columns; B goes along
+    T* const S;            // (ld, n + m): I - tA becomes the inverse, but for the order of rows and columns; then B
     T* const factor;       // (ld)
     Int* const candidate;  // (ld): ones for a row that has not been a pivot yet
     Int* const others;     // (ld): ones for all rows but the pivot's
     T* const row;          // (n + m): the pivot's
     Int* const order;      // (n): the pivot's row at each step
 
-    // The row with the largest number of column k among the candidates; none where all are zero. A row's number takes the
-    // lowest bits of the number's place, so that one maximum gives both: a pivot within 2^-16 of the largest is as good.
+    // The row with the largest number of column k among the candidates; -1 where all are zero. The row's index takes the
+    // lowest bits of the number, so that one maximum gives both: a pivot that is 2^-17 smaller (float, 64 rows) will do.
     int64_t pivot(const T* column) const {
         Int low = 1;
         while (low < ld) low *= 2;

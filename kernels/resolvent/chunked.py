@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def resolvent(A: Tensor, B: Tensor, C: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Invert all matrices at once: a factorization and three solves would take small ones three times as long.
+    """Invert all at once: a factorization and three solves would take a batch of small matrices three times as long.
 
     Args and returns are those of `statespace.kernels.resolvent.resolvent`, which checks them, with one set of leading
     axes.

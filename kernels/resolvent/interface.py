@@ -10,6 +10,7 @@ from statespace.kernels.resolvent import chunked, native, reference
 from statespace.shapes import expect
 
 __all__ = ["BACKENDS", "Resolvent", "resolvent"]
+LARGEST = 64  # rows that the native backend takes by default
 _RUN: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]]] = {
     "native": native.resolvent,
     "chunked": chunked.resolvent,
@@ -59,6 +60,6 @@ def resolvent(A: Tensor, B: Tensor, C: Tensor, t: Tensor | float = 1.0, backend:
     expect("resolvent", "B", B, "... n m", sizes, "B has a row for each row of A; a vector is one column, (n, 1).")
     expect("resolvent", "C", C, "... p n", sizes, "C has a column for each column of A; a vector is one row, (1, n).")
     leading, t = check("resolvent", t, A=A, B=B, C=C)
-    run = _RUN[pick("resolvent", backend, A)]
+    run = _RUN[pick("resolvent", backend, A, LARGEST)]
     A, B, C = (matrix.expand(*leading, *matrix.shape[-2:]) for matrix in (A, B, C))
     return Resolvent(*run(A, B, C, t.expand(leading)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
-from statespace.shapes import expect
+from statespace.shapes import broadcast, expect
 
 # The types that are calculated in, each with the real type of the same precision, which `dt` takes.
 TYPES = {
@@ -138,7 +138,7 @@ def check(where: str, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | f
     axes = {"A": A.shape[: -1 if diagonal else -2], "B": B.shape[:-2], "C": C.shape[:-2], "D": D.shape[:-2]}
     axes["dt"] = step.shape
     try:
-        leading = torch.broadcast_shapes(*axes.values())
+        leading = broadcast(*axes.values())
     except RuntimeError as error:
         given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in axes.items())
         raise ShapeError(

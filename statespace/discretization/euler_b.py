@@ -61,4 +61,4 @@ def euler_b(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> D
     """
     given = check("euler_b", A, B, C, D, dt, diagonal=False)
     step = given.dt[..., None, None]
-    return Discrete(*(given.spread(matrix) for matrix in (expm(given.A * step), given.B * step, given.C, given.D)))
+    return Discrete(*(given.spread(matrix) for matrix in (expm(given.A, given.dt), given.B * step, given.C, given.D)))

@@ -38,7 +38,7 @@ def weigh(
     """Discretise a dense system with the weight `alpha`, on behalf of the method `where`."""
     given = check(where, A, B, C, D, dt, diagonal=False)
     step = given.dt[..., None, None]
-    Abar = expm(given.A * step)
+    Abar = expm(given.A, given.dt)
     drive = given.B * step
     D = given.D + alpha * (given.C @ drive)
     return Discrete(*(given.spread(matrix) for matrix in (Abar, Abar @ drive, given.C, D)))

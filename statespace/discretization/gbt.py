@@ -54,7 +54,7 @@ def transform(
 ) -> Discrete:
     """Discretise a dense system by the transformation with `alpha`, on behalf of the method `where`.
 
-    ``Abar = (R - (1 - alpha) I) / alpha`` with ``R = G⁻¹`` loses nothing from ``alpha = 1/2`` on. Below, that
+    From ``alpha = 1/2`` on, ``Abar = (R - (1 - alpha) I) / alpha`` with ``R = G⁻¹`` loses nothing. Below, that
     difference would cancel, and ``Abar = I + R A dt``.
     """
     given = check(where, A, B, C, D, dt, diagonal=False)

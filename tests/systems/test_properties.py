@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -29,6 +29,7 @@ def contractive(n: int, seed: int, proper: bool = False) -> StateSpace:
 @quickly
 @given(st.floats(-1e3, 1e3), st.floats(1e-6, 1e3), seeds)
 def test_zoh_of_an_integrator_sums_its_input(gain: float, dt: float, seed: int) -> None:
+    assume(gain == 0 or abs(gain * dt) > 1e-300)  # the compiled core takes denormal numbers for zero
     discrete = StateSpace([[0.0]], [[gain]], [[1.0]]).discretize(dt)
     assert discrete.A.item() == 1
     assert abs(discrete.B.item() - gain * dt) <= 4e-16 * abs(gain * dt)

@@ -80,7 +80,7 @@ def test_every_degree_is_exact_to_the_end_of_its_range(bound: float, sign: float
     A = torch.rand(6, 6, dtype=torch.float64) + 0.1
     A = sign * A * (bound * (1 - 1e-12) / A.abs().sum(0).max())
     eye = torch.eye(6, dtype=torch.complex128)
-    error = (expm(A, backend).to(torch.complex128) - exact(A)).norm() / (exact(A) - eye).norm()
+    error = (expm(A, backend=backend).to(torch.complex128) - exact(A)).norm() / (exact(A) - eye).norm()
     assert error <= 1e-15 * max(1.0, 1 / bound) * np.exp(2 * max(0.0, -sign * bound))
 
 
@@ -88,7 +88,7 @@ def test_every_degree_is_exact_to_the_end_of_its_range(bound: float, sign: float
 @pytest.mark.parametrize("which", hard())
 def test_hard_matrices_against_mpmath(which: str, backend: str) -> None:
     A, tolerance = hard()[which]
-    assert relative(expm(A, backend).to(torch.complex128), exact(A)) <= tolerance
+    assert relative(expm(A, backend=backend).to(torch.complex128), exact(A)) <= tolerance
 
 
 @sharp
@@ -102,7 +102,7 @@ def test_small_entries_beside_the_identity_keep_all_their_digits(dtype: torch.dt
     # Eight times the unit of rounding, once for the approximant and once for each of five squarings.
     bound = 8 * torch.finfo(dtype).eps * (1 + max(0.0, np.log2(norm)))
     truth = exact(block)
-    assert relative(expm(block, backend)[:3, 3:], truth[:3, 3:]) <= bound
+    assert relative(expm(block, backend=backend)[:3, 3:], truth[:3, 3:]) <= bound
 
 
 @backends
@@ -113,17 +113,17 @@ def test_each_matrix_of_a_batch_is_scaled_by_its_own_norm(dtype: torch.dtype, ba
     A = scale * (A - A.mH) / 4  # skew: no growth, so the exponential is well-conditioned at every norm
     expected = torch.from_numpy(scipy_expm(A.to(torch.complex128).numpy()))
     torch.testing.assert_close(
-        expm(A, backend).to(torch.complex128), expected, rtol=0, atol=100 * torch.finfo(dtype).eps
+        expm(A, backend=backend).to(torch.complex128), expected, rtol=0, atol=100 * torch.finfo(dtype).eps
     )
 
 
 @backends
 def test_empty_zero_and_not_finite(backend: str) -> None:
-    assert expm(torch.zeros(0, 3, 3), backend).shape == (0, 3, 3)
-    assert torch.equal(expm(torch.zeros(2, 3, 3), backend), torch.eye(3).expand(2, 3, 3))
+    assert expm(torch.zeros(0, 3, 3), backend=backend).shape == (0, 3, 3)
+    assert torch.equal(expm(torch.zeros(2, 3, 3), backend=backend), torch.eye(3).expand(2, 3, 3))
     A = torch.zeros(3, 2, 2)
     A[1, 0, 0], A[2, 1, 1] = float("nan"), float("inf")
-    found = expm(A, backend)
+    found = expm(A, backend=backend)
     assert torch.equal(found[0], torch.eye(2))
     assert torch.isnan(found[1:]).any(-1).any(-1).all()
 
@@ -141,5 +141,5 @@ def test_coupled_blocks_are_the_frechet_derivative_of_scipy(scale: float) -> Non
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128], ids=str)
 def test_first_and_second_derivatives(dtype: torch.dtype, backend: str) -> None:
     A = torch.randn(2, 3, 3, dtype=dtype, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda A: expm(A, backend), A)
-    assert torch.autograd.gradgradcheck(lambda A: expm(A, backend), A)
+    assert torch.autograd.gradcheck(lambda A: expm(A, backend=backend), A)
+    assert torch.autograd.gradgradcheck(lambda A: expm(A, backend=backend), A)
