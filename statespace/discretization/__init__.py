@@ -1,5 +1,15 @@
 """From continuous to discrete time: one file per method, one list of all of them.
 
+All methods take the same arguments. A dense method has the state matrix ``A (..., n, n)`` in 1/s, a diagonal one its
+eigenvalues ``A (..., n)``; both have ``B (..., n, m)`` in state units per (input unit x s), ``C (..., p, n)`` in output
+units per state unit and ``D (..., p, m)`` in output units per input unit. The step ``dt`` is in s and positive, a
+number or a tensor. All leading axes broadcast, and the results have all of them, in the smallest type that holds the
+four matrices; their units stand at `Discrete`. Whether `dt` is positive and finite is checked where its values are at
+hand: on the CPU, outside of compilation.
+
+A ``ShapeError`` says that `A` is not square, that the matrices disagree on a size, or that the leading axes do not
+broadcast; an ``InputError`` that an argument is no tensor of a floating type, or that `dt` is not positive and finite.
+
 The list is what layers, systems and tests go by. A new method is a file with a dense and a diagonal function, and a
 line in ``_ALL``.
 """

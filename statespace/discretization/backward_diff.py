@@ -19,15 +19,14 @@ def backward_diff_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tenso
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
-        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+        The discrete system, its ``A`` as ``(..., n)``.
     Raises:
-        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or an eigenvalue is 1 / dt.
+        ShapeError, InputError: as every method; an eigenvalue is 1 / dt.
     Source:
         Åström and Wittenmark, Computer-Controlled Systems, 3rd edition 1997, section 8.2.
     """
@@ -41,15 +40,14 @@ def backward_diff(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
         The discrete system.
     Raises:
-        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or an eigenvalue is 1 / dt.
+        ShapeError, InputError: as every method; an eigenvalue is 1 / dt.
     Source:
         Åström and Wittenmark, Computer-Controlled Systems, 3rd edition 1997, section 8.2.
     """

@@ -26,15 +26,14 @@ def bilinear_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | f
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
-        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+        The discrete system, its ``A`` as ``(..., n)``.
     Raises:
-        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or an eigenvalue is 2 / dt.
+        ShapeError, InputError: as every method; an eigenvalue is 2 / dt.
     Source:
         As `bilinear`; for diagonal systems Gu, Gupta, Goel and Ré, On the Parameterization and Initialization of
         Diagonal State Space Models, 2022, on discretization.
@@ -68,15 +67,14 @@ def bilinear(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> 
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
         The discrete system.
     Raises:
-        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or an eigenvalue is 2 / dt.
+        ShapeError, InputError: as every method; an eigenvalue is 2 / dt.
     Source:
         Zhang, Chen and Chen, International Journal of Control 82(4), 2009, 741-754: the generalised bilinear
         transformation, here with alpha = 1/2; `C` and `D` as in SciPy's ``cont2discrete``.

@@ -21,15 +21,14 @@ def euler_b_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | fl
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
-        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+        The discrete system, its ``A`` as ``(..., n)``.
     Raises:
-        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, or `dt` is not positive and finite.
+        ShapeError, InputError: as every method.
     Source:
         Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces, 2023, section 2 (there called
         ZOH) and its published code.
@@ -48,15 +47,14 @@ def euler_b(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> D
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
         The discrete system.
     Raises:
-        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, or `dt` is not positive and finite.
+        ShapeError, InputError: as every method.
     Source:
         Gu and Dao, Mamba: Linear-Time Sequence Modeling with Selective State Spaces, 2023, section 2 (there called
         ZOH) and its published code.

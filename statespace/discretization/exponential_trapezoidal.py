@@ -53,17 +53,15 @@ def exponential_trapezoidal_diagonal(
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
         alpha: weight of the end of the step, from 0 to 1; Mamba-3 learns it, 1/2 is the trapezoidal rule.
     Returns:
-        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+        The discrete system, its ``A`` as ``(..., n)``.
     Raises:
-        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or
-            `alpha` is not within [0, 1].
+        ShapeError, InputError: as every method; `alpha` is not within [0, 1].
     Source:
         Lahoti and others, Mamba-3: Improved Sequence Modeling using State Space Principles, 2025, the exponential-
         trapezoidal rule, with lambda as `alpha`.
@@ -81,17 +79,15 @@ def exponential_trapezoidal(
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
         alpha: weight of the end of the step, from 0 to 1; Mamba-3 learns it, 1/2 is the trapezoidal rule.
     Returns:
         The discrete system.
     Raises:
-        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or
-            `alpha` is not within [0, 1].
+        ShapeError, InputError: as every method; `alpha` is not within [0, 1].
     Source:
         Lahoti and others, Mamba-3: Improved Sequence Modeling using State Space Principles, 2025, the exponential-
         trapezoidal rule, with lambda as `alpha`.

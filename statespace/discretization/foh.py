@@ -24,15 +24,14 @@ def foh_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float)
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
-        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+        The discrete system, its ``A`` as ``(..., n)``.
     Raises:
-        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, or `dt` is not positive and finite.
+        ShapeError, InputError: as every method.
     Source:
         Franklin, Powell and Workman, Digital Control of Dynamic Systems, 3rd edition 1998, section 6.3.2 (the
         triangle hold).
@@ -54,15 +53,14 @@ def foh(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discr
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
     Returns:
         The discrete system.
     Raises:
-        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, or `dt` is not positive and finite.
+        ShapeError, InputError: as every method.
     Source:
         Franklin, Powell and Workman, Digital Control of Dynamic Systems, 3rd edition 1998, section 6.3.2 (the
         triangle hold).

@@ -80,17 +80,16 @@ def gbt_diagonal(
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
         alpha: weight of the end of the step, from 0 (Euler) to 1 (backward differences); it must be given.
     Returns:
-        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+        The discrete system, its ``A`` as ``(..., n)``.
     Raises:
-        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, `alpha` is missing or not
-            within [0, 1], or an eigenvalue is ``1 / (alpha dt)``.
+        ShapeError, InputError: as every method; `alpha` is missing or not within [0, 1], or an eigenvalue is
+            ``1 / (alpha dt)``.
     Source:
         Zhang, Chen and Chen, International Journal of Control 82(4), 2009, 741-754.
     """
@@ -107,17 +106,16 @@ def gbt(
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``.
+        dt: step in s, ``(...)``.
         alpha: weight of the end of the step, from 0 (Euler) to 1 (backward differences); it must be given.
     Returns:
         The discrete system.
     Raises:
-        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, `alpha` is missing or not
-            within [0, 1], or an eigenvalue is ``1 / (alpha dt)``.
+        ShapeError, InputError: as every method; `alpha` is missing or not within [0, 1], or an eigenvalue is
+            ``1 / (alpha dt)``.
     Source:
         Zhang, Chen and Chen, International Journal of Control 82(4), 2009, 741-754; `C` and `D` as in SciPy's
         ``cont2discrete``.

@@ -33,16 +33,14 @@ def impulse_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | fl
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit, which must be 0.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``, which must be 0.
+        dt: step in s, ``(...)``.
     Returns:
-        The discrete system; its ``A`` is the diagonal ``(..., n)``.
+        The discrete system, its ``A`` as ``(..., n)``.
     Raises:
-        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or `D`
-            is not 0.
+        ShapeError, InputError: as every method; `D` is not 0.
     Source:
         Oppenheim and Schafer, Discrete-Time Signal Processing, 3rd edition 2010, section 7.2.1, with half the jump at 0
         not taken off, as in SciPy.
@@ -58,16 +56,14 @@ def impulse(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> D
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
-        C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit, which must be 0.
-        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
+        B: input matrix, ``(..., n, m)``.
+        C: output matrix, ``(..., p, n)``.
+        D: feed-through, ``(..., p, m)``, which must be 0.
+        dt: step in s, ``(...)``.
     Returns:
         The discrete system.
     Raises:
-        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
-        InputError: an argument is not of a floating type, `dt` is not positive and finite, or `D`
-            is not 0.
+        ShapeError, InputError: as every method; `D` is not 0.
     Source:
         Oppenheim and Schafer, Discrete-Time Signal Processing, 3rd edition 2010, section 7.2.1, with half the jump at 0
         not taken off, as in SciPy.
