@@ -1,14 +1,17 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
+from statespace.kernels import gpu
 from statespace.kernels.dispatch import pick
 from statespace.kernels.selective_scan import reference
 from statespace.shapes import expect
 
-BACKENDS = ("reference",)
+BACKENDS = ("triton", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
 _REAL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPLEX = (torch.complex64, torch.complex128)
@@ -118,6 +121,21 @@ def _check(
             )
 
 
+def _why_not_triton(u: Tensor, A: Tensor) -> str | None:
+    if A.is_complex():
+        return f"its states are real, and A is {A.dtype}."
+    if 0 in (*u.shape, A.shape[1]):
+        return "there is nothing to launch a kernel for."
+    return gpu.why_refused(u.device.type)
+
+
+def _triton(*arguments: Any) -> tuple[Tensor, ...]:
+    from statespace.kernels.selective_scan import triton  # Triton is loaded where it computes, and only there
+
+    found: tuple[Tensor, ...] = triton.selective_scan(*arguments)
+    return found
+
+
 def selective_scan(
     u: Tensor,
     dt: Tensor,
@@ -186,7 +204,7 @@ def selective_scan(
     """
     _check(u, dt, A, B, C, D, z, dt_bias, initial_state, cu_seqlens)
     choose("selective_scan", "method", method, METHODS)
-    refusals: dict[str, str | None] = dict.fromkeys(BACKENDS)
+    refusals: dict[str, str | None] = dict.fromkeys(BACKENDS) | {"triton": _why_not_triton(u, A)}
     backend = pick("selective_scan", backend, refusals)
     # Rows of one precision, everything that is held throughout in float32 at least. Backends meet no lazy conjugate or
     # sign: in a compiled graph, operators would read past it.
@@ -207,7 +225,7 @@ def selective_scan(
         cast(dt_bias, wide), cast(initial_state, held),
     ]  # fmt: skip
     keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in arguments)
-    scan = {"reference": reference.selective_scan}[backend]
+    scan = {"triton": _triton, "reference": reference.selective_scan}[backend]
     y, final_state, *_ = scan(*arguments, cu_seqlens, dt_softplus, method, keep)
     y = y.to(u.dtype)
     return (y, final_state) if return_final_state else y
