@@ -90,8 +90,9 @@ def backward(
     keep: bool,
 ) -> tuple[Tensor, ...]:
     """Gradients of all arguments, from the saved states."""
-    # The derivative of the zoh weight takes registers: sixteen states at a time would spill.
-    call = Call(u, dt, A, B, C, dt_bias, z, cu_seqlens, dt_softplus, method, most=8 if method == "zoh" else 16)
+    # The slope of zoh's weight takes registers, and so do the sums over time of B or C: 16 states would spill.
+    most = 8 if method == "zoh" or B.ndim == 2 or C.ndim == 2 else 16
+    call = Call(u, dt, A, B, C, dt_bias, z, cu_seqlens, dt_softplus, method, most)
     plan = call.plan
     dy = call.lay(torch.zeros((), dtype=u.dtype, device=u.device).expand(u.shape) if grad_y is None else grad_y)
     after = None if grad_final is None else grad_final.resolve_neg().mT.contiguous()
