@@ -55,3 +55,12 @@ def options(registers: int | None = None, warps: int = 1) -> dict[str, Any]:
 def on(tensor: Tensor) -> AbstractContextManager[object]:
     """Make the tensor's GPU the one that kernels are launched on."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+
+
+def lay(x: Tensor) -> Tensor:
+    """Lay the rows of ``(b, l, d)`` one after the other, ``(b l, d)``, copied only where strides do not do.
+
+    Kernels take the distance of rows from the tensor, and find channels side by side.
+    """
+    x = x.resolve_neg().flatten(0, 1)
+    return x if x.stride(1) == 1 or x.shape[1] == 1 else x.contiguous()

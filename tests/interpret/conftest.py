@@ -92,7 +92,9 @@ def agree() -> Callable[..., None]:
                 moved(torch.randn(x.shape, generator=generator, dtype=torch.float64).to(dtype), x.real.dtype).to(x.dtype)
                 for x in results
             ]
-            grads = torch.autograd.grad(results, list(wanted.values()), grads_in)
+            grads = torch.autograd.grad(
+                results, list(wanted.values()), grads_in, allow_unused=True, materialize_grads=True
+            )
             found = {f"result {i}": x.detach() for i, x in enumerate(results)}
             return found | {f"gradient of {name}": grad for name, grad in zip(wanted, grads, strict=True)}
 

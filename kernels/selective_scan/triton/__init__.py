@@ -94,7 +94,7 @@ def backward(
     most = 8 if method == "zoh" or B.ndim == 2 or C.ndim == 2 else 16
     call = Call(u, dt, A, B, C, dt_bias, z, cu_seqlens, dt_softplus, method, most)
     plan = call.plan
-    dy = call.lay(torch.zeros((), dtype=u.dtype, device=u.device).expand(u.shape) if grad_y is None else grad_y)
+    dy = gpu.lay(torch.zeros((), dtype=u.dtype, device=u.device).expand(u.shape) if grad_y is None else grad_y)
     after = None if grad_final is None else grad_final.resolve_neg().mT.contiguous()
     before, scratch = call.table(call.sequences), call.new(*call.grid, SEGMENT, plan.BN, plan.BD)
     du, ddt, dz = call.part(u), call.part(dt), None if z is None else call.part(z)

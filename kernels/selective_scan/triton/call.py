@@ -67,7 +67,7 @@ class Call:
         self.groups = next((x.shape[2] for x in (B, C) if x.ndim == 4), 1)
         self.plan = Plan.of(self.sequences, length, self.channels, self.groups, self.states, most)
         self.places = self.sequences * self.plan.pieces
-        self.u, self.dt, self.z = self.lay(u), self.lay(dt), None if z is None else self.lay(z)
+        self.u, self.dt, self.z = gpu.lay(u), gpu.lay(dt), None if z is None else gpu.lay(z)
         self.A, self.bias = A.T.contiguous(), dt_bias
         self.B, self.C = (x.to(A.dtype).contiguous() if x.ndim == 4 else x.to(A.dtype).T.contiguous() for x in (B, C))
         # Clamped, because in a compiled graph nobody looks at the values.
@@ -83,11 +83,6 @@ class Call:
         }
         self.tile = {"N": self.states, "BN": self.plan.BN, "BD": self.plan.BD}
         self.options: dict[str, Any] = {"METHOD": METHODS[method], "SOFTPLUS": dt_softplus}
-
-    def lay(self, x: Tensor) -> Tensor:
-        """Rows of channels, ``(b l, d)``, by their strides; copied only where that does not do."""
-        x = x.resolve_neg().flatten(0, 1)
-        return x if x.stride(1) == 1 or x.shape[1] == 1 else x.contiguous()
 
     def new(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Room for what a kernel writes."""
