@@ -39,8 +39,8 @@ def register(
         gradients: names of the arguments that have a gradient, in the order in which `backward` returns them.
         results: how many results `forward` has that a gradient may come back to.
         kept: how many further results it has that only its backward wants.
-        instead: arguments of which `backward` wants no more than the shape, and the number of the result, of that shape,
-            which it gets in their place; so they are not saved, and results are.
+        instead: arguments of which `backward` wants no more than the shape, and the number of the result, of that
+            shape, which it gets in their place; so they are not saved, and results are.
     Returns:
         the operator, with the arguments and results of `forward`.
     """

@@ -70,9 +70,7 @@ def _scan(a: Tensor, b: Tensor, state: Tensor | None, out: Tensor, backwards: bo
         _loop(a, b, state, out, 1, backwards)
         return
     chunks = length // steps
-    (a_body, a_tail), (b_body, b_tail), (out_body, out_tail) = (
-        _cut(x, chunks, steps, backwards) for x in (a, b, out)
-    )
+    (a_body, a_tail), (b_body, b_tail), (out_body, out_tail) = (_cut(x, chunks, steps, backwards) for x in (a, b, out))
     product, ends = _ends(a_body, b_body, backwards)
     after = torch.empty_like(ends)
     _scan(product, ends, state, after, backwards)

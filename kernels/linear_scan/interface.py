@@ -34,13 +34,11 @@ def _check(a: Tensor, b: Tensor, initial_state: Tensor | None) -> None:
             f"linear_scan: b is {tuple(b.shape)}, but (batch, length, channels...) is expected: add what lacks with "
             "b[None] or b[..., None]."
         )
-    fits = a.ndim <= b.ndim and all(
-        have in (1, want) for have, want in zip(a.shape[::-1], b.shape[::-1], strict=False)
-    )
+    fits = a.ndim <= b.ndim and all(have in (1, want) for have, want in zip(a.shape[::-1], b.shape[::-1], strict=False))
     if not fits:
         raise ShapeError(
-            f"linear_scan: a is {tuple(a.shape)}, which cannot be broadcast to b, {tuple(b.shape)}: give it the shape of "
-            "b, or that of its channels alone, or 1 for each axis of b that shares it."
+            f"linear_scan: a is {tuple(a.shape)}, which cannot be broadcast to b, {tuple(b.shape)}: give it the shape "
+            "of b, or that of its channels alone, or 1 for each axis of b that shares it."
         )
 
 
@@ -49,15 +47,17 @@ def _check_sequences(b: Tensor, lengths: Tensor | None, cu_seqlens: Tensor | Non
         raise InputError("linear_scan: lengths and cu_seqlens exclude each other: packed sequences have no padding.")
     if cu_seqlens is not None and b.shape[0] != 1:
         raise ShapeError(
-            f"linear_scan: b has a batch of {b.shape[0]}, but packed sequences lie in a batch of 1: join them along the "
-            "length."
+            f"linear_scan: b has a batch of {b.shape[0]}, but packed sequences lie in a batch of 1: join them along "
+            "the length."
         )
     for name, value, axes in (("lengths", lengths, "b"), ("cu_seqlens", cu_seqlens, "sequences+1")):
         if value is None:
             continue
         expect("linear_scan", name, value, axes, {"b": b.shape[0]})
         if value.dtype not in (torch.int32, torch.int64):
-            raise InputError(f"linear_scan: {name} is {value.dtype}, but int32 or int64 is expected: use {name}.long().")
+            raise InputError(
+                f"linear_scan: {name} is {value.dtype}, but int32 or int64 is expected: use {name}.long()."
+            )
         if value.device != b.device:
             raise InputError(
                 f"linear_scan: {name} is on {value.device} but b on {b.device}: move it with .to(b.device)."
@@ -131,8 +131,8 @@ def linear_scan(
     sequences = shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     if initial_state is not None and initial_state.shape != (sequences, *channels):
         raise ShapeError(
-            f"linear_scan: initial_state is {tuple(initial_state.shape)}, but {(sequences, *channels)} is expected: one "
-            "state for each sequence."
+            f"linear_scan: initial_state is {tuple(initial_state.shape)}, but {(sequences, *channels)} is expected: "
+            "one state for each sequence."
         )
     refusals = dict.fromkeys(BACKENDS) | {"native": core.why_refused(b.device.type)}
     backend = pick("linear_scan", backend, refusals)

@@ -28,6 +28,10 @@ def linear_scan(
         all states, ``(b, l, d)``.
     """
     batch, length, channels = b.shape
+    if lengths is not None:
+        # Before the loop: the gradient of a product with NaN would be NaN, even where the product is not taken.
+        held = (torch.arange(length, device=b.device) >= lengths[:, None])[..., None]
+        a, b = torch.where(held, 1, a), torch.where(held, 0, b)
     h = b.new_zeros(batch, channels) if initial_state is None or cu_seqlens is not None else initial_state
     decays = a.unbind(1) if a.shape[1] == length else a.unbind(1) * length
     states = []
@@ -37,7 +41,6 @@ def linear_scan(
             at = torch.searchsorted(cu_seqlens, torch.tensor([t], device=b.device), right=True) - 1
             start = torch.zeros_like(h) if initial_state is None else initial_state[at]
             h = torch.where((cu_seqlens[at] == t)[:, None], start, h)
-        after = decay * h + x
-        h = after if lengths is None else torch.where((t < lengths)[:, None], after, h)
+        h = decay * h + x
         states.append(h)
     return torch.stack(states, 1) if states else b.clone()

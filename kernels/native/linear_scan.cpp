@@ -21,8 +21,6 @@ namespace statespace {
 namespace {
 
 constexpr int64_t LINE_BYTES = 64;
-// The widest stretch of a row that one thread walks along: it and its neighbours in time stay in the nearest cache.
-constexpr int64_t WIDEST_BYTES = 8192;
 // With fewer lines of channels than this over all sequences, sequences are cut into pieces of at least so many steps.
 constexpr int64_t FEW_LINES = 4, LEAST_STEPS = 8192, MOST_PIECES = 64;
 

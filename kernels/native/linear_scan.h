@@ -39,6 +39,9 @@ struct Piece {
     bool begins, ends;            // its sequence
 };
 
+// The widest stretch of a row that one thread walks along: it and its neighbours in time stay in the nearest cache.
+constexpr int64_t WIDEST_BYTES = 8192;
+
 // Columns first .. first + width of a piece, counted in float or double, two for each complex number. `state` is that
 // before the piece, or, on the way back, the gradient of the state after it; it ends as that on the other side.
 struct LinearScanKernels {

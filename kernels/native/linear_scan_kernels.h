@@ -125,11 +125,14 @@ ALWAYS_INLINE void pass(Rows<const T> a, Rows<const T> b, int64_t rows, T* state
     }
 }
 
-// The gradients of the rows in which the state is held all come to the last state.
+// The gradients of the rows in which the state is held all come to the last state, summed in double.
 template <typename T>
 void collect(Rows<const T> grad_h, const Piece& piece, int64_t first, int64_t width, T* state) {
-    for (int64_t t = piece.steps + piece.hold - 1; t >= piece.steps; --t)
-        for (int64_t j = 0; j < width; ++j) state[j] += grad_h[t][first + j];
+    if (!piece.hold) return;
+    double total[WIDEST_BYTES / sizeof(T)] = {};
+    for (int64_t t = piece.steps; t < piece.steps + piece.hold; ++t)
+        for (int64_t j = 0; j < width; ++j) total[j] += grad_h[t][first + j];
+    for (int64_t j = 0; j < width; ++j) state[j] += T(total[j]);
 }
 
 template <class Vector, class Scalar, bool back, typename T = typename Vector::Element>
