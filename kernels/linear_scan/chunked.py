@@ -151,4 +151,5 @@ def linear_scan(
             b = b.index_add(1, at, torch.where(filled, first * initial_state, 0)[None])
         begins = torch.zeros(b.shape[1] + 1, dtype=torch.bool, device=b.device).index_fill(0, starts, True)[:-1]
         a, initial_state = torch.where(begins[:, None], 0, a), None
-    return _scan_plain(a, b, initial_state, None, None)
+    h: Tensor = _scan_plain(a, b, initial_state, None, None)
+    return h

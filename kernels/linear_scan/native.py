@@ -64,7 +64,7 @@ def _run(
     some = next(iter(rows.values()))
     # Names keep alive, until the core returns, what may be a copy.
     rows = {name: _rows(tensor, shape) for name, tensor in rows.items()}
-    arrays |= {
+    given: dict[str, Tensor | None] = {
         "initial": None if initial_state is None else initial_state.resolve_conj().resolve_neg().contiguous(),
         "lengths": None if lengths is None else lengths.long().contiguous(),
         "bounds": None if cu_seqlens is None else cu_seqlens.long().contiguous(),
@@ -79,7 +79,7 @@ def _run(
     )
     for name, tensor in rows.items():
         setattr(call, f"{name}_stride", _Strides(*tensor.stride()[:2]))
-    for name, tensor in (rows | arrays).items():
+    for name, tensor in {**rows, **given, **arrays}.items():
         if tensor is not None:
             setattr(call, name, tensor.data_ptr())
     if getattr(core.library(), function)(ctypes.byref(call)):
