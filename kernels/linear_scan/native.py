@@ -77,8 +77,8 @@ def _run(
         torch.get_num_threads(),
         core.instruction_set(instruction_set),
     )
-    for name, tensor in rows.items():
-        setattr(call, f"{name}_stride", _Strides(*tensor.stride()[:2]))
+    for name, row in rows.items():
+        setattr(call, f"{name}_stride", _Strides(*row.stride()[:2]))
     for name, tensor in {**rows, **given, **arrays}.items():
         if tensor is not None:
             setattr(call, name, tensor.data_ptr())

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
 from statespace.kernels.dispatch import pick
-from statespace.kernels.selective_scan import reference
+from statespace.kernels.selective_scan import chunked, reference
 from statespace.shapes import expect
 
-BACKENDS = ("reference",)
+BACKENDS = ("chunked", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
 _REAL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPLEX = (torch.complex64, torch.complex128)
@@ -207,7 +207,7 @@ def selective_scan(
         cast(dt_bias, wide), cast(initial_state, held),
     ]  # fmt: skip
     keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in arguments)
-    scan = {"reference": reference.selective_scan}[backend]
+    scan = {"chunked": chunked.selective_scan, "reference": reference.selective_scan}[backend]
     y, final_state, *_ = scan(*arguments, cu_seqlens, dt_softplus, method, keep)
     y = y.to(u.dtype)
     return (y, final_state) if return_final_state else y
