@@ -9,10 +9,10 @@ from statespace.errors import InputError, ShapeError, choose
 from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
-from statespace.kernels.selective_scan import native, reference
+from statespace.kernels.selective_scan import chunked, native, reference
 from statespace.shapes import expect
 
-BACKENDS = ("triton", "native", "reference")
+BACKENDS = ("triton", "native", "chunked", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
 _REAL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPLEX = (torch.complex64, torch.complex128)
@@ -232,6 +232,7 @@ def selective_scan(
     scan = {
         "triton": _triton,
         "native": native.selective_scan,
+        "chunked": chunked.selective_scan,
         "reference": reference.selective_scan,
     }[backend]
     y, final_state, *_ = scan(*arguments, cu_seqlens, dt_softplus, method, keep)
