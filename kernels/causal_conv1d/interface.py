@@ -159,7 +159,8 @@ def causal_conv1d(
     Source:
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, figure 3.
     """
-    where, sizes = "causal_conv1d", dict[str, int]()
+    where = "causal_conv1d"
+    sizes: dict[str, int] = {}
     expect(where, "x", x, "b l d", sizes, "The layout is (batch, length, channels).")
     hint = f"x has {sizes['d']} channels; is it (batch, channels, length) and needs x.transpose(1, 2)?"
     dtype = precision(where, x, weight, bias, activation, sizes, hint)

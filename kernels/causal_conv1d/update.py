@@ -36,7 +36,8 @@ def causal_conv1d_update(
     Source:
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, figure 3.
     """
-    where, sizes = "causal_conv1d_update", dict[str, int]()
+    where = "causal_conv1d_update"
+    sizes: dict[str, int] = {}
     expect(where, "x", x, "b d", sizes, "One step has the layout (batch, channels).")
     dtype = precision(where, x, weight, bias, activation, sizes, f"x has {sizes['d']} channels.")
     sizes["k-1"] = sizes["k"] - 1
