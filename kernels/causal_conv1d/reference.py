@@ -5,6 +5,8 @@
 Glossary: ``b`` batch, ``l`` length, ``d`` channels, ``k`` width of the filter.
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,7 +40,7 @@ def causal_conv1d(
     batch, length, channels = x.shape
     if cu_seqlens is not None:
         bounds = cu_seqlens.tolist()
-        sequences = [x[0, begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+        sequences = [x[0, begin:end] for begin, end in pairwise(bounds)]
     else:
         ends = [length] * batch if lengths is None else lengths.tolist()
         sequences = [row[:end] for row, end in zip(x, ends, strict=True)]

@@ -32,7 +32,7 @@ void convolve(const T* taps, int64_t width, const T* past, T* y, int64_t steps) 
     const Taps<T, K> filter{taps, width};
     for (int64_t t = 0; t < steps; ++t) {
         const Vec<T> z = filter.sum(past + t * W);
-        store<T>(y + t * W, with_silu ? silu<T>(z) : z);
+        store<T>(y + t * W, with_silu ? z * logistic<T>(z) : z);
     }
 }
 

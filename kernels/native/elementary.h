@@ -1,108 +1,166 @@
-// exp, expm1, log(1 + exp(x)), the logistic function and SiLU, on vectors of float and double.
+// Elementary functions of vectors: powers of two, softplus, the logistic function, and sine and cosine.
 //
-// Polynomials are minimax fits whose error is below a hundredth of the last place; what remains is rounding, one to two
-// units in the last place (tests/kernels/native/test_elementary.py). Comparisons let NaN through.
+// Errors are of the order of the last digit, relative to the result, over the whole range of the argument.
 #pragma once
 
 #include <stdint.h>
 
 #include "vector.h"
 
+#if VECTOR_BYTES == 64
+#include <immintrin.h>
+#endif
+
 namespace statespace {
 namespace {
 
 template <typename T>
-struct Constants;
-
+struct Bits;
 template <>
-struct Constants<float> {
+struct Bits<float> {
+    typedef int32_t type;
     static constexpr int mantissa = 23, bias = 127;
-    static constexpr float round = 0x1.8p23f;  // added and taken away, it rounds to an integer, which its bits hold
-    static constexpr float lowest = -87.0f, highest = 89.0f;
-    static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // few bits: n times the first is exact
-    // (exp(r) - 1 - r) / r^2 on [-ln 2 / 2, ln 2 / 2]
-    static constexpr float exponential[] = {0.49999993447801793f, 0.16666520632168275f, 0.041668388071674522f,
-                                            0.0083687168495539633f, 0.0013814596493261854f};
-    // 2 (atanh(s) / s - 1) / s^2 as a function of s^2 on [0, 1/9]
-    static constexpr float logarithm[] = {0.66666413146711106f, 0.40021698404816622f, 0.27999150262525391f,
-                                          0.28024418787462457f};
+    static constexpr float magic = 12582912.f;  // 1.5 2^23: added and taken away again, it rounds to a whole number
 };
-
 template <>
-struct Constants<double> {
+struct Bits<double> {
+    typedef int64_t type;
     static constexpr int mantissa = 52, bias = 1023;
-    static constexpr double round = 0x1.8p52;
-    static constexpr double lowest = -708.0, highest = 710.0;
-    static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
-    static constexpr double exponential[] = {
-        0.50000000000000106265, 0.16666666666666412491, 0.041666666666530162996,    0.0083333333334944860401,
-        0.0013888888943629065822, 0.00019841269506519747545, 0.00002480149309988710116, 2.755758643031169191e-6,
-        2.7630248063254842066e-7, 2.500004290284897542e-8};
-    static constexpr double logarithm[] = {
-        0.66666666666666303841, 0.40000000000157232158, 0.2857142854785500987,  0.22222223969669719864,
-        0.18181743926875017785, 0.15386559884962145069, 0.13300974051800367032, 0.12106082787205700768,
-        0.083401158844410983671, 0.17018549861366482882};
+    static constexpr double magic = 6755399441055744.;  // 1.5 2^52
 };
+template <typename T>
+struct IntegerVector {
+    typedef typename Bits<T>::type type __attribute__((vector_size(VECTOR_BYTES)));
+};
+template <typename T>
+using Ints = typename IntegerVector<T>::type;
 
+template <typename T>
+ALWAYS_INLINE Ints<T> bits(const Vec<T>& v) {
+    return (Ints<T>)v;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> from_bits(const Ints<T>& v) {
+    return (Vec<T>)v;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> splat(T x) {
+    return x - Vec<T>{};
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> larger(const Vec<T>& a, const Vec<T>& b) {
+    return a > b ? a : b;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> smaller(const Vec<T>& a, const Vec<T>& b) {
+    return a < b ? a : b;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> absolute(const Vec<T>& a) {
+    return from_bits<T>(bits<T>(a) & ~((Ints<T>{} + 1) << (8 * sizeof(T) - 1)));
+}
+
+// c[0] + c[1] x + ... + c[N - 1] x^(N - 1).
 template <typename T, int N>
-ALWAYS_INLINE Vec<T> polynomial(const T (&coefficient)[N], const Vec<T>& x) {
-    Vec<T> sum = Vec<T>{} + coefficient[N - 1];
-#pragma GCC unroll 16
-    for (int i = N - 2; i >= 0; --i) sum = sum * x + coefficient[i];
+ALWAYS_INLINE Vec<T> polynomial(const T (&c)[N], const Vec<T>& x) {
+    Vec<T> sum = splat<T>(c[N - 1]);
+#pragma GCC unroll 20
+    for (int i = N - 2; i >= 0; --i) sum = sum * x + c[i];
     return sum;
 }
 
-// exp(x) = 2^n exp(r): half of 2^n, which stays finite up to the largest exp(x), and exp(r) - 1.
+// The coefficients of (2^x - 1) / x, for |x| up to 1/2: an even spread of the error, constant term held at ln 2. Where x
+// is small, so is the error of 2^x: a state with a long memory does not see it grow.
 template <typename T>
-struct Exponential {
-    using K = Constants<T>;
-    Vec<T> half_power, rest;
-
-    ALWAYS_INLINE explicit Exponential(const Vec<T>& x) {
-        using Integer = typename Vector<T>::Integer;
-        const Vec<T> shifted = x * T(1.4426950408889634) + K::round, n = shifted - K::round;
-        const Integer exponent = (Integer)shifted - (Integer)(Vec<T>{} + K::round);
-        const Vec<T> r = x - n * K::ln2_high - n * K::ln2_low;
-        rest = r + r * r * polynomial(K::exponential, r);
-        half_power = (Vec<T>)((exponent + (K::bias - 1)) << K::mantissa);
-    }
+struct Exp2;
+template <>
+struct Exp2<float> {
+    static constexpr float c[] = {0.693147181f,   0.240226477f,  0.0555036217f,
+                                  0.00961852632f, 0.00133901613f, 0.000153211542f};
+};
+template <>
+struct Exp2<double> {
+    static constexpr double c[] = {
+        6.9314718055994530942e-01, 2.4022650695910071233e-01, 5.5504108664821579953e-02, 9.6181291076284771619e-03,
+        1.3333558146428443423e-03, 1.5403530393381609954e-04, 1.5252733804059840280e-05, 1.3215486790144309488e-06,
+        1.0178086009239699728e-07, 7.0549116208011233299e-09, 4.4455382718708114976e-10, 2.5678435993488205141e-11,
+        1.3691488853904128881e-12};
 };
 
-// Zero below exp(lowest), which is next to the smallest normal number.
+// 2^(x y) as scale (1 + rest), with |rest| below 0.42: 2^(x y) - 1 follows without cancellation where x y is small.
 template <typename T>
-ALWAYS_INLINE Vec<T> exponential(const Vec<T>& x) {
-    using K = Constants<T>;
-    const Vec<T> bounded = x > K::highest ? Vec<T>{} + K::highest : x;
-    const Exponential<T> e(bounded);
-    const Vec<T> value = (e.rest + 1 + (e.rest + 1)) * e.half_power;
-    return x < K::lowest ? Vec<T>{} : value;
+struct Power {
+    Vec<T> scale, rest;
+    ALWAYS_INLINE Vec<T> value() const { return scale + scale * rest; }
+    ALWAYS_INLINE Vec<T> minus_one() const { return (scale - T(1)) + scale * rest; }
+};
+
+template <typename T>
+ALWAYS_INLINE Power<T> power_of_two(const Vec<T>& x, const Vec<T>& y) {
+    // Clamped so that the exponent of the result stays one: below lies zero, above nothing that is of use.
+    const Vec<T> least = splat<T>(1 - Bits<T>::bias), most = splat<T>(Bits<T>::bias);
+    const Vec<T> z = smaller<T>(larger<T>(x * y, least), most);
+    const Vec<T> shifted = z + Bits<T>::magic;
+    const Vec<T> r = z - (shifted - Bits<T>::magic);
+    const Ints<T> exponent = (bits<T>(shifted) + Bits<T>::bias) << Bits<T>::mantissa;
+    return {from_bits<T>(exponent), r * polynomial<T>(Exp2<T>::c, r)};
 }
 
-// exp(x) - 1 for x <= 0, precise near zero too.
-template <typename T>
-ALWAYS_INLINE Vec<T> exponential_minus_1(const Vec<T>& x) {
-    using K = Constants<T>;
-    const Exponential<T> e(x < K::lowest ? Vec<T>{} + K::lowest : x);
-    const Vec<T> power = e.half_power + e.half_power;
-    return power * e.rest + (power - 1);
+#if VECTOR_BYTES == 64
+// 2^(j / 16) in a register leaves |r| <= 1/32, where three terms do; AVX-512 looks 16 of them up at once, and scales by
+// the whole part of a number, with zero and infinity beyond the range.
+template <>
+ALWAYS_INLINE Power<float> power_of_two<float>(const Vec<float>& x, const Vec<float>& y) {
+    static constexpr float table[16] = {1.f,         1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f,
+                                        1.29683955f, 1.35425555f, 1.41421356f, 1.47682615f, 1.54221083f, 1.61049033f,
+                                        1.68179283f, 1.75625216f, 1.83400809f, 1.91520656f};
+    static constexpr float c[] = {0.693147181f, 0.240234271f, 0.0555042811f};
+    constexpr float magic = 786432.f;  // 1.5 2^19: the last four bits are sixteenths
+    const __m512 shifted = x * y + magic;
+    const __m512 k = shifted - magic;
+    const __m512 r = x * y - k;
+    const __m512 fraction = _mm512_permutexvar_ps(_mm512_castps_si512(shifted), _mm512_loadu_ps(table));
+    return {_mm512_maskz_scalef_ps(-1, fraction, k), r * polynomial<float>(c, r)};
 }
 
-// log(1 + exp(x)): max(x, 0) + log(1 + z) with z = exp(-|x|), and log(1 + z) = 2 atanh(z / (2 + z)).
-template <typename T>
-ALWAYS_INLINE Vec<T> softplus(const Vec<T>& x) {
-    const Vec<T> z = exponential<T>(x > 0 ? -x : x), s = z / (z + 2), q = s * s;
-    const Vec<T> logarithm = s + s + s * q * polynomial(Constants<T>::logarithm, q);
-    return (x > 0 ? x : Vec<T>{}) + logarithm;
+template <>
+ALWAYS_INLINE Power<double> power_of_two<double>(const Vec<double>& x, const Vec<double>& y) {
+    constexpr double magic = Bits<double>::magic;
+    const __m512d k = (x * y + magic) - magic;
+    const __m512d r = x * y - k;
+    return {_mm512_maskz_scalef_pd(-1, splat<double>(1), k), r * polynomial<double>(Exp2<double>::c, r)};
 }
+#endif
+
+template <typename T>
+struct Constants {
+    static constexpr T log2e = T(1.44269504088896340736), ln2 = T(0.69314718055994530942);
+};
 
 template <typename T>
 ALWAYS_INLINE Vec<T> logistic(const Vec<T>& x) {
-    return 1 / (1 + exponential<T>(-x));
+    return T(1) / (T(1) + power_of_two<T>(x, splat<T>(-Constants<T>::log2e)).value());
 }
 
+// 1, 1/3, 1/5 ...: artanh(s) / s in powers of s^2, for s up to 1/3.
 template <typename T>
-ALWAYS_INLINE Vec<T> silu(const Vec<T>& x) {
-    return x / (1 + exponential<T>(-x));
+struct Artanh;
+template <>
+struct Artanh<float> {
+    static constexpr float c[] = {2.f, 2.f / 3, 2.f / 5, 2.f / 7, 2.f / 9, 2.f / 11, 2.f / 13, 2.f / 15};
+};
+template <>
+struct Artanh<double> {
+    static constexpr double c[] = {2.,      2. / 3,  2. / 5,  2. / 7,  2. / 9,  2. / 11, 2. / 13, 2. / 15,
+                                   2. / 17, 2. / 19, 2. / 21, 2. / 23, 2. / 25, 2. / 27, 2. / 29, 2. / 31};
+};
+
+// max(x, 0) + log(1 + e^-|x|), where log(1 + v) = 2 artanh(v / (2 + v)): tiny steps keep all their digits.
+template <typename T>
+ALWAYS_INLINE Vec<T> softplus(const Vec<T>& x) {
+    const Vec<T> v = power_of_two<T>(absolute<T>(x), splat<T>(-Constants<T>::log2e)).value();
+    const Vec<T> s = v / (v + T(2));
+    return larger<T>(x, Vec<T>{}) + s * polynomial<T>(Artanh<T>::c, s * s);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "dtype.h"
-#include "vector.h"
+#include "elementary.h"
 
 namespace statespace {
 namespace {
@@ -33,7 +33,7 @@ ALWAYS_INLINE Vec<float> widen(const Float16* from) {
     // The exponent moves from a bias of 15 to one of 127, and that of infinity and NaN to the top.
     const Words normal = (size << 13) + (size < 0x7c00 ? Words{} + 0x38000000 : Words{} + 0x70000000);
     // Below 2^-14 the number is a multiple of 2^-24. Made from an integer, it never is a denormal float32.
-    const Vec<float> small = __builtin_convertvector((Vector<float>::Integer)size, Vec<float>) * 0x1p-24f;
+    const Vec<float> small = __builtin_convertvector((Ints<float>)size, Vec<float>) * 0x1p-24f;
     return (Vec<float>)((size < 0x0400 ? (Words)small : normal) | (word & 0x8000) << 16);
 }
 

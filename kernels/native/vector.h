@@ -5,7 +5,6 @@
 // processor.
 #pragma once
 
-#include <stdint.h>
 #include <string.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -14,21 +13,9 @@ namespace statespace {
 namespace {
 
 template <typename T>
-struct IntegerAs;
-template <>
-struct IntegerAs<float> {
-    using type = int32_t;
-};
-template <>
-struct IntegerAs<double> {
-    using type = int64_t;
-};
-
-template <typename T>
 struct Vector {
     static constexpr int lanes = VECTOR_BYTES / sizeof(T);
     typedef T type __attribute__((vector_size(VECTOR_BYTES)));
-    typedef typename IntegerAs<T>::type Integer __attribute__((vector_size(VECTOR_BYTES)));  // of the same bits
 };
 template <typename T>
 using Vec = typename Vector<T>::type;

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import pytest
 import torch
@@ -81,11 +80,6 @@ def make(
         grad_y=normal(1 if packed else batch, length, channels) if "y" in through else None,
         grad_final=normal(sequences, width - 1, channels) if "final" in through else None,
     )
-
-
-def pieces(problem: Problem) -> list[slice]:
-    """The rows of each packed sequence."""
-    return [slice(begin, end) for begin, end in pairwise(problem.options["cu_seqlens"].tolist())]
 
 
 @pytest.fixture

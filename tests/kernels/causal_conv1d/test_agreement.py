@@ -1,6 +1,7 @@
 """Every backend against the reference in float64: outputs, final states, and the gradient of every argument."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -107,7 +108,7 @@ def test_packed_sequences_do_not_see_each_other(problem, agree, request, backend
     y, final = causal_conv1d(
         x, weight, bias, state, "silu", cu_seqlens=case.options["cu_seqlens"], return_final_state=True, backend=backend
     )
-    for i, (begin, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for i, (begin, end) in enumerate(pairwise(bounds)):
         alone, last = causal_conv1d(
             x[:, begin:end], weight, bias, state[i : i + 1], "silu", return_final_state=True, backend=backend
         )
@@ -142,9 +143,7 @@ def test_empty_axes(problem, agree, convolve, shape):
 
 
 def test_no_packed_sequence_at_all(convolve):
-    y, final = convolve(
-        torch.zeros(1, 0, 3), torch.ones(3, 4), cu_seqlens=torch.tensor([0]), return_final_state=True
-    )
+    y, final = convolve(torch.zeros(1, 0, 3), torch.ones(3, 4), cu_seqlens=torch.tensor([0]), return_final_state=True)
     assert y.shape == (1, 0, 3)
     assert final.shape == (0, 3, 3)
 
@@ -167,9 +166,7 @@ def test_any_shape_and_any_strides(data):
     found = []
     for backend in ["reference", "chunked"] + ([] if core.why_missing() else ["native"]):
         leaf = x.detach().requires_grad_()
-        y, last = causal_conv1d(
-            leaf, weight, None, state, "silu", return_final_state=True, backend=backend
-        )
+        y, last = causal_conv1d(leaf, weight, None, state, "silu", return_final_state=True, backend=backend)
         loss = y.sum() + (last.sum() if final else 0)  # a gradient with strides of zero
         found.append((y, last, torch.autograd.grad(loss, leaf)[0]))
     for got in found[1:]:

@@ -38,7 +38,9 @@ def test_same_bits_for_any_number_of_threads(problem, threads, kind):
             assert torch.equal(value, expected[name]), (name, count)
 
 
-@pytest.mark.parametrize("kind", [{}, {"ragged": True, "initial": True, "through": "y and final"}, {"packed": 5}], ids=str)
+@pytest.mark.parametrize(
+    "kind", [{}, {"ragged": True, "initial": True, "through": "y and final"}, {"packed": 5}], ids=str
+)
 @pytest.mark.parametrize("width", [1, 4, 6])
 def test_every_element_of_the_results_is_written(problem, monkeypatch, kind, width):
     empty = torch.empty

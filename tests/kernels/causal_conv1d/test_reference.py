@@ -36,9 +36,7 @@ def test_lengths_cut_sequences_off(problem):
     case = problem(3, 20, 2, 4, initial=True)
     x, weight, bias, state = case.tensors.values()
     lengths = torch.tensor([0, 2, 20])
-    y, final = reference(
-        x=x, weight=weight, bias=bias, initial_state=state, lengths=lengths, return_final_state=True
-    )
+    y, final = reference(x=x, weight=weight, bias=bias, initial_state=state, lengths=lengths, return_final_state=True)
     for i, length in enumerate(lengths.tolist()):
         alone, last = reference(
             x=x[i : i + 1, :length], weight=weight, bias=bias, initial_state=state[i : i + 1], return_final_state=True
