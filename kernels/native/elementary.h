@@ -119,7 +119,7 @@ ALWAYS_INLINE Power<float> power_of_two<float>(const Vec<float>& x, const Vec<fl
     const __m512 shifted = x * y + magic;
     const __m512 k = shifted - magic;
     const __m512 r = x * y - k;
-    const __m512 fraction = _mm512_permutexvar_ps(_mm512_castps_si512(shifted), _mm512_loadu_ps(table));
+    const __m512 fraction = _mm512_maskz_permutexvar_ps(-1, _mm512_castps_si512(shifted), _mm512_loadu_ps(table));
     return {_mm512_maskz_scalef_ps(-1, fraction, k), r * polynomial<float>(c, r)};
 }
 
