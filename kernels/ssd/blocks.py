@@ -9,11 +9,13 @@ Three views of the same numbers serve three kinds of matrix product:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.nn.functional import hardshrink, threshold_
+from torch.nn.functional import pad, threshold_
+
+from statespace.kernels.ssd.pieces import Span
 
 
 def wide(x: Tensor) -> Tensor:
@@ -47,34 +49,46 @@ def fade(exponent: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Decays:
-    """What is left of the state between two steps of a chunk; S[t] is the sum of dt A from the chunk's first step to t."""
+    """What is left of the state between two steps of a chunk; S[t] is the sum of dt A from the chunk's first step to t.
 
-    since: Tensor  # (m, k, t, g, q), exp(S[t]): of the state before the chunk
-    until: Tensor  # (m, k, t, g, q), exp(S[T] - S[t]): of step t, at the chunk's end
-    whole: Tensor  # (m, k, g, 1, q, 1), exp(S[T])
+    They are computed for all chunks of a piece at once, ``(m, k, t, g, q)`` unless it says otherwise; past the end of a
+    last, short chunk there are no steps, dt = 0.
+    """
+
+    dt: Tensor
+    since: Tensor  # exp(S[t]): of the state before the chunk
+    until: Tensor  # exp(S[T] - S[t]): of step t, at the chunk's end
+    whole: Tensor  # (m, k, g, q, 1), exp(S[T])
     high: Tensor  # (m, k, g, q, t), S rounded
-    up: Tensor  # (m, k, t, g, q), the exponential of what that lost
+    up: Tensor  # the exponential of what that lost
     down: Tensor  # the inverse of `up`
+    enters: Tensor  # dt times `until`
+    acts: Tensor  # dt times `down`
 
     @classmethod
-    def of(cls, dt: Tensor, A: Tensor) -> "Decays":
-        """Sum up the exponents of ``dt (m, k, t, g, q)`` and ``A (g, q)``, in float64.
+    def of(cls, dt: Tensor, A: Tensor, chunk: int) -> "Decays":
+        """Sum up the exponents of ``dt (m, l, g, q)`` and ``A (g, q)``, in float64.
 
         A difference of two rounded sums would be off by the rounding of the larger one. Here the rounded parts are
         subtracted, exactly where they are close, and what the rounding lost comes as a factor of either step.
         """
+        dt = pad(dt, (0, 0, 0, 0, 0, -dt.shape[1] % chunk)).unflatten(1, (-1, chunk))
         S = (dt.double() * A.double()).cumsum(2)
-        last = S[:, :, -1:]
         high = S.to(dt.dtype)
         lost = S - high
-        return cls(
-            since=fade(S.to(dt.dtype, copy=True)),
-            until=fade((last - S).to(dt.dtype)),
-            whole=fade(last.to(dt.dtype, copy=True))[:, :, 0, :, None, :, None],
-            high=by_head(high).contiguous(),
-            up=lost.exp().to(dt.dtype),
-            down=lost.neg().exp().to(dt.dtype),
-        )
+        until, up, down = fade((S[:, :, -1:] - S).to(dt.dtype)), lost.exp().to(dt.dtype), lost.neg().exp().to(dt.dtype)
+        since = fade(S.to(dt.dtype, copy=True))
+        whole = since[:, :, -1, :, :, None].contiguous()
+        return cls(dt, since, until, whole, by_head(high).contiguous(), up, down, dt * until, dt * down)
+
+    def at(self, span: Span) -> "Decays":
+        """Those of a block."""
+        chunks, steps = span.within(self.dt.shape[2])
+        values = {field.name: getattr(self, field.name)[:, chunks] for field in fields(self)}
+        for name, value in values.items():
+            if name != "whole":
+                values[name] = value[..., steps] if name == "high" else value[:, :, steps]
+        return Decays(**values)
 
     def run(self, state: Tensor, added: Tensor, backwards: bool = False) -> tuple[Tensor, Tensor]:
         """Carry a state ``(m, g, n, q p)`` through the chunks, which add ``(m, k, g, n, q p)``.
@@ -84,14 +98,16 @@ class Decays:
         Returns:
             The state that each chunk was reached with, and the last one.
         """
-        least, heads = torch.finfo(state.dtype).tiny * 2**26, (self.whole.shape[-2], -1)
-        reached, split = torch.empty_like(added), added.unflatten(4, heads)
-        count = added.shape[1]
-        for i in range(count - 1, -1, -1) if backwards else range(count):
-            reached[:, i] = state
-            moved = torch.addcmul(split[:, i], state.unflatten(3, heads), self.whole[:, i])
-            state = hardshrink(moved, least).flatten(3)
-        return reached, state
+        count, heads = added.shape[1], (self.whole.shape[3], -1)
+        reached = state.new_empty(state.shape[0], count + 1, *state.shape[1:])
+        first, last, step = (count, 0, -1) if backwards else (0, count, 1)
+        torch.ops.aten.hardshrink.out(state, torch.finfo(state.dtype).tiny * 2**26, out=reached[:, first])
+        split, split_added = reached.unflatten(4, heads), added.unflatten(4, heads)
+        for i in range(first, last, step):
+            of_chunk = i - 1 if backwards else i
+            factor = self.whole[:, of_chunk, :, None]
+            torch.addcmul(split_added[:, of_chunk], split[:, i], factor, out=split[:, i + step])
+        return reached[:, 1:] if backwards else reached[:, :-1], reached[:, last]
 
     def between(self) -> Tensor:
         """Decays from step r to step t >= r, 0 for t < r, without `up[t]` and `down[r]`: ``(m, k, g, q, t, r)``.
@@ -106,7 +122,6 @@ class Block:
     """The arguments of a block, in the precision of the computation."""
 
     x: Tensor  # (m, k, t, g, q, p)
-    dt: Tensor  # (m, k, t, g, q)
     B: Tensor  # (m, k, g, t, n)
     C: Tensor  # (m, k, g, t, n)
     D: Tensor | None  # (g, q)
@@ -114,16 +129,15 @@ class Block:
 
     def states(self, state: Tensor) -> tuple[Tensor, Tensor]:
         """States before each chunk, ``(m, k, g, n, q p)``, and the one after the block, ``(m, g, n, q p)``."""
-        added = self.B.mT @ wide(self.x * (self.dt * self.decays.until)[..., None])
-        return self.decays.run(state, added)
+        return self.decays.run(state, self.B.mT @ wide(self.x * self.decays.enters[..., None]))
 
     def inputs(self) -> Tensor:
         """Inputs u of each head, ``(m, k, g, q, t, p)``, with their part of what rounding the decays lost."""
-        return by_head(self.x * (self.dt * self.decays.down)[..., None])
+        return by_head(self.x * self.decays.acts[..., None])
 
     def from_before(self, states: Tensor) -> Tensor:
         """Outputs of the states before each chunk: ``(m, k, t, g, q, p)``."""
-        return of_wide(self.C @ states, self.dt.shape[4]).mul_(self.decays.since[..., None])
+        return of_wide(self.C @ states, self.x.shape[4]).mul_(self.decays.since[..., None])
 
     def output(self, u: Tensor, matrix: Tensor, before: Tensor) -> Tensor:
         """Outputs without the gate, ``(m, k, t, g, q, p)``, written over those that come from `before`."""

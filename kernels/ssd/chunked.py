@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import silu
 
 from statespace.kernels.ssd.blocks import Block, Decays
-from statespace.kernels.ssd.gradients import gradients
+from statespace.kernels.ssd.gradients import Passages, gradients
 from statespace.kernels.ssd.pieces import Piece, Sizes, Span, pieces
 from statespace.kernels.ssd.registration import register, state_shape
 
@@ -57,12 +57,16 @@ class _Scan:
         """Steps of x or a tensor like it, ``(m, k, t, g, q, p)``, in the precision of the computation."""
         return piece.take(tensor, span, masked=masked).to(self.dt.dtype)
 
-    def block(self, piece: Piece, span: Span) -> Block:
+    def decays(self, piece: Piece) -> Decays:
+        """Those of all chunks of a piece."""
+        dt = piece.take(self.dt, piece.all(), masked=True)[:, :, 0]
+        return Decays.of(dt, piece.of_heads(self.A), piece.chunk)
+
+    def block(self, piece: Piece, span: Span, decays: Decays) -> Block:
         """The arguments of one block."""
-        dt = piece.take(self.dt, span, masked=True)
-        B, C = (piece.take(t, span, per_head=False).to(dt.dtype).transpose(2, 3) for t in (self.B, self.C))
+        B, C = (piece.take(t, span, per_head=False).to(self.dt.dtype).transpose(2, 3) for t in (self.B, self.C))
         D = None if self.D is None else piece.of_heads(self.D)
-        return Block(self.like_x(self.x, piece, span), dt, B, C, D, Decays.of(dt, piece.of_heads(self.A)))
+        return Block(self.like_x(self.x, piece, span), B, C, D, decays.at(span))
 
     def start(self, piece: Piece) -> Tensor:
         """The state before the first step: ``(m, g, n, q p)``."""
@@ -89,9 +93,9 @@ def forward(
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     final = torch.empty(state_shape(x, B, cu_seqlens), dtype=dt.dtype, device=x.device)
     for piece in scan.pieces():
-        state = scan.start(piece)
+        state, decays = scan.start(piece), scan.decays(piece)
         for span in piece.spans():
-            block = scan.block(piece, span)
+            block = scan.block(piece, span, decays)
             states, state = block.states(state)
             matrix = block.decays.between().mul_((block.C @ block.B.mT)[:, :, :, None])
             out = block.output(block.inputs(), matrix, block.from_before(states))
@@ -126,27 +130,30 @@ def backward(
     grad_B, grad_C = (torch.zeros(B.shape, dtype=dt.dtype, device=x.device) for _ in range(2))
     grad_initial = torch.empty(state_shape(x, B, cu_seqlens), dtype=dt.dtype, device=x.device)
     for piece in scan.pieces():
-        spans, kept, state = [*piece.spans()], [], scan.start(piece)
+        spans, state, decays = [*piece.spans()], scan.start(piece), scan.decays(piece)
+        kept = []
         for span in spans:
-            states, state = scan.block(piece, span).states(state)
+            states, state = scan.block(piece, span, decays).states(state)
             kept.append(states)
         adjoint = torch.zeros_like(state)
         if grad_final is not None:
             adjoint = piece.take_state(scan.by_group(grad_final.resolve_neg(), 1))
-        A_here, A_sum, D_sum = (piece.of_heads(t) for t in (scan.A, grad_A, grad_D))
+        passages = Passages(decays)
         for span in reversed(spans):
             g = scan.like_x(grad_y, piece, span, masked=True)
             gate = None if scan.z is None else scan.like_x(scan.z, piece, span)
-            found = gradients(scan.block(piece, span), A_here, g, gate, kept.pop(), adjoint)
+            block = scan.block(piece, span, decays)
+            found = gradients(block, g, gate, kept.pop(), adjoint, passages.at(span))
             adjoint = found.state
-            A_sum += found.A
-            D_sum += found.D
             piece.put(scan.by_group(grad_x, 2), span, found.x)
-            piece.put(scan.by_group(grad_dt, 2), span, found.dt)
             piece.add(grad_B, span, found.B)
             piece.add(grad_C, span, found.C)
             if found.z is not None:
                 piece.put(scan.by_group(grad_z, 2), span, found.z)
+        of_dt, of_A, of_D = passages.gradients(piece.of_heads(scan.A))
+        piece.put(scan.by_group(grad_dt, 2), piece.all(), of_dt[:, : piece.rows.length, None])
+        piece.of_heads(grad_A).add_(of_A)
+        piece.of_heads(grad_D).add_(of_D)
         piece.put_state(scan.by_group(grad_initial, 1), adjoint)
     return (
         grad_x,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 # Numbers in the intermediate results of a block. On a CPU they should stay in the second-level cache; other devices want
 # few and large launches.
-NUMBERS_CPU = 1 << 19
+NUMBERS_CPU = 1 << 20
 NUMBERS_OTHER = 1 << 26
 
 
@@ -46,6 +46,11 @@ class Span:
     stop: int
     steps: int
 
+    def within(self, chunk: int) -> tuple[slice, slice]:
+        """The chunks and their steps, in tensors ``(m, k, t, ...)`` of whole chunks."""
+        first = self.start // chunk
+        return slice(first, first + (self.stop - self.start) // self.steps), slice(0, self.steps)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -75,6 +80,10 @@ class Piece:
             yield Span(start, min(start + self.at_once * self.chunk, whole), self.chunk)
         if whole < self.rows.length:
             yield Span(whole, self.rows.length, self.rows.length - whole)
+
+    def all(self) -> Span:
+        """All steps, one by one."""
+        return Span(0, self.rows.length, 1)
 
     def of_heads(self, vector: Tensor) -> Tensor:
         """``(g, q)`` to the heads of the piece."""
