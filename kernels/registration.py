@@ -1,12 +1,28 @@
 """How a forward and a backward become one torch operator: for autograd, torch.compile, export and fake tensors."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+
+
+def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without autocast, in the precision that it chose itself."""
+
+    @wraps(function)
+    def plain(*arguments: Any) -> Any:
+        device = next(value.device.type for value in arguments if isinstance(value, Tensor))
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+            return function(*arguments)
+        with torch.autocast(device, enabled=False):
+            return function(*arguments)
+
+    return plain
 
 
 def register(
@@ -28,7 +44,8 @@ def register(
     what was kept, and the arguments; it returns the gradients, an empty tensor for an argument that was None.
 
     Autograd does not look inside the two, so they are written for plain tensors. They meet no lazy conjugate or sign
-    in their arguments if the public function resolved it; gradients may carry one.
+    in their arguments if the public function resolved it; gradients may carry one. Autocast is off inside them: it
+    would round the operands of their matrix products.
 
     Args:
         name: name of the operator; its backward is registered as ``<name>_backward``.
@@ -53,13 +70,13 @@ def register(
         return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
 
     operator = torch.library.custom_op(
-        f"statespace::{name}", forward, mutates_args=(), schema=f"({arguments}) -> {tensors(results + kept)}"
+        f"statespace::{name}", _as_written(forward), mutates_args=(), schema=f"({arguments}) -> {tensors(results + kept)}"
     )
     operator.register_fake(fake)
     incoming = [f"Tensor? grad_{i}" for i in range(results)] + [f"Tensor kept_{i}" for i in range(kept)]
     adjoint = torch.library.custom_op(
         f"statespace::{name}_backward",
-        backward,
+        _as_written(backward),
         mutates_args=(),
         schema=f"({', '.join(incoming)}, {arguments}) -> {tensors(len(gradients))}",
     )
