@@ -1,7 +1,6 @@
 """How a forward and a backward become one torch operator: for autograd, torch.compile, export and fake tensors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Elementary functions for the kernels of all operations, accurate for every argument and cheap on a GPU.
+"""Elementary functions for the kernels of all operations, accurate for every argument and cheap on a GPU; and `rows_of`.
 
 ``exp2`` is one instruction there, ``exp`` five and ``log`` thirty, so everything is written in powers of two, and
 ``log1p`` as a series.
@@ -58,3 +58,16 @@ def phi1_slope(x, exp_x, phi1_x, inverse_x):
     for k in tl.static_range(TERMS - 1):
         series = 1 + series * x * ((TERMS - k) / (TERMS - k - 1) / (TERMS - k + 1))
     return tl.where(tl.abs(x) < 0.5, 0.5 * series, (exp_x - phi1_x) * inverse_x)
+
+
+@triton.jit
+def rows_of(sequence, piece, bounds, length, steps):
+    """First row of a sequence, and of one of its pieces the first row and the one after the last, as int64."""
+    if bounds is None:
+        first = sequence.to(tl.int64) * length
+        last = first + length
+    else:
+        first = tl.load(bounds + sequence)
+        last = tl.maximum(tl.load(bounds + sequence + 1), first)
+    start = tl.minimum(first + piece.to(tl.int64) * steps, last)
+    return first, start, tl.minimum(start + steps, last)

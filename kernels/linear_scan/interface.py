@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
+from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.linear_scan import chunked, native, reference
 from statespace.shapes import expect
 
-BACKENDS = ("native", "chunked", "reference")
+BACKENDS = ("triton", "native", "chunked", "reference")
 _HALVES = (torch.float16, torch.bfloat16)
 _PRECISIONS = (*_HALVES, torch.float32, torch.float64, torch.complex64, torch.complex128)
 
@@ -87,6 +88,13 @@ def _check_sequences(b: Tensor, lengths: Tensor | None, cu_seqlens: Tensor | Non
             )
 
 
+def _triton(*arguments: Tensor | None) -> Tensor:
+    from statespace.kernels.linear_scan import triton  # Triton is loaded where it computes, and only there
+
+    h: Tensor = triton.linear_scan(*arguments)
+    return h
+
+
 def linear_scan(
     a: Tensor,
     b: Tensor,
@@ -114,7 +122,7 @@ def linear_scan(
             the batch is 1 and the sequences do not see each other. None where they are not packed.
         lengths: steps in each sequence, ``(batch,)``, int32 or int64, from the beginning of its row; None where all are
             of the full length. What stands beyond in `a` and `b`, NaN included, is not looked at.
-        backend: ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
             them that can.
     Returns:
         all states, ``(batch, length, channels...)``, in the precision that the arguments have in common. That of packed
@@ -134,7 +142,10 @@ def linear_scan(
             f"linear_scan: initial_state is {tuple(initial_state.shape)}, but {(sequences, *channels)} is expected: "
             "one state for each sequence."
         )
-    refusals = dict.fromkeys(BACKENDS) | {"native": core.why_refused(b.device.type)}
+    refusals = dict.fromkeys(BACKENDS) | {
+        "triton": gpu.why_refused(b.device.type) if b.numel() else "there is nothing to launch a kernel for.",
+        "native": core.why_refused(b.device.type),
+    }
     backend = pick("linear_scan", backend, refusals)
 
     dtype = torch.promote_types(a.dtype, b.dtype)
@@ -148,6 +159,11 @@ def linear_scan(
     b = b.to(dtype).reshape(*shape[:2], columns).resolve_conj().resolve_neg()
     if initial_state is not None:
         initial_state = initial_state.to(dtype).reshape(sequences, columns).resolve_conj().resolve_neg()
-    scan = {"native": native.linear_scan, "chunked": chunked.linear_scan, "reference": reference.linear_scan}[backend]
+    scan = {
+        "triton": _triton,
+        "native": native.linear_scan,
+        "chunked": chunked.linear_scan,
+        "reference": reference.linear_scan,
+    }[backend]
     h: Tensor = scan(a, b, initial_state, lengths, cu_seqlens)
     return h.reshape(shape)

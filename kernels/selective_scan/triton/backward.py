@@ -11,12 +11,11 @@ its first row, stay in the cache between the two passes.
 import triton
 import triton.language as tl
 
-from statespace.kernels.gpu.triton import LN2, LOG2E, sigmoid
+from statespace.kernels.gpu.triton import LN2, LOG2E, rows_of, sigmoid
 from statespace.kernels.selective_scan.triton.common import (
     TRAPEZOIDAL,
     ZOH,
     channels_of,
-    rows_of,
     step_size,
     step_slope,
     vector,

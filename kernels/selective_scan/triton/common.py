@@ -16,19 +16,6 @@ TRAPEZOIDAL = tl.constexpr(2)
 
 
 @triton.jit
-def rows_of(sequence, piece, bounds, length, steps):
-    """First row of a sequence, and of one of its pieces the first row and the one after the last, as int64."""
-    if bounds is None:
-        first = sequence.to(tl.int64) * length
-        last = first + length
-    else:
-        first = tl.load(bounds + sequence)
-        last = tl.maximum(tl.load(bounds + sequence + 1), first)
-    start = tl.minimum(first + piece.to(tl.int64) * steps, last)
-    return first, start, tl.minimum(start + steps, last)
-
-
-@triton.jit
 def channels_of(tile, channels, groups, BD: tl.constexpr):
     """A tile's group and its number within the group, its channels ``(BD,)``, and which of them there are."""
     width = channels // groups

@@ -7,11 +7,10 @@ state of zero, and `carry` makes of their ends the states that they start from.
 import triton
 import triton.language as tl
 
-from statespace.kernels.gpu.triton import LOG2E, sigmoid
+from statespace.kernels.gpu.triton import LOG2E, rows_of, sigmoid
 from statespace.kernels.selective_scan.triton.common import (
     TRAPEZOIDAL,
     channels_of,
-    rows_of,
     step_size,
     vector,
     weight,

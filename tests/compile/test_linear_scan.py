@@ -1,0 +1,16 @@
+"""The kernels of the linear scan, as they are launched, compile for every GPU, and no thread runs out of registers."""
+
+import pytest
+import torch
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+def test_every_gpu(launches, target, spills, dtype):
+    from statespace.kernels.linear_scan import triton
+
+    b = torch.zeros(1, 4096, 256, dtype=dtype)
+    triton.forward(b, b, b[:, 0], None, None)
+    triton.backward(b, b, b, b[:, 0], torch.tensor([4000]), None)
+    assert [launch.kernel.fn.__name__ for launch in launches] == ["scan", "carry", "scan"] * 2
+    for launch in launches:
+        assert spills(launch, target) == 0, launch.kernel.fn.__name__
