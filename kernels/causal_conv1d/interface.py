@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
+from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.causal_conv1d import chunked, native, reference
 from statespace.kernels.dispatch import pick
 from statespace.shapes import expect
 
-BACKENDS = ("native", "chunked", "reference")
+BACKENDS = ("triton", "native", "chunked", "reference")
 # The precision that sums are formed in.
 _PRECISION = {
     torch.float32: torch.float32,
@@ -87,6 +88,13 @@ def _check_sequences(x: Tensor, lengths: Tensor | None, cu_seqlens: Tensor | Non
             )
 
 
+def _triton(*arguments: Tensor | bool | None) -> tuple[Tensor, Tensor]:
+    from statespace.kernels.causal_conv1d import triton  # Triton is loaded where it computes, and only there
+
+    y, final_state = triton.causal_conv1d(*arguments)
+    return y, final_state
+
+
 @overload
 def causal_conv1d(
     x: Tensor,
@@ -147,7 +155,7 @@ def causal_conv1d(
         cu_seqlens: bounds of n sequences packed into one row, ``(n + 1,)``, int64 or int32, from 0 to l; x is then
             ``(1, l, d)``. No sequence sees another.
         return_final_state: return the final state too.
-        backend: ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
             them that can.
     Returns:
         ``y (b, l, d)``, like x, zero beyond each sequence's length; with `return_final_state` the pair of y and the
@@ -169,8 +177,13 @@ def causal_conv1d(
         sizes["k-1"] = sizes["k"] - 1
         expect(where, "initial_state", initial_state, "s k-1 d", sizes, "It holds the last k - 1 inputs of each.")
     same_device(where, x, weight=weight, bias=bias, initial_state=initial_state)
-    backend = pick(where, backend, dict.fromkeys(BACKENDS) | {"native": core.why_refused(x.device.type)})
+    refusals = dict.fromkeys(BACKENDS) | {
+        "triton": gpu.why_refused(x.device.type) if x.numel() else "there is nothing to launch a kernel for.",
+        "native": core.why_refused(x.device.type),
+    }
+    backend = pick(where, backend, refusals)
     operator = {
+        "triton": _triton,
         "native": native.causal_conv1d,
         "chunked": chunked.causal_conv1d,
         "reference": reference.causal_conv1d,
