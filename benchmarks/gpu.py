@@ -2,8 +2,8 @@
 
 In one call: the error of every Triton kernel and its gradients against the reference in float64; the times of the scan,
 forward and with backward, beside mamba-ssm's CUDA kernel where that is installed and beside a scan in torch under
-torch.compile; and which share of what the device can do at most, probed in the same run, it achieves. Prints tables, and
-writes them, with the device's name, as Markdown and JSON below --out.
+torch.compile; and which share of what the device can do at most, probed in the same run, it achieves. Prints tables,
+and writes them, with the device's name, as Markdown and JSON below --out.
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --sizes 8x4096x2048x16 --dtypes bfloat16 --out docs/benchmarks
@@ -18,6 +18,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def times(sizes: list[str], dtypes: list[str], device: str, seconds: float) -> t
                     except torch.OutOfMemoryError:
                         remarks.append(f"{way} runs out of memory at {size}, {name}{', training' * train}.")
                         continue
-                    able[way] = lambda scan=scan, x=leaves, g=gradient: _once(scan, x, g, device)  # type: ignore[misc]
+                    able[way] = partial(_once, scan, leaves, gradient, device)
                 taken = dict(zip(able, interleaved(list(able.values()), 30, seconds).medians, strict=True))
                 floors = limits.floors(shape, leaves[0].element_size(), train)
                 row: Row = {"B x L x D x N": size, "dtype": name, "pass": "training" if train else "forward"}

@@ -40,11 +40,11 @@ def _invariant(b: int, length: int, d: int, n: int) -> dict[str, Tensor]:
     }
 
 
-def _linear(b: int, length: int, d: int, n: int) -> dict[str, Tensor]:
+def _linear(b: int, length: int, d: int, _: int) -> dict[str, Tensor]:
     return {"a": torch.rand(b, length, d), "b": torch.randn(b, length, d), "initial_state": torch.randn(b, d)}
 
 
-def _convolution(b: int, length: int, d: int, n: int) -> dict[str, Tensor]:
+def _convolution(b: int, length: int, d: int, _: int) -> dict[str, Tensor]:
     return {"x": torch.randn(b, length, d), "weight": torch.randn(d, 4), "bias": torch.randn(d)}
 
 

@@ -1,5 +1,6 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
+from collections.abc import Callable
 from typing import Literal, overload
 
 import torch
@@ -155,8 +156,8 @@ def causal_conv1d(
         cu_seqlens: bounds of n sequences packed into one row, ``(n + 1,)``, int64 or int32, from 0 to l; x is then
             ``(1, l, d)``. No sequence sees another.
         return_final_state: return the final state too.
-        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
-            them that can.
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto``
+            for the first of them that can.
     Returns:
         ``y (b, l, d)``, like x, zero beyond each sequence's length; with `return_final_state` the pair of y and the
         final state, the last ``k - 1`` inputs of each sequence, shaped like the initial one.
@@ -182,14 +183,14 @@ def causal_conv1d(
         "native": core.why_refused(x.device.type),
     }
     backend = pick(where, backend, refusals)
-    operator = {
+    operators: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
         "triton": _triton,
         "native": native.causal_conv1d,
         "chunked": chunked.causal_conv1d,
         "reference": reference.causal_conv1d,
-    }[backend]
+    }
     # Backends meet no lazy sign: in a compiled graph, operators would read past it.
-    y, final_state = operator(
+    y, final_state = operators[backend](
         x.resolve_neg(),
         weight.to(dtype).resolve_neg(),
         None if bias is None else bias.to(dtype).resolve_neg(),

@@ -21,7 +21,7 @@ ROWS, WARPS = 32, 4
 
 @triton.jit
 def place_of(sequence_of, first_of, last_of, rows, length, channels, BT: tl.constexpr, BD: tl.constexpr):
-    """Rows and channels of a program, ``(BT, BD)``, which of them there are, and the sequence of each row, its bounds."""
+    """Rows and channels of a program, ``(BT, BD)``, which of them there are; sequence of each row, and its bounds."""
     pid = tl.program_id(0)
     tiles = tl.cdiv(channels, BD)
     d = pid % tiles * BD + tl.arange(0, BD)[None, :]
@@ -105,7 +105,7 @@ def spread(
     K: tl.constexpr, BT: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
     """Gradient of the inputs: each one met tap j in the output k - 1 - j rows later."""
-    _, row, d, there, sequence, first, last = place_of(sequence_of, first_of, last_of, rows, length, channels, BT, BD)
+    _, row, d, there, _, _, last = place_of(sequence_of, first_of, last_of, rows, length, channels, BT, BD)
     out = tl.zeros((BT, BD), slope.dtype.element_ty)
     for j in tl.static_range(K):
         at = row + (K - 1 - j)

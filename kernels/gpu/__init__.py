@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from statespace.kernels.dispatch import looked_up_once
+
 
 @cache
 def why_missing() -> str | None:
@@ -30,8 +32,7 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on", "y")
 
 
-# Looked up once when a graph is traced, not traced itself.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it untyped
+@looked_up_once
 def why_refused(device: str) -> str | None:
     """Say why the Triton kernels cannot compute on a device, or None where they can."""
     if missing := why_missing():

@@ -1,4 +1,4 @@
-"""Elementary functions for the kernels of all operations, accurate for every argument and cheap on a GPU; and `rows_of`.
+"""Elementary functions for the kernels of all operations, accurate for every argument and cheap on a GPU.
 
 ``exp2`` is one instruction there, ``exp`` five and ``log`` thirty, so everything is written in powers of two, and
 ``log1p`` as a series.

@@ -1,6 +1,7 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -122,8 +123,8 @@ def linear_scan(
             the batch is 1 and the sequences do not see each other. None where they are not packed.
         lengths: steps in each sequence, ``(batch,)``, int32 or int64, from the beginning of its row; None where all are
             of the full length. What stands beyond in `a` and `b`, NaN included, is not looked at.
-        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
-            them that can.
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto``
+            for the first of them that can.
     Returns:
         all states, ``(batch, length, channels...)``, in the precision that the arguments have in common. That of packed
         sequence i after its last step is ``h[0, cu_seqlens[i + 1] - 1]``.
@@ -159,11 +160,11 @@ def linear_scan(
     b = b.to(dtype).reshape(*shape[:2], columns).resolve_conj().resolve_neg()
     if initial_state is not None:
         initial_state = initial_state.to(dtype).reshape(sequences, columns).resolve_conj().resolve_neg()
-    scan = {
+    scans: dict[str, Callable[..., Tensor]] = {
         "triton": _triton,
         "native": native.linear_scan,
         "chunked": chunked.linear_scan,
         "reference": reference.linear_scan,
-    }[backend]
-    h: Tensor = scan(a, b, initial_state, lengths, cu_seqlens)
+    }
+    h = scans[backend](a, b, initial_state, lengths, cu_seqlens)
     return h.reshape(shape)

@@ -24,10 +24,11 @@ SHORTEST = 128  # rows of a piece
 @triton.jit
 def times(a_re, a_im, x_re, x_im, COMPLEX: tl.constexpr):
     """The product of two numbers; real ones have no second half."""
+    re = a_re * x_re
     if COMPLEX:
-        return a_re * x_re - a_im * x_im, a_re * x_im + a_im * x_re
-    else:
-        return a_re * x_re, x_im
+        re -= a_im * x_im
+        x_im = a_re * x_im + a_im * x_re
+    return re, x_im
 
 
 @triton.jit

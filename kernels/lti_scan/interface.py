@@ -1,5 +1,7 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -103,8 +105,8 @@ def lti_scan(
         initial_state: state before the first step, ``(b, d, n)``, complex; None for zeros.
         lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
             stands beyond, NaN included, is not looked at.
-        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
-            them that can.
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto``
+            for the first of them that can.
     Returns:
         y: output, ``(b, l, d)``, like `u`; zero beyond each sequence's length.
         final_state: state after each sequence's own last step, ``(b, d, n)``, complex.
@@ -124,6 +126,11 @@ def lti_scan(
     b, c = b.to(precision).resolve_conj(), c.to(precision).resolve_conj()
     D = None if D is None else D.to(u.dtype).resolve_neg()
     initial_state = None if initial_state is None else initial_state.to(precision).resolve_conj()
-    scan = {"triton": _triton, "native": native.lti_scan, "chunked": chunked.lti_scan, "reference": reference.lti_scan}[backend]
-    y, final_state = scan(u, log_a, b, c, D, initial_state, lengths)
+    scans: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+        "triton": _triton,
+        "native": native.lti_scan,
+        "chunked": chunked.lti_scan,
+        "reference": reference.lti_scan,
+    }
+    y, final_state = scans[backend](u, log_a, b, c, D, initial_state, lengths)
     return y, final_state

@@ -20,10 +20,10 @@ def turn(a_re, a_im, b_re, b_im, x_re, x_im, EXACT: tl.constexpr):
     """``a x``, and with the rest b of a, ``(a + b) x``."""
     re = a_re * x_re - a_im * x_im
     im = a_re * x_im + a_im * x_re
-    if EXACT:
-        return re, im
-    else:
-        return re + (b_re * x_re - b_im * x_im), im + (b_re * x_im + b_im * x_re)
+    if not EXACT:
+        re += b_re * x_re - b_im * x_im
+        im += b_re * x_im + b_im * x_re
+    return re, im
 
 
 @triton.jit
@@ -132,7 +132,7 @@ def _complex(x: Tensor) -> Tensor:
 
 
 def _powers(log_a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, bool]:
-    """a in the precision of b, what its rounding took away, and whether that was nothing."""
+    """Powers of one step in the precision of b, what its rounding took away, and whether that was nothing."""
     exact = torch.exp(log_a.to(torch.complex128))
     rounded = exact.to(b.dtype)
     return _pair(rounded), _pair((exact - rounded).to(b.dtype)), b.dtype == torch.complex128

@@ -11,6 +11,7 @@ from functools import cache
 import torch
 
 from statespace.errors import InputError, choose
+from statespace.kernels.dispatch import looked_up_once
 
 ABI_VERSION = 1
 # The numbers of kernels/native/dtype.h.
@@ -45,8 +46,7 @@ def why_missing() -> str | None:
     return core if isinstance(core, str) else None
 
 
-# Looked up once when a graph is traced, not traced itself.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it untyped
+@looked_up_once
 def why_refused(device: str) -> str | None:
     """Say why the compiled core cannot compute on a device, or None where it can."""
     if device != "cpu":

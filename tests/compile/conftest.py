@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class Launch:
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Launch]]:
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[Launch]:
     """The launches of the wrappers under test, which are noted instead of carried out."""
     from triton.runtime.jit import JITFunction
 
@@ -82,7 +82,7 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Launch]]:
         noted.append(Launch(kernel, arguments, options))
 
     monkeypatch.setattr(JITFunction, "run", note)
-    yield noted
+    return noted
 
 
 @pytest.fixture(params=TARGETS)

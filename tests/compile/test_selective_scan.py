@@ -1,4 +1,4 @@
-"""Every kernel of the selective scan, as it is launched, compiles for every GPU, and no thread runs out of registers."""
+"""The kernels of the selective scan, as they are launched, compile for every GPU without spilling registers."""
 
 import pytest
 import torch

@@ -89,7 +89,9 @@ def agree() -> Callable[..., None]:
             results = run(backend, **leaves)
             generator = torch.Generator().manual_seed(1)
             grads_in = [
-                moved(torch.randn(x.shape, generator=generator, dtype=torch.float64).to(dtype), x.real.dtype).to(x.dtype)
+                moved(torch.randn(x.shape, generator=generator, dtype=torch.float64).to(dtype), x.real.dtype).to(
+                    x.dtype
+                )
                 for x in results
             ]
             grads = torch.autograd.grad(

@@ -7,9 +7,7 @@ from statespace.kernels import gpu
 from statespace.kernels.selective_scan import METHODS, selective_scan
 
 
-def make(
-    batch, length, channels, states, *, groups=1, full=True, varying=(True, True), softplus=True, cu_seqlens=None
-):
+def make(batch, length, channels, states, *, groups=1, full=True, varying=(True, True), softplus=True, cu_seqlens=None):
     """Arguments in float64; `full` brings skip, gate, bias and initial state."""
     generator = torch.Generator().manual_seed(0)
 
@@ -169,7 +167,7 @@ def test_what_it_cannot_compute_goes_elsewhere():
     arguments["A"] = arguments["A"] + 0j
     y, _ = scan()("auto", **arguments)
     assert torch.isfinite(y).all()
-    with pytest.raises(ValueError, match="its states are real, and A is torch.complex128"):
+    with pytest.raises(ValueError, match=r"its states are real, and A is torch\.complex128"):
         scan()("triton", **arguments)
     with pytest.raises(ValueError, match="nothing to launch"):
         scan()("triton", **make(0, 3, 2, 2))

@@ -96,12 +96,14 @@ def backward(
     plan = call.plan
     dy = gpu.lay(torch.zeros((), dtype=u.dtype, device=u.device).expand(u.shape) if grad_y is None else grad_y)
     after = None if grad_final is None else grad_final.resolve_neg().mT.contiguous()
-    before, scratch = call.table(call.sequences), call.new(*call.grid, SEGMENT, plan.BN, plan.BD)
+    of_initial = call.table(call.sequences)
+    scratch = call.new(*call.grid, SEGMENT, plan.BN, plan.BD)
     du, ddt, dz = call.part(u), call.part(dt), None if z is None else call.part(z)
     dA = call.table(call.places)
     per_group = plan.tiles // call.groups
     dB, dC = (call.new(per_group, *x.shape) if x.ndim == 4 else call.table(call.places) for x in (B, C))
     dD, dbias = call.new(call.places, call.channels), call.new(plan.blocks, call.places, call.channels)
+    last: Tensor | None = of_initial
     z_row = 0 if call.z is None else call.z.stride(0)
     with gpu.on(u):
         if plan.pieces > 1:
@@ -112,10 +114,10 @@ def backward(
                 **gpu.options(),
             )  # fmt: skip
             of_initial = _carry(call, end, total, after, reverse=True)
-            before, after = None, end
+            after, last = end, None
         scan_backward[call.grid](
             call.u, call.dt, call.A, call.B, call.C, D, call.z, call.bias, call.bounds, saved, after, dy, du, ddt, dA,
-            dB, dC, dD, dz, dbias, before, scratch, call.u.stride(0), call.dt.stride(0), z_row, dy.stride(0),
+            dB, dC, dD, dz, dbias, last, scratch, call.u.stride(0), call.dt.stride(0), z_row, dy.stride(0),
             call.rows, **call.sizes, **call.tile, **call.options, **call.varying, SEGMENT=SEGMENT, **gpu.options(),
         )  # fmt: skip
     return (
@@ -126,13 +128,14 @@ def backward(
         u.new_empty(0) if D is None else dD.sum(0),
         u.new_empty(0) if z is None or dz is None else call.whole(dz, z),
         u.new_empty(0) if dt_bias is None else dbias.sum((0, 1)),
-        u.new_empty(0) if initial_state is None else (before if before is not None else of_initial).mT.contiguous(),
+        u.new_empty(0) if initial_state is None else of_initial.mT.contiguous(),
     )
 
 
 def _kept(u: Tensor, dt: Tensor, A: Tensor, *others: Tensor | bool | str | None) -> Tensor:
     cu_seqlens, keep = others[6], others[9]
-    assert isinstance(keep, bool) and not isinstance(cu_seqlens, bool | str)
+    assert isinstance(keep, bool)
+    assert not isinstance(cu_seqlens, bool | str)
     return A.new_empty(_saved(u, A, cu_seqlens, keep))
 
 

@@ -1,8 +1,8 @@
 """The backward kernels of the selective scan: the adjoint recurrence, from the last row of each piece to its first.
 
-With g the gradient of a state, ``g[t] = C[t] dy[t] + a[t+1] g[t+1]``. `scan_backward` runs whole pieces. Where there are
-several in a sequence, `adjoint_ends` runs through them before, each from a g of zero after its last row, and `carry`
-(forward.py) makes of what they arrive at the g that each one starts from.
+With g the gradient of a state, ``g[t] = C[t] dy[t] + a[t+1] g[t+1]``. `scan_backward` runs whole pieces. Where there
+are several in a sequence, `adjoint_ends` runs through them before, each from a g of zero after its last row, and
+`carry` (forward.py) makes of what they arrive at the g that each one starts from.
 
 A state is needed again on the way back. Segments are short enough that those of one, recomputed from the state saved at
 its first row, stay in the cache between the two passes.
@@ -71,9 +71,9 @@ def scan_backward(
 ):  # fmt: skip
     """Gradients, in parts that are summed afterwards, in an order that is always the same.
 
-    `du`, `ddt` and `dz` are ``(block, row, d)``; `dA` is ``(place, n, d)`` and so are `dB` and `dC` if they do not vary,
-    else ``(tile of the group, row, group, n)``; `dD` is ``(place, d)``, `dbias` ``(block, place, d)``. `after` is the
-    gradient of the state after each piece, or None for zeros; that of the state before it goes to `before`.
+    `du`, `ddt` and `dz` are ``(block, row, d)``; `dA` is ``(place, n, d)`` and so are `dB` and `dC` if they do not
+    vary, else ``(tile of the group, row, group, n)``; `dD` is ``(place, d)``, `dbias` ``(block, place, d)``. `after` is
+    the gradient of the state after each piece, or None for zeros; that of the state before it goes to `before`.
     """
     TYPE: tl.constexpr = A.dtype.element_ty
     pid = tl.program_id(0)

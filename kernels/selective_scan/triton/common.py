@@ -1,8 +1,8 @@
 """What the kernels of the selective scan have in common: which part of the work is theirs, and one step's coefficients.
 
 A *sequence* of `length` rows, or of those between two of `bounds`, is cut into `pieces` of `steps` rows. A program has
-one piece, a *tile* of BD channels that share B and C, and a *block* of BN states. Tiles vary fastest, so that neighbours
-read the same rows of B and C.
+one piece, a *tile* of BD channels that share B and C, and a *block* of BN states. Tiles vary fastest, so that
+neighbours read the same rows of B and C.
 """
 
 import triton
@@ -43,9 +43,8 @@ def weight(delta, a, A2, METHOD: tl.constexpr):
     """What ``B u`` is multiplied by: the step, or ``(a - 1) / A`` for zoh, ``(BN, BD)``."""
     if METHOD == ZOH:
         x = A2 * (delta * LN2)
-        return delta * phi1(x, a, 1 / x)
-    else:
-        return delta
+        delta *= phi1(x, a, 1 / x)
+    return delta
 
 
 @triton.jit

@@ -26,7 +26,7 @@ def ends(
     N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, METHOD: tl.constexpr, SOFTPLUS: tl.constexpr,
     VARYING_B: tl.constexpr,
 ):  # fmt: skip
-    """State after each piece from zero, ``end (sequence, piece, n, d)``, and the sum of its steps, ``total (..., d)``."""
+    """State after each piece from zero, ``end (sequence, piece, n, d)``; sum of its steps, ``total (..., d)``."""
     TYPE: tl.constexpr = end.dtype.element_ty
     pid = tl.program_id(0)
     tiles = groups * tl.cdiv(channels // groups, BD)
@@ -95,7 +95,7 @@ def scan(
     N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, METHOD: tl.constexpr, SOFTPLUS: tl.constexpr,
     VARYING_B: tl.constexpr, VARYING_C: tl.constexpr, SEGMENT: tl.constexpr,
 ):  # fmt: skip
-    """Outputs ``y (block, row, d)``, summed over the states of each block, and the state every SEGMENT rows, if `saved`.
+    """Outputs ``y (block, row, d)``, summed over the states of each block; the state every SEGMENT rows, if `saved`.
 
     The state before each piece is `before`, ``(sequence, piece, n, d)``, or None for zeros. That after it is written to
     `final`, if there is one, laid out alike.

@@ -103,7 +103,7 @@ def test_pieces_with_the_state_carried_over_are_the_whole(problem, scan, dtype):
     torch.testing.assert_close(torch.cat(pieces, 1), whole, rtol=0, atol=tolerance * float(whole.abs().max()))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "triton"])
 def test_beyond_its_length_a_state_is_held_and_nothing_is_looked_at(problem, request, backend):
     if backend == "native":
         request.getfixturevalue("compiled")
