@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
+from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
-from statespace.kernels.selective_scan import chunked, reference
+from statespace.kernels.selective_scan import chunked, native, reference
 from statespace.shapes import expect
 
-BACKENDS = ("chunked", "reference")
+BACKENDS = ("native", "chunked", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
 _REAL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPLEX = (torch.complex64, torch.complex128)
@@ -186,7 +187,7 @@ def selective_scan(
     """
     _check(u, dt, A, B, C, D, z, dt_bias, initial_state, cu_seqlens)
     choose("selective_scan", "method", method, METHODS)
-    refusals: dict[str, str | None] = dict.fromkeys(BACKENDS)
+    refusals = dict.fromkeys(BACKENDS) | {"native": core.why_refused(u.device.type)}
     backend = pick("selective_scan", backend, refusals)
     # Rows of one precision, everything that is held throughout in float32 at least. Backends meet no lazy conjugate or
     # sign: in a compiled graph, operators would read past it.
@@ -207,7 +208,12 @@ def selective_scan(
         cast(dt_bias, wide), cast(initial_state, held),
     ]  # fmt: skip
     keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in arguments)
-    scan = {"chunked": chunked.selective_scan, "reference": reference.selective_scan}[backend]
+    backends = {
+        "native": native.selective_scan,
+        "chunked": chunked.selective_scan,
+        "reference": reference.selective_scan,
+    }
+    scan = backends[backend]
     y, final_state, *_ = scan(*arguments, cu_seqlens, dt_softplus, method, keep)
     y = y.to(u.dtype)
     return (y, final_state) if return_final_state else y
