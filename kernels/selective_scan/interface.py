@@ -87,7 +87,8 @@ def _check(
     initial_state: Tensor | None,
     cu_seqlens: Tensor | None,
 ) -> None:
-    where, sizes = "selective_scan", dict[str, int]()
+    where = "selective_scan"
+    sizes: dict[str, int] = {}
     expect(where, "u", u, "b l d", sizes, _LAYOUT)
     hint = f"u has {sizes['d']} channels; is it (batch, channels, length) and needs u.transpose(1, 2)?"
     expect(where, "A", A, "d n", sizes, hint)
