@@ -1,13 +1,13 @@
 """The selective scan by blocks of time: portable torch, on any device, real and complex, stable for any length.
 
 The factors and drives of a block are made for all its steps at once, the states one step after the other, and the
-outputs for all steps again. The forward keeps the state before each block. The backward goes through the blocks from the
-last to the first, makes the states of one again, and runs their gradients back through it. Memory beyond that is that of
-some blocks, which are as short as the cache wants them.
+outputs for all steps again. The forward keeps the state before each block. The backward goes through the blocks from
+the last to the first, makes the states of one again, and runs their gradients back through it. Memory beyond that is
+that of some blocks, which are as short as the cache wants them.
 
 Softplus, feedthrough and gate are plain operations around the scan, under autograd. In here the layout is ``(l, r, e)``
-and ``(l, r, n, e)``: r rows, a group of channels in one element of the batch each, and e channels in a group. B and C are
-``(l, r, n, 1)`` or, where they do not change, ``(1, r, n, e)``.
+and ``(l, r, n, e)``: r rows, each a group of channels in one element of the batch, and e channels in a group. B and C
+are ``(l, r, n, 1)`` or, where they do not change, ``(1, r, n, e)``.
 """
 
 from itertools import pairwise
@@ -19,7 +19,6 @@ from torch.nn.functional import silu
 from statespace.kernels import registration
 from statespace.kernels.selective_scan.blocks import Block, advance, blocks_of, bounds_of, count, retreat
 from statespace.kernels.selective_scan.phi import phi, slope
-
 
 _LOG2_E = 1.4426950408889634
 
@@ -67,7 +66,7 @@ class _Scan:
     ) -> None:
         self.x, self.delta, self.A, self.B, self.C = x, delta, A, B, C
         self.initial_state, self.zoh = initial_state, zoh
-        # torch.exp of small numbers is too low by 2.5e-9 on average in float32, which a long memory adds up; exp2 is not.
+        # Near 0, torch.exp is too low by 2.5e-9 on average in float32, which a long memory adds up; exp2 is not.
         self.exponent, self.exp = (A, torch.exp) if A.is_complex() else (A * _LOG2_E, torch.exp2)
         self.bounds = bounds_of(cu_seqlens, x.shape[0])
         self.blocks = blocks_of(A, x.shape[0], self.bounds)

@@ -195,9 +195,9 @@ def selective_scan(
     rows = u.dtype
     for value in (dt, z, B, C):
         if value is not None:
-            rows = torch.promote_types(rows, value.dtype.to_real())
+            rows = torch.promote_types(rows, value.real.dtype)
     wide = torch.promote_types(rows, torch.float32)
-    held = wide.to_complex() if A.is_complex() else wide
+    held = torch.promote_types(wide, torch.complex64) if A.is_complex() else wide
     varying = held if A.is_complex() else rows
 
     def cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
