@@ -107,21 +107,20 @@ def forward(
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scan by blocks; the third result is the state before each of them if `keep`."""
-    with torch.autocast(x.device.type, enabled=False):
-        scan = _Scan(x, delta, A, B, C, initial_state, cu_seqlens, zoh, 3)
-        y = torch.empty_like(x, memory_format=torch.contiguous_format)
-        sequences = len(scan.bounds) - 1
-        final = A.new_zeros(sequences, *A.shape) if initial_state is None else initial_state.clone()
-        kept = A.new_empty(len(scan.blocks) if keep else 0, *A.shape)
-        state = A.new_zeros(A.shape)
-        for i, block in enumerate(scan.blocks):
-            if keep:
-                kept[i] = state
-            _, h, _ = scan.states(block, state)
-            y[block.time] = _over_states(h, scan.at(block, C))
-            for t, sequence in block.ends:
-                final[sequence] = h[t]
-            state = h[-1].clone()
+    scan = _Scan(x, delta, A, B, C, initial_state, cu_seqlens, zoh, 3)
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    sequences = len(scan.bounds) - 1
+    final = A.new_zeros(sequences, *A.shape) if initial_state is None else initial_state.clone()
+    kept = A.new_empty(len(scan.blocks) if keep else 0, *A.shape)
+    state = A.new_zeros(A.shape)
+    for i, block in enumerate(scan.blocks):
+        if keep:
+            kept[i] = state
+        _, h, _ = scan.states(block, state)
+        y[block.time] = _over_states(h, scan.at(block, C))
+        for t, sequence in block.ends:
+            final[sequence] = h[t]
+        state = h[-1].clone()
     return y, final, kept
 
 
@@ -140,6 +139,7 @@ def backward(
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients by blocks, from the last to the first."""
+    # A step backward may be taken in a region of autocast that the forward, below, keeps out of.
     with torch.autocast(x.device.type, enabled=False):
         scan = _Scan(x, delta, A, B, C, initial_state, cu_seqlens, zoh, 4)
         grad_y = torch.zeros_like(x) if grad_y is None else grad_y.resolve_neg()
@@ -228,8 +228,11 @@ def _dot(B: Tensor, C: Tensor) -> Tensor:
     """Re of the sum over n of C B, ``(l, r, e)`` or broadcast to it."""
     if B.shape == C.shape:
         return (B * C).sum(2).real
-    changing, fixed = (B, C) if B.shape[3] == 1 else (C, B)
-    return torch.einsum("lrn,rne->lre", changing[..., 0], fixed[0]).real
+    # One state at a time, so that no array of (l, r, n, e) comes about.
+    total = torch.zeros((), dtype=B.dtype, device=B.device)
+    for b, c in zip(B.unbind(2), C.unbind(2), strict=True):
+        total = total + b * c
+    return total.real
 
 
 def selective_scan(
