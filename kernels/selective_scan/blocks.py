@@ -21,7 +21,7 @@ _ENOUGH_ELSEWHERE = 1 << 20
 
 @dataclass(frozen=True)
 class Block:
-    """Steps ``begin ... end - 1``, and the packed sequences that begin and end among them, by number."""
+    """``chunks * steps`` steps from `begin` on, and the sequences that begin and end among them, by number."""
 
     begin: int
     chunks: int
@@ -31,15 +31,18 @@ class Block:
 
     @property
     def size(self) -> int:
+        """How many steps it has."""
         return self.chunks * self.steps
 
     @property
     def time(self) -> slice:
+        """Where they lie along the length."""
         return slice(self.begin, self.begin + self.size)
 
     def cut(self, x: Tensor) -> tuple[Tensor, ...]:
         """The steps of all chunks, side by side: ``(size, ...)`` to tensors ``(chunks, ...)``."""
-        return x.unflatten(0, (self.chunks, self.steps)).unbind(1)
+        slices: tuple[Tensor, ...] = x.unflatten(0, (self.chunks, self.steps)).unbind(1)
+        return slices
 
 
 def bounds_of(cu_seqlens: Tensor | None, length: int) -> list[int]:

@@ -1,5 +1,6 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -216,9 +217,9 @@ def selective_scan(
     rows = u.dtype
     for value in (dt, z, B, C):
         if value is not None:
-            rows = torch.promote_types(rows, value.dtype.to_real())
+            rows = torch.promote_types(rows, value.real.dtype)
     wide = torch.promote_types(rows, torch.float32)
-    held = wide.to_complex() if A.is_complex() else wide
+    held = torch.promote_types(wide, torch.complex64) if A.is_complex() else wide
     varying = held if A.is_complex() else rows
 
     def cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -230,12 +231,13 @@ def selective_scan(
         cast(dt_bias, wide), cast(initial_state, held),
     ]  # fmt: skip
     keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in arguments)
-    scan = {
+    backends: dict[str, Callable[..., tuple[Tensor, ...]]] = {
         "triton": _triton,
         "native": native.selective_scan,
         "chunked": chunked.selective_scan,
         "reference": reference.selective_scan,
-    }[backend]
+    }
+    scan = backends[backend]
     y, final_state, *_ = scan(*arguments, cu_seqlens, dt_softplus, method, keep)
     y = y.to(u.dtype)
     return (y, final_state) if return_final_state else y
