@@ -14,7 +14,7 @@ VARIANTS = {
     "groups": {"groups": 4},
     "float32": {"dtype": torch.float32},
     "float64": {"dtype": torch.float64, "states": 4},
-    "one of each": {"channels": 1, "states": 1},
+    "one of each": {"batch": 1, "length": 1, "channels": 1, "states": 1},  # Triton makes constants of ones
 }
 
 
