@@ -3,7 +3,7 @@
 if __name__ != "statespace.kernels":
     raise ImportError(f"{__name__} is a part of statespace: import it as statespace.kernels, after 'pip install -e .'")
 
-from statespace.kernels import native
+from statespace.kernels import gpu, native
 
 
 class Backends(dict[str, str]):
@@ -20,6 +20,7 @@ def backends() -> Backends:
     """Return which backends there are on this machine, and why one is missing.
 
     >>> print(backends())  # doctest: +SKIP
+    triton: not usable: torch finds no GPU. Install a build of torch for CUDA or ROCm on a machine that has one.
     native: available, with AVX-512
     chunked: available on every device
     reference: available on every device, slow
@@ -29,6 +30,7 @@ def backends() -> Backends:
     """
     missing = native.why_missing()
     return Backends(
+        triton=gpu.why_missing() or f"available, on {'the CPU, interpreted' if gpu.interpreted() else 'a GPU'}",
         native=missing or f"available, with {next(iter(native.instruction_sets()))}",
         chunked="available on every device",
         reference="available on every device, slow",

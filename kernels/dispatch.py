@@ -1,8 +1,21 @@
 """Which backend computes: the first that can, or the one that was asked for, or why not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from statespace.errors import InputError, choose
+
+Looked = TypeVar("Looked", bound=Callable[..., object])
+
+
+def looked_up_once(function: Looked) -> Looked:
+    """Mark a function that is to be called when a graph is traced, and not traced itself.
+
+    This is what `torch.compiler.assume_constant_result` does, except that torch loads its compiler for that, and Triton
+    with it, where there is one: an import of this library would take seconds.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]  # functions take any attribute
+    return function
 
 
 def pick(where: str, backend: str, refusals: Mapping[str, str | None]) -> str:

@@ -1,12 +1,27 @@
 """How a forward and a backward become one torch operator: for autograd, torch.compile, export and fake tensors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+
+
+def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without autocast, in the precision that it chose itself."""
+
+    @wraps(function)
+    def plain(*arguments: Any) -> Any:
+        device = next(value.device.type for value in arguments if isinstance(value, Tensor))
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+            return function(*arguments)
+        with torch.autocast(device, enabled=False):
+            return function(*arguments)
+
+    return plain
 
 
 def register(
@@ -19,6 +34,7 @@ def register(
     gradients: Sequence[str],
     results: int = 1,
     kept: int = 0,
+    instead: Mapping[str, int] | None = None,
 ) -> Callable[..., Any]:
     """Make ``torch.ops.statespace.<name>`` of a forward and its backward, and return it.
 
@@ -27,7 +43,8 @@ def register(
     what was kept, and the arguments; it returns the gradients, an empty tensor for an argument that was None.
 
     Autograd does not look inside the two, so they are written for plain tensors. They meet no lazy conjugate or sign
-    in their arguments if the public function resolved it; gradients may carry one.
+    in their arguments if the public function resolved it; gradients may carry one. Autocast is off inside them: it
+    would round the operands of their matrix products.
 
     Args:
         name: name of the operator; its backward is registered as ``<name>_backward``.
@@ -38,24 +55,27 @@ def register(
         gradients: names of the arguments that have a gradient, in the order in which `backward` returns them.
         results: how many results `forward` has that a gradient may come back to.
         kept: how many further results it has that only its backward wants.
+        instead: arguments of which `backward` wants no more than the shape, and the number of the result, of that
+            shape, which it gets in their place; so they are not saved, and results are.
     Returns:
         the operator, with the arguments and results of `forward`.
     """
     pairs = [argument.split() for argument in arguments.split(", ")]
     kinds, names = [kind for kind, _ in pairs], [argument for _, argument in pairs]
     at = [names.index(wanted) for wanted in gradients]
+    replaced = {names.index(argument): result for argument, result in (instead or {}).items()}
 
     def tensors(count: int) -> str:
         return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
 
     operator = torch.library.custom_op(
-        f"statespace::{name}", forward, mutates_args=(), schema=f"({arguments}) -> {tensors(results + kept)}"
+        f"statespace::{name}", _as_written(forward), mutates_args=(), schema=f"({arguments}) -> {tensors(results + kept)}"
     )
     operator.register_fake(fake)
     incoming = [f"Tensor? grad_{i}" for i in range(results)] + [f"Tensor kept_{i}" for i in range(kept)]
     adjoint = torch.library.custom_op(
         f"statespace::{name}_backward",
-        backward,
+        _as_written(backward),
         mutates_args=(),
         schema=f"({', '.join(incoming)}, {arguments}) -> {tensors(len(gradients))}",
     )
@@ -71,9 +91,11 @@ def register(
     def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         # Without this, the gradient of a result that nobody uses would arrive as zeros and cost a second pass.
         ctx.set_materialize_grads(False)
-        extra = output[results:] if kept else ()
+        outputs = (output,) if results + kept == 1 else output
+        extra = outputs[results:]
         if extra:
             ctx.mark_non_differentiable(*extra)
+        inputs = tuple(outputs[replaced[i]] if i in replaced else value for i, value in enumerate(inputs))
         ctx.save_for_backward(*extra, *(v for v, kind in zip(inputs, kinds, strict=True) if kind.startswith("Tensor")))
         ctx.plain = [v for v, kind in zip(inputs, kinds, strict=True) if not kind.startswith("Tensor")]
 

@@ -1,15 +1,18 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.lti_scan import chunked, native, reference
 from statespace.shapes import expect
 
-BACKENDS = ("native", "chunked", "reference")
+BACKENDS = ("triton", "native", "chunked", "reference")
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
 
@@ -60,6 +63,19 @@ def _check(
             )
 
 
+def _why_not_triton(u: Tensor, b: Tensor) -> str | None:
+    if 0 in (*u.shape, b.shape[1]):
+        return "there is nothing to launch a kernel for."
+    return gpu.why_refused(u.device.type)
+
+
+def _triton(*arguments: Tensor | None) -> tuple[Tensor, Tensor]:
+    from statespace.kernels.lti_scan import triton  # Triton is loaded where it computes, and only there
+
+    y, final_state = triton.lti_scan(*arguments)
+    return y, final_state
+
+
 def lti_scan(
     u: Tensor,
     log_a: Tensor,
@@ -89,8 +105,8 @@ def lti_scan(
         initial_state: state before the first step, ``(b, d, n)``, complex; None for zeros.
         lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
             stands beyond, NaN included, is not looked at.
-        backend: ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto`` for the first of
-            them that can.
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto``
+            for the first of them that can.
     Returns:
         y: output, ``(b, l, d)``, like `u`; zero beyond each sequence's length.
         final_state: state after each sequence's own last step, ``(b, d, n)``, complex.
@@ -102,7 +118,7 @@ def lti_scan(
         section 2.
     """
     _check(u, log_a, b, c, D, initial_state, lengths)
-    refusals = dict.fromkeys(BACKENDS) | {"native": core.why_refused(u.device.type)}
+    refusals = dict.fromkeys(BACKENDS) | {"triton": _why_not_triton(u, b), "native": core.why_refused(u.device.type)}
     backend = pick("lti_scan", backend, refusals)
     # Backends meet no lazy conjugate or sign: in a compiled graph, operators would read past it.
     precision = _COMPLEX[u.dtype]
@@ -110,6 +126,11 @@ def lti_scan(
     b, c = b.to(precision).resolve_conj(), c.to(precision).resolve_conj()
     D = None if D is None else D.to(u.dtype).resolve_neg()
     initial_state = None if initial_state is None else initial_state.to(precision).resolve_conj()
-    scan = {"native": native.lti_scan, "chunked": chunked.lti_scan, "reference": reference.lti_scan}[backend]
-    y, final_state = scan(u, log_a, b, c, D, initial_state, lengths)
+    scans: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+        "triton": _triton,
+        "native": native.lti_scan,
+        "chunked": chunked.lti_scan,
+        "reference": reference.lti_scan,
+    }
+    y, final_state = scans[backend](u, log_a, b, c, D, initial_state, lengths)
     return y, final_state

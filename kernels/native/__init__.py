@@ -11,8 +11,11 @@ from functools import cache
 import torch
 
 from statespace.errors import InputError, choose
+from statespace.kernels.dispatch import looked_up_once
 
 ABI_VERSION = 2
+# The numbers of kernels/native/dtype.h.
+DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 _AGAIN = (
     "Install a C++17 compiler (g++ or clang++) and install statespace again: pip install --force-reinstall --no-deps"
 )
@@ -43,8 +46,7 @@ def why_missing() -> str | None:
     return core if isinstance(core, str) else None
 
 
-# Looked up once when a graph is traced, not traced itself.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it untyped
+@looked_up_once
 def why_refused(device: str) -> str | None:
     """Say why the compiled core cannot compute on a device, or None where it can."""
     if device != "cpu":

@@ -22,6 +22,7 @@ from statespace.discretization import METHODS
 from statespace.errors import InputError, choose
 from statespace.hippo import INITIALISATIONS
 from statespace.kernels import native
+from statespace.kernels.dispatch import looked_up_once
 from statespace.kernels.lti_scan import lti_scan
 from statespace.layers._convolution import convolve, exp
 from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sample, check_sequence
@@ -31,8 +32,7 @@ VIEWS = ("auto", "convolution", "scan")
 LOG_POLES = {name: method.log_poles for name, method in METHODS.items() if method.log_poles}
 
 
-# Looked up once when a graph is traced, not traced itself.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # torch leaves it untyped
+@looked_up_once
 def _scan_is_compiled() -> bool:
     return native.why_missing() is None
 

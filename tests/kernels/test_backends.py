@@ -5,14 +5,43 @@ import sys
 import pytest
 
 from statespace import kernels
-from statespace.kernels import native
+from statespace.kernels import gpu, native
 
 
 def test_prints_one_line_for_each_backend():
     found = kernels.backends()
-    assert list(found) == ["native", "chunked", "reference"]
+    assert list(found) == ["triton", "native", "chunked", "reference"]
     assert str(found).splitlines() == [f"{name}: {status}" for name, status in found.items()]
     assert found["chunked"].startswith("available")
+
+
+@pytest.fixture
+def looks_again():
+    """What is there is looked up once; here it is before and after."""
+    gpu.why_missing.cache_clear()
+    yield
+    gpu.why_missing.cache_clear()
+
+
+def test_triton_that_is_not_installed_says_what_to_install(monkeypatch, looks_again):
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda _: None)
+    assert kernels.backends()["triton"].startswith("not there: Triton is not installed")
+    assert "pip install 'statespace[triton]'" in gpu.why_refused("cuda")
+
+
+def test_triton_without_a_gpu_says_so(monkeypatch, looks_again):
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda _: "there")
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    assert kernels.backends()["triton"].startswith("not usable: torch finds no GPU")
+
+
+def test_triton_with_a_gpu_computes_there_alone(monkeypatch, looks_again):
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda _: "there")
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert kernels.backends()["triton"] == "available, on a GPU"
+    assert gpu.why_refused("cuda") is None
+    assert gpu.why_refused("cpu") == "it computes on a GPU, and the tensors are on cpu."
 
 
 def test_native_names_its_instruction_set():
