@@ -97,8 +97,8 @@ def test_packed_sequences_do_not_see_each_other(problem, agree, scan, method, is
         alone["initial_state"] = case.arguments["initial_state"][i : i + 1]
         options = {name: value for name, value in case.options.items() if name != "cu_seqlens"}
         y, final = scan(**alone, **options, return_final_state=True)
-        assert torch.equal(got["y"][:, begin:end], y)
-        assert torch.equal(got["final_state"][i : i + 1], final)
+        # Backends may cut the length elsewhere, which rounds differently.
+        agree({"y": got["y"][:, begin:end], "final": got["final_state"][i : i + 1]}, {"y": y, "final": final}, 1e-13)
 
 
 @pytest.mark.parametrize("method", METHODS)
