@@ -1,7 +1,7 @@
 // The adjoint of a panel of channels: chunks from the last to the first, each computed again from the state before it.
 //
-// kernels/selective_scan/README.md has the derivation and the names: g is the gradient of the state h, p = a h[t-1] what
-// is left of the state before, w = g bar(p).
+// kernels/selective_scan/README.md has the derivation and the names: of_h is the gradient g of the state h, p = a h[t-1]
+// what is left of the state before, w = g bar(p); `decay` is a - 1.
 #pragma once
 
 #include "selective_scan_block.h"
@@ -25,7 +25,7 @@ struct BackwardScratch {
     typedef typename F::Scalar T;
     Arena arena;
     Shared<F> shared;
-    T *a, *p, *excess;     // (STEPS, GROUP, parts, W), what the way back needs of the way there
+    T *decay, *p, *excess;  // (STEPS, GROUP, parts, W), what the way back needs of the way there
     T *lanes_B, *lanes_C;  // (STEPS, GROUP, parts, W), gradients of some states, summed over blocks but not yet over lanes
     T* zeros;              // (parts, W)
     Block<F>* blocks;
@@ -33,7 +33,7 @@ struct BackwardScratch {
 
     BackwardScratch(const SelectiveScan& call, const Panel& panel, void* memory) : arena(memory), shared(call, arena) {
         const int64_t W = Vector<T>::lanes, group = STEPS * GROUP * F::parts * W;
-        a = arena.take<T>(group);
+        decay = arena.take<T>(group);
         p = arena.take<T>(group);
         lanes_B = arena.take<T>(group);
         lanes_C = arena.take<T>(group);
@@ -67,7 +67,7 @@ struct Curvature<double> {
 };
 template <class F>
 ALWAYS_INLINE typename F::Number curvature(const Vec<typename F::Scalar>& delta, const typename F::Pole& pole,
-                                           const typename F::Number& inverse, const typename F::Number& a,
+                                           const typename F::Number& inverse, const typename F::Number& decay,
                                            const typename F::Number& phi) {
     typedef typename F::Scalar T;
     typedef typename F::Number Number;
@@ -77,7 +77,8 @@ ALWAYS_INLINE typename F::Number curvature(const Vec<typename F::Scalar>& delta,
     Number series = F::plus(F::zero(), c[terms - 1]);
 #pragma GCC unroll 12
     for (int i = terms - 2; i >= 0; --i) series = F::plus(F::times(series, z), c[i]);
-    const Number far = F::times(F::add_scaled(F::scaled(phi, splat<T>(-1)), a, delta), inverse);
+    const Number rest = F::add_scaled(F::scaled(phi, splat<T>(-1)), F::plus(decay, T(1)), delta);
+    const Number far = F::times(rest, inverse);
     return F::choose(F::within(z, T(0.25)), F::scaled(series, delta * delta), far);
 }
 
@@ -109,7 +110,7 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
     const T *const delta_tile = tiles.delta, *const x_tile = tiles.x, *const dy_tile = tiles.dy;
     const T *const fixed_vectors_B = block.B, *const fixed_vectors_C = block.C, *const inverse = block.inverse + k * P;
     const T *const shared_B = scratch.shared.B, *const shared_C = scratch.shared.C;
-    T *const y_tile = tiles.y, *const kept_a = scratch.a, *const kept_p = scratch.p, *const excess = scratch.excess;
+    T *const y_tile = tiles.y, *const kept_decay = scratch.decay, *const kept_p = scratch.p, *const excess = scratch.excess;
     T* const lanes = scratch.lanes_C;
     const bool fixed_B = mixed && block.fixed_B, fixed_C = mixed && block.fixed_C;
     const Before<T> before(first, scratch.zeros, lanes);
@@ -127,18 +128,14 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
         for (int g = 0; g < G; ++g) {
             const int64_t at = (t * G + g) * P;
             const Number B = vector_at<F, mixed>(fixed_vectors_B, fixed_B, shared_B, n, t, k + g);
-            Number drive = B, a;
+            Number drive = B;
+            const Number decay = F::decay(delta, pole[g]), p = F::add_times(h[g], decay, h[g]);
             if (method == ZOH) {
-                const Decay<Number> decay = F::full_decay(delta, pole[g]);
-                const Number phi = F::times(decay.minus_one, F::load_number(inverse + g * P));
+                const Number phi = F::times(decay, F::load_number(inverse + g * P));
                 F::store_number(excess + at, phi);
-                a = decay.a;
                 drive = F::times(phi, B);
-            } else {
-                a = F::decay(delta, pole[g]);
             }
-            const Number p = F::times(a, h[g]);
-            F::store_number(kept_a + at, a);
+            F::store_number(kept_decay + at, decay);
             F::store_number(kept_p + at, p);
             h[g] = F::add_scaled(p, drive, x);
             const Number seen = method == EXPONENTIAL_TRAPEZOIDAL ? F::add_scaled(h[g], B, x * T(-0.5)) : h[g];
@@ -165,7 +162,7 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
     const T *const delta_tile = tiles.delta, *const x_tile = tiles.x, *const dy_tile = tiles.dy;
     const T *const fixed_vectors_B = block.B, *const fixed_vectors_C = block.C, *const inverse = block.inverse + k * P;
     const T *const shared_B = scratch.shared.B, *const shared_C = scratch.shared.C;
-    const T *const kept_a = scratch.a, *const kept_p = scratch.p, *const excess = scratch.excess;
+    const T *const kept_decay = scratch.decay, *const kept_p = scratch.p, *const excess = scratch.excess;
     T *const of_x_tile = tiles.of_x, *const of_delta_tile = tiles.of_delta, *const lanes = scratch.lanes_B;
     const bool fixed_B = mixed && block.fixed_B, fixed_C = mixed && block.fixed_C;
     const Before<T> before(first, scratch.zeros, lanes);
@@ -184,7 +181,7 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
             const int64_t at = (t * G + g) * P;
             const Number B = vector_at<F, mixed>(fixed_vectors_B, fixed_B, shared_B, n, t, k + g);
             const Number C = vector_at<F, mixed>(fixed_vectors_C, fixed_C, shared_C, n, t, k + g);
-            const Number a = F::load_number(kept_a + at), p = F::load_number(kept_p + at);
+            const Number decay = F::load_number(kept_decay + at), p = F::load_number(kept_p + at);
             const Number of_h = F::add_conj_scaled(carried[g], C, dy);
             Number of_drive = of_h;  // beside B x
             if (method == EXPONENTIAL_TRAPEZOIDAL) of_drive = F::add_conj_scaled(of_h, C, dy * T(-0.5));
@@ -192,9 +189,9 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
                 const Number phi = F::load_number(excess + at);
                 const Number of_phi = F::scaled(F::conj_times(B, of_h), x);
                 of_drive = F::conj_times(phi, of_h);
-                of_delta = F::add_conj_real(of_delta, a, F::scaled(of_phi, splat<T>(F::step_unit)));
-                const Number slope = curvature<F>(delta, pole[g], F::load_number(inverse + g * P), a, phi);
-                of_A[g] = F::sum(of_A[g], F::conj_times(slope, of_phi));
+                of_delta = F::add_conj_real(of_delta, F::plus(decay, T(1)), F::scaled(of_phi, splat<T>(F::step_unit)));
+                const Number slope = curvature<F>(delta, pole[g], F::load_number(inverse + g * P), decay, phi);
+                of_A[g] = F::add_conj_times(of_A[g], slope, of_phi);
             }
             of_x = F::add_conj_real(of_x, B, of_drive);
             if (fixed_B)
@@ -204,7 +201,7 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
             const Number w = F::conj_times(p, of_h);
             of_A[g] = F::add_scaled(of_A[g], w, delta);
             of_delta = F::add_of_step(of_delta, pole[g], w);
-            carried[g] = F::conj_times(a, of_h);
+            carried[g] = F::add_conj_times(of_h, decay, of_h);
         }
         store<T>(of_x_tile + t * W, of_x);
         store<T>(of_delta_tile + t * W, of_delta);

@@ -27,7 +27,7 @@ size_t forward_scratch(const SelectiveScan& call, int64_t width) {
     return ForwardScratch<F>(call, {0, 0, width}, nullptr).arena.used;
 }
 
-// h <- a h + B v, where v is delta u, or u and (a - 1) / A does the rest; y += Re(C h).
+// h <- a h + B x, where x is delta u, or u and (a - 1) / A does the rest; y += Re(C h).
 template <class F, int G, int method, bool mixed>
 ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scratch, int64_t n, int64_t k, int64_t steps) {
     typedef typename F::Scalar T;
@@ -52,15 +52,10 @@ ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scrat
         for (int g = 0; g < G; ++g) {
             const Number B = vector_at<F, mixed>(fixed_vectors_B, fixed_B, shared_B, n, t, k + g);
             const Number C = vector_at<F, mixed>(fixed_vectors_C, fixed_C, shared_C, n, t, k + g);
-            if (method == ZOH) {
-                const Decay<Number> decay = F::full_decay(delta, pole[g]);
-                const Number phi = F::times(decay.minus_one, F::load_number(inverse + g * F::parts * W));
-                h[g] = F::add_scaled(F::times(decay.a, h[g]), F::times(phi, B), x);
-                y = F::add_real(y, C, h[g]);
-            } else {
-                h[g] = F::add_scaled(F::times(F::decay(delta, pole[g]), h[g]), B, x);
-                y = F::add_real(y, C, method == EULER_B ? h[g] : F::add_scaled(h[g], B, x * T(-0.5)));
-            }
+            const Number decay = F::decay(delta, pole[g]);
+            const Number drive = method == ZOH ? F::times(F::times(decay, F::load_number(inverse + g * F::parts * W)), B) : B;
+            h[g] = F::add_scaled(F::add_times(h[g], decay, h[g]), drive, x);
+            y = F::add_real(y, C, method == EXPONENTIAL_TRAPEZOIDAL ? F::add_scaled(h[g], B, x * T(-0.5)) : h[g]);
         }
         store<T>(y_tile + t * W, y);
     }

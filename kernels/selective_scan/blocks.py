@@ -4,9 +4,13 @@ A block is a stretch of time short enough that the states of all its steps stay 
 that calling torch costs more than the work, a block is several chunks that go step by step side by side: each chunk's
 states from zero and the running products of its factors, then the states before the chunks, one after the other, then
 ``h += product * state before``. A product spans one chunk only and multiplies nothing but that state.
+
+Factors and products are held as what they are short of 1. Rounded themselves, factors of 0.999 would be off by 3e-8
+every time, and a constant step would add that up over the thousand steps of its memory.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -96,51 +100,82 @@ def blocks_of(A: Tensor, length: int, bounds: list[int]) -> list[Block]:
     return found
 
 
-def advance(block: Block, a: Tensor, h: Tensor, carry: Tensor, product: Tensor) -> None:
-    """``h[t] += a[t] h[t-1]`` in place, from the state `carry`; `product` is room for the products."""
-    factors, states = block.cut(a), block.cut(h)
+def _step(x: Tensor, less: Tensor, before: Tensor, out: Tensor, room: Tensor) -> None:
+    """``out = (1 + less) before + x``; exactly x where `less` is -1, whatever was before."""
+    torch.addcmul(before, less, before, out=room)
+    torch.add(room, x, out=out)
+
+
+def _products(block: Block, less: Sequence[Tensor], product: Tensor, room: Tensor, back: bool) -> Sequence[Tensor]:
+    """What each chunk's running product of factors is short of 1, from its first step on or from its last."""
+    products = block.cut(product)
+    order = range(block.steps - 1, -1, -1) if back else range(block.steps)
+    products[order[0]].copy_(less[order[0]])
+    for last, t in pairwise(order):
+        _step(less[t], less[t], products[last], products[t], room)
+    return products
+
+
+def _add_what_came(x: Tensor, product: Tensor, came: Tensor) -> None:
+    """``x += (1 + product) came`` at each step of ``(chunks, T, ...)``, in the room of `product`."""
+    wide = came[:, None]
+    x.add_(torch.addcmul(wide, product, wide, out=product))
+
+
+def advance(block: Block, less: Tensor, h: Tensor, carry: Tensor, product: Tensor) -> None:
+    """``h[t] += a[t] h[t-1]`` in place, from the state `carry`.
+
+    Args:
+        block: where the steps lie.
+        less: ``a - 1``, ``(size, r, n, e)``: of a factor near 1, that keeps the digits which make up a long memory.
+        h: what comes in with each step; ends as the states.
+        carry: the state before the block, ``(r, n, e)``.
+        product: room for as many numbers as `h`, used where there are chunks.
+    """
+    shortfalls, states = block.cut(less), block.cut(h)
+    room = torch.empty_like(states[0])
     if block.chunks == 1:
-        torch.addcmul(states[0], factors[0], carry, out=states[0])
-    else:
-        products = block.cut(product)
-        products[0].copy_(factors[0])
-        for t in range(1, block.steps):
-            torch.mul(products[t - 1], factors[t], out=products[t])
+        _step(states[0], shortfalls[0], carry[None], states[0], room)
     for t in range(1, block.steps):
-        torch.addcmul(states[t], factors[t], states[t - 1], out=states[t])
+        _step(states[t], shortfalls[t], states[t - 1], states[t], room)
     if block.chunks > 1:
-        before = torch.empty_like(states[-1])
+        products = _products(block, shortfalls, product, room, back=False)
+        before = torch.empty_like(room)
         rows = before.unbind(0)
         rows[0].copy_(carry)
-        for k, (end, whole) in enumerate(zip(states[-1][:-1], products[-1][:-1], strict=True)):
-            torch.addcmul(end, whole, rows[k], out=rows[k + 1])
-        wide = h.unflatten(0, (block.chunks, block.steps))
-        wide.addcmul_(product.view(wide.shape), before[:, None])
+        for k, (end, whole) in enumerate(zip(states[-1].unbind(0)[:-1], products[-1].unbind(0), strict=False)):
+            _step(end, whole, rows[k], rows[k + 1], room[0])
+        shape = (block.chunks, block.steps)
+        _add_what_came(h.unflatten(0, shape), product.unflatten(0, shape), before)
 
 
-def retreat(block: Block, a: Tensor, g: Tensor, carry: Tensor, product: Tensor) -> Tensor:
-    """``g[t] += a[t+1] g[t+1]`` in place, from `carry` after the last step; returns ``a[0] g[0]``."""
-    factors, grads = block.cut(a), block.cut(g)
+def retreat(block: Block, less: Tensor, g: Tensor, carry: Tensor, product: Tensor) -> Tensor:
+    """``g[t] += a[t+1] g[t+1]`` in place, from `carry` after the last step; returns ``a[0] g[0]``.
+
+    Args:
+        block: where the steps lie.
+        less: ``a - 1``, conjugated.
+        g: gradient of each state by itself; ends as all that the loss feels of it.
+        carry: gradient of the state after the block, ``(r, n, e)``.
+        product: room for as many numbers as `g`, used where there are chunks.
+    """
+    shortfalls, grads = block.cut(less), block.cut(g)
+    room = torch.empty_like(grads[0])
     last = block.steps - 1
     if block.chunks == 1:
         grads[last].add_(carry)
-    else:
-        products = block.cut(product)
-        products[last].copy_(factors[last])
-        for t in range(last - 1, -1, -1):
-            torch.mul(products[t + 1], factors[t], out=products[t])
     for t in range(last - 1, -1, -1):
-        torch.addcmul(grads[t], factors[t + 1], grads[t + 1], out=grads[t])
+        _step(grads[t], shortfalls[t + 1], grads[t + 1], grads[t], room)
+    through = torch.addcmul(grads[0], shortfalls[0], grads[0])
     if block.chunks == 1:
-        return (factors[0] * grads[0])[0]
-    through = factors[0] * grads[0]
-    after = torch.empty_like(through)
-    rows = after.unbind(0)
+        return through[0]
+    products = _products(block, shortfalls, product, room, back=True)
+    after, out = torch.empty_like(room), torch.empty_like(carry)
+    rows = (out, *after.unbind(0))
     rows[-1].copy_(carry)
-    for k in range(block.chunks - 1, 0, -1):
-        torch.addcmul(through[k], products[0][k], rows[k], out=rows[k - 1])
-    out = torch.addcmul(through[0], products[0][0], rows[0])
-    wide = g.unflatten(0, (block.chunks, block.steps))
-    wide[:, :-1].addcmul_(product.view(wide.shape)[:, 1:], after[:, None])
+    for k in range(block.chunks - 1, -1, -1):
+        _step(through[k], products[0][k], rows[k + 1], rows[k], room[0])
+    shape = (block.chunks, block.steps)
+    _add_what_came(g.unflatten(0, shape)[:, :-1], product.unflatten(0, shape)[:, 1:], after)
     grads[last].add_(after)
     return out

@@ -18,9 +18,7 @@ from torch.nn.functional import silu
 
 from statespace.kernels import registration
 from statespace.kernels.selective_scan.blocks import Block, advance, blocks_of, bounds_of, count, retreat
-from statespace.kernels.selective_scan.phi import phi, slope
-
-_LOG2_E = 1.4426950408889634
+from statespace.kernels.selective_scan.phi import expm1_, phi, slope
 
 
 def _over_states(x: Tensor, weights: Tensor) -> Tensor:
@@ -66,8 +64,6 @@ class _Scan:
     ) -> None:
         self.x, self.delta, self.A, self.B, self.C = x, delta, A, B, C
         self.initial_state, self.zoh = initial_state, zoh
-        # Near 0, torch.exp is too low by 2.5e-9 on average in float32, which a long memory adds up; exp2 is not.
-        self.exponent, self.exp = (A, torch.exp) if A.is_complex() else (A * _LOG2_E, torch.exp2)
         self.bounds = bounds_of(cu_seqlens, x.shape[0])
         self.blocks = blocks_of(A, x.shape[0], self.bounds)
         size = max((block.size for block in self.blocks), default=0)
@@ -78,21 +74,24 @@ class _Scan:
         return vector[block.time] if vector.shape[0] == self.x.shape[0] else vector
 
     def states(self, block: Block, before: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Factors and states of a block; where a sequence begins, the factor is 0, and what it was is given besides."""
-        a, h, product = (buffer[: block.size] for buffer in self.room[:3])
+        """Factors less 1 and states of a block, and the factors of the steps at which sequences begin.
+
+        There, the factor is 0 instead, and the initial state comes in with the drive.
+        """
+        less, h, product = (buffer[: block.size] for buffer in self.room[:3])
         delta = self.delta[block.time][:, :, None]
         torch.mul(self.x[block.time][:, :, None], self.at(block, self.B), out=h)
         if self.zoh:
             h.mul_(phi(delta * self.A))
-        self.exp(torch.mul(delta, self.exponent, out=a), out=a)
+        expm1_(torch.mul(delta, self.A, out=less))
         firsts = []
         for t, i in block.starts:
-            firsts.append(a[t].clone())
+            firsts.append(less[t] + 1)
             if self.initial_state is not None:
                 h[t].addcmul_(firsts[-1], self.initial_state[i])
-            a[t] = 0
-        advance(block, a, h, before, product)
-        return a, h, firsts
+            less[t] = -1
+        advance(block, less, h, before, product)
+        return less, h, firsts
 
 
 def forward(
@@ -157,18 +156,19 @@ def backward(
                     grad_initial[i] = grad_final[i]
         carry = A.new_zeros(A.shape)
         for block, before in zip(reversed(scan.blocks), reversed(kept.unbind(0)), strict=True):
-            a, h, firsts = scan.states(block, before)
+            less, h, firsts = scan.states(block, before)
             product, entering = (buffer[: block.size] for buffer in scan.room[2:])
             row_x, row_delta, row_y = x[block.time], delta[block.time], grad_y[block.time]
-            torch.mul(a[1:], h[:-1], out=entering[1:])  # a[t] h[t-1], of which the factor's gradient is a multiple
-            torch.mul(a[0], before, out=entering[0])
+            # a[t] h[t-1], of which the gradient of delta A is a multiple.
+            torch.addcmul(h[:-1], less[1:], h[:-1], out=entering[1:])
+            torch.addcmul(before, less[0], before, out=entering[0])
 
             scan.at(block, grad_C).add_(_onto(_conj_(h), row_y, scan.at(block, C)))
             g = torch.mul(row_y[:, :, None], scan.at(block, conj_C), out=h)
             if grad_final is not None:
                 for t, i in block.ends:
                     g[t] += grad_final[i]
-            carry = retreat(block, _conj_(a), g, carry, product)
+            carry = retreat(block, _conj_(less), g, carry, product)
 
             for (t, i), first in zip(block.starts, firsts, strict=True):
                 if initial_state is not None:

@@ -16,7 +16,8 @@ from statespace.shapes import expect
 BACKENDS = ("triton", "native", "chunked", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
 _REAL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-_COMPLEX = (torch.complex64, torch.complex128)
+_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+_PARTS = {complex_: real for real, complex_ in _COMPLEX.items()}
 _LAYOUT = "The layout is (batch, length, channels)."
 
 
@@ -28,7 +29,7 @@ def _check_dtypes(reals: dict[str, Tensor], numbers: dict[str, Tensor], A: Tenso
                 f"pass {f'{name}.real' if value.is_complex() else f'{name}.float()'}."
             )
     for name, value in numbers.items():
-        if value.dtype not in (*_REAL, *_COMPLEX):
+        if value.dtype not in (*_REAL, *_PARTS):
             raise InputError(f"selective_scan: {name} is {value.dtype}, but a floating dtype is expected.")
         if value.is_complex() and not A.is_complex():
             raise InputError(
@@ -217,9 +218,9 @@ def selective_scan(
     rows = u.dtype
     for value in (dt, z, B, C):
         if value is not None:
-            rows = torch.promote_types(rows, value.real.dtype)
+            rows = torch.promote_types(rows, _PARTS.get(value.dtype, value.dtype))
     wide = torch.promote_types(rows, torch.float32)
-    held = torch.promote_types(wide, torch.complex64) if A.is_complex() else wide
+    held = _COMPLEX[wide] if A.is_complex() else wide
     varying = held if A.is_complex() else rows
 
     def cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:

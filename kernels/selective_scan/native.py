@@ -118,7 +118,14 @@ def _run(
         core.instruction_set(instruction_set),
     )
     alive = []
-    for name, tensor, axes in (("u", u, 2), ("dt", dt, 2), ("z", z, 2), ("grad_y", grad_y, 2), ("B", B, 3), ("C", C, 3)):
+    for name, tensor, axes in (
+        ("u", u, 2),
+        ("dt", dt, 2),
+        ("z", z, 2),
+        ("grad_y", grad_y, 2),
+        ("B", B, 3),
+        ("C", C, 3),
+    ):
         if tensor is not None and tensor.ndim > 2:
             tensor = _rows(tensor)
             alive.append(tensor)
@@ -140,12 +147,12 @@ def _run(
             alive.append(tensor)
             setattr(call, name, tensor.data_ptr())
     if getattr(core.library(), function)(ctypes.byref(call)):
-        raise MemoryError(f"selective_scan: no memory left for {u.shape[0]} x {u.shape[1]} steps of {u.shape[2]} channels.")
+        raise MemoryError(
+            f"selective_scan: no memory left for {u.shape[0]} x {u.shape[1]} steps of {u.shape[2]} channels."
+        )
 
 
-def _kept(
-    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *others: Tensor | None | bool | str
-) -> Tensor:
+def _kept(u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *others: Tensor | None | bool | str) -> Tensor:
     """An empty tensor for the state before each chunk of steps, or none where no backward is to come."""
     cu_seqlens, keep = others[4], others[-1]
     groups, sequences = _groups(B, C), u.shape[0]
