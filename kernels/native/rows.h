@@ -38,14 +38,12 @@ ALWAYS_INLINE void narrow_lanes(typename Row::stored* row, const Vec<T>& lanes) 
     memcpy(row, to, sizeof to);
 }
 
-// Rows `ahead` of these are fetched meanwhile: strides of whole pages defeat the processor's own foresight.
 template <typename T, class Row>
-void read_rows(T* tile, const void* base, int64_t offset, int64_t stride, int64_t steps, int64_t count, int64_t ahead) {
+void read_rows(T* tile, const void* base, int64_t offset, int64_t stride, int64_t steps, int64_t count) {
     constexpr int64_t W = Vector<T>::lanes;
     const typename Row::stored* row = static_cast<const typename Row::stored*>(base) + offset;
     if (count < W) memset(tile, 0, steps * W * sizeof(T));
     for (int64_t t = 0; t < steps; ++t, row += stride, tile += W) {
-        __builtin_prefetch(row + ahead * stride, 0, 2);
         if (count == W)
             store<T>(tile, widen_lanes<T, Row>(row));
         else
@@ -67,14 +65,13 @@ void write_rows(const T* tile, void* base, int64_t offset, int64_t stride, int64
 
 // The same for a type that is known when it runs. Halves come with T = float alone.
 template <typename T>
-void read_tile(int64_t type, T* tile, const void* base, int64_t offset, int64_t stride, int64_t steps, int64_t count,
-               int64_t ahead) {
+void read_tile(int64_t type, T* tile, const void* base, int64_t offset, int64_t stride, int64_t steps, int64_t count) {
     if (sizeof(T) == sizeof(float) && type == BFLOAT16)
-        read_rows<T, BFloat16>(tile, base, offset, stride, steps, count, ahead);
+        read_rows<T, BFloat16>(tile, base, offset, stride, steps, count);
     else if (sizeof(T) == sizeof(float) && type == FLOAT16)
-        read_rows<T, Float16>(tile, base, offset, stride, steps, count, ahead);
+        read_rows<T, Float16>(tile, base, offset, stride, steps, count);
     else
-        read_rows<T, Same<T>>(tile, base, offset, stride, steps, count, ahead);
+        read_rows<T, Same<T>>(tile, base, offset, stride, steps, count);
 }
 
 template <typename T>

@@ -101,8 +101,8 @@ ALWAYS_INLINE void add_number(double* sum, const typename F::Number& z) {
 // Forward again over the steps of a chunk, keeping a and p; gradients of C on the way.
 template <class F, int G, int method, bool mixed, bool gated>
 ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>& tiles, const BackwardScratch<F>& scratch,
-                          const typename F::Scalar* state, bool first, int64_t n, int64_t k, int64_t steps,
-                          double* sum_C) {
+                          const typename F::Scalar* state, const Ahead ahead, bool first, int64_t n, int64_t k,
+                          int64_t steps, double* sum_C) {
     typedef typename F::Scalar T;
     typedef typename F::Number Number;
     constexpr int W = Vector<T>::lanes, P = F::parts * W;
@@ -124,6 +124,7 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
     for (int64_t t = 0; t < steps; ++t) {
         const Vec<T> delta = load(delta_tile + t * W), x = load(x_tile + t * W), dy = load(dy_tile + t * W);
         Vec<T> y = gated ? load(y_tile + t * W) : Vec<T>{};
+        ahead.fetch(t);
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) {
             const int64_t at = (t * G + g) * P;
@@ -154,8 +155,8 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
 // Back over the steps of a chunk: g <- C dy + bar(a) g, and its products with everything.
 template <class F, int G, int method, bool mixed>
 ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar>& tiles,
-                           const BackwardScratch<F>& scratch, bool first, int64_t n, int64_t k, int64_t steps,
-                           double* sum_A, double* sum_B) {
+                           const BackwardScratch<F>& scratch, const Ahead ahead, bool first, int64_t n, int64_t k,
+                           int64_t steps, double* sum_A, double* sum_B) {
     typedef typename F::Scalar T;
     typedef typename F::Number Number;
     constexpr int W = Vector<T>::lanes, P = F::parts * W;
@@ -176,6 +177,7 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
     for (int64_t t = steps - 1; t >= 0; --t) {
         const Vec<T> delta = load(delta_tile + t * W), x = load(x_tile + t * W), dy = load(dy_tile + t * W);
         Vec<T> of_x = load(of_x_tile + t * W), of_delta = load(of_delta_tile + t * W);
+        ahead.fetch(t);
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) {
             const int64_t at = (t * G + g) * P;
@@ -256,9 +258,10 @@ template <class F>
 struct Differentiate {
     typedef typename F::Scalar T;
     const SelectiveScan& call;
+    const Sequence& sequence;
     const Panel& panel;
     const BackwardScratch<F>& scratch;
-    int64_t chunk, steps;
+    int64_t begin, chunk, steps;
     double* sums;
     T *grad_B, *grad_C;  // at the first step of the chunk, and the first state
     int64_t stride;      // from step to step
@@ -272,12 +275,26 @@ struct Differentiate {
             const Tiles<T>& tiles = scratch.tiles[v];
             const T* state = block.checkpoint(call, panel, v, chunk);
             double *of_A = sums + v * count + k * P, *of_B = of_A + n * P, *of_C = of_B + (call.fixed_B ? n * P : 0);
+            Foresight inputs, results;
+            auto later = [&](Foresight& to, const void* base, const int64_t* strides, int64_t from) {
+                to.add(Ahead(call, base, strides, sequence.batch, block.channel, from));
+            };
+            const int64_t dense[] = {call.length * call.channels, call.channels};
+            later(inputs, call.u, call.u_stride, begin - STEPS);
+            later(inputs, call.dt, call.dt_stride, begin - STEPS);
+            later(inputs, call.grad_y, call.grad_y_stride, begin - STEPS);
+            later(results, call.grad_u, dense, begin);
+            later(results, call.grad_dt, dense, begin);
+            if (call.z) {
+                later(inputs, call.z, call.z_stride, begin - STEPS);
+                later(results, call.grad_z, dense, begin);
+            }
             // Without a gate, only its gradient would want y again: the commonest case goes without.
             if (call.z || method != EULER_B || mixed)
-                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, v == 0, n, k, steps, of_C);
+                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k], v == 0, n, k, steps, of_C);
             else
-                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, v == 0, n, k, steps, of_C);
-            retreat<F, G, method, mixed>(block, tiles, scratch, v == 0, n, k, steps, of_A, of_B);
+                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k], v == 0, n, k, steps, of_C);
+            retreat<F, G, method, mixed>(block, tiles, scratch, results[k], v == 0, n, k, steps, of_A, of_B);
         }
         if (!call.fixed_B) sum_lanes<T, G * F::parts>(scratch.lanes_B, steps, grad_B + k * F::parts, stride);
         if (!call.fixed_C) sum_lanes<T, G * F::parts>(scratch.lanes_C, steps, grad_C + k * F::parts, stride);
@@ -296,14 +313,14 @@ void prepare(const SelectiveScan& call, const Sequence& sequence, const Block<F>
              const Tiles<typename F::Scalar>& tiles, int64_t begin, int64_t steps) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;
-    auto read = [&](T* tile, const void* base, const int64_t* stride, int64_t ahead) {
+    auto read = [&](T* tile, const void* base, const int64_t* stride) {
         const int64_t offset = sequence.batch * stride[0] + begin * stride[1] + block.channel;
-        read_tile<T>(call.row_type, tile, base, offset, stride[1], steps, block.count, ahead);
+        read_tile<T>(call.row_type, tile, base, offset, stride[1], steps, block.count);
     };
-    read(tiles.u, call.u, call.u_stride, -STEPS);
-    read(tiles.dy, call.grad_y, call.grad_y_stride, -STEPS);
-    if (call.z) read(tiles.z, call.z, call.z_stride, -STEPS);
-    read(tiles.delta, call.dt, call.dt_stride, -STEPS);
+    read(tiles.u, call.u, call.u_stride);
+    read(tiles.dy, call.grad_y, call.grad_y_stride);
+    if (call.z) read(tiles.z, call.z, call.z_stride);
+    read(tiles.delta, call.dt, call.dt_stride);
     const Vec<T> D = load(block.D), bias = load(block.bias);
     for (int64_t t = 0; t < steps * W; t += W) {
         const Vec<T> u = load(tiles.u + t);
@@ -383,7 +400,7 @@ void backward(const SelectiveScan& call, const Sequence& sequence, const Panel& 
         for (int64_t v = 0; v < panel.width; ++v)
             prepare<F>(call, sequence, scratch.blocks[v], scratch.tiles[v], begin, steps);
         const int64_t at = (sequence.batch * call.length + begin) * stride + panel.group * n * F::parts;
-        specialised(call, Differentiate<F>{call, panel, scratch, sequence.first_chunk + chunk, steps, sums,
+        specialised(call, Differentiate<F>{call, sequence, panel, scratch, begin, sequence.first_chunk + chunk, steps, sums,
                                            static_cast<T*>(grad_B) + at, static_cast<T*>(grad_C) + at, stride});
         for (int64_t v = 0; v < panel.width; ++v) {
             double* end = sums + (v + 1) * count * W;

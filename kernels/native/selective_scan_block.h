@@ -159,10 +159,36 @@ ALWAYS_INLINE typename F::Number vector_at(const typename F::Scalar* lanes, bool
                           : F::broadcast(shared + (t * n + k) * F::parts);
 }
 
+// Rows that will be wanted with the next chunk, one in each step. A loop over steps that computes fetches them meanwhile:
+// strides of whole pages defeat the processor's own foresight, and 32 of them at a time its buffers.
+struct Ahead {
+    const char* row = nullptr;
+    int64_t stride = 0;
+
+    Ahead() = default;
+    Ahead(const SelectiveScan& call, const void* base, const int64_t* strides, int64_t batch, int64_t channel,
+          int64_t begin) {
+        const int64_t width = call.row_type == FLOAT64 ? 8 : call.row_type == FLOAT32 ? 4 : 2;
+        row = static_cast<const char*>(base) + (batch * strides[0] + begin * strides[1] + channel) * width;
+        stride = strides[1] * width;
+    }
+    ALWAYS_INLINE void fetch(int64_t t) const { __builtin_prefetch(row + t * stride, 0, 2); }
+};
+
+// One for each array of rows, dealt out to the groups of states.
+struct Foresight {
+    static constexpr int MOST = 4;
+    Ahead ahead[MOST];
+    int count = 0;
+
+    void add(const Ahead& rows) { ahead[count++] = rows; }
+    const Ahead& operator[](int64_t k) const { return ahead[k / GROUP < MOST ? k / GROUP : MOST - 1]; }
+};
+
 template <typename T>
 void read_delta(const SelectiveScan& call, T* tile, const T* bias, int64_t offset, int64_t steps, int64_t count) {
     constexpr int W = Vector<T>::lanes;
-    read_tile<T>(call.row_type, tile, call.dt, offset, call.dt_stride[1], steps, count, STEPS);
+    read_tile<T>(call.row_type, tile, call.dt, offset, call.dt_stride[1], steps, count);
     if (!call.dt_bias && !call.softplus) return;
     const Vec<T> more = load(bias);
     for (int64_t t = 0; t < steps; ++t) {

@@ -29,7 +29,8 @@ size_t forward_scratch(const SelectiveScan& call, int64_t width) {
 
 // h <- a h + B x, where x is delta u, or u and (a - 1) / A does the rest; y += Re(C h).
 template <class F, int G, int method, bool mixed>
-ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scratch, int64_t n, int64_t k, int64_t steps) {
+ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scratch, const Ahead ahead, int64_t n,
+                           int64_t k, int64_t steps) {
     typedef typename F::Scalar T;
     typedef typename F::Number Number;
     constexpr int W = Vector<T>::lanes;
@@ -48,6 +49,7 @@ ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scrat
     for (int64_t t = 0; t < steps; ++t) {
         const Vec<T> delta = load(delta_tile + t * W), x = load(x_tile + t * W);
         Vec<T> y = load(y_tile + t * W);
+        ahead.fetch(t);
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) {
             const Number B = vector_at<F, mixed>(fixed_vectors_B, fixed_B, shared_B, n, t, k + g);
@@ -66,13 +68,14 @@ template <class F>
 struct AdvanceAll {
     const Block<F>& block;
     const ForwardScratch<F>& scratch;
+    const Foresight& foresight;
     int64_t n, steps;
 
     template <int method, bool mixed>
     __attribute__((noinline)) void run() const {
         int64_t k = 0;
-        for (; k + GROUP <= n; k += GROUP) advance<F, GROUP, method, mixed>(block, scratch, n, k, steps);
-        for (; k < n; ++k) advance<F, 1, method, mixed>(block, scratch, n, k, steps);
+        for (; k + GROUP <= n; k += GROUP) advance<F, GROUP, method, mixed>(block, scratch, foresight[k], n, k, steps);
+        for (; k < n; ++k) advance<F, 1, method, mixed>(block, scratch, foresight[k], n, k, steps);
     }
 };
 
@@ -100,24 +103,31 @@ void forward(const SelectiveScan& call, const Sequence& sequence, const Panel& p
             };
             if (call.checkpoints) memcpy(block.checkpoint(call, panel, v, chunk), block.state, size * sizeof(T));
             read_delta<T>(call, scratch.delta, block.bias, offset(call.dt_stride), steps, block.count);
-            read_tile<T>(call.row_type, scratch.x, call.u, offset(call.u_stride), call.u_stride[1], steps, block.count,
-                         STEPS);
+            read_tile<T>(call.row_type, scratch.x, call.u, offset(call.u_stride), call.u_stride[1], steps, block.count);
             const Vec<T> D = load(block.D);
             for (int64_t t = 0; t < steps; ++t) {
                 const Vec<T> u = load(scratch.x + t * W);
                 store<T>(scratch.y + t * W, D * u);
                 if (call.method != ZOH) store<T>(scratch.x + t * W, u * load(scratch.delta + t * W));
             }
-            specialised(call, AdvanceAll<F>{block, scratch, n, steps});
+            Foresight foresight;
+            auto later = [&](const void* base, const int64_t* strides) {
+                foresight.add(Ahead(call, base, strides, sequence.batch, block.channel, begin + STEPS));
+            };
+            const int64_t stride[] = {call.length * d, d};
+            later(call.u, call.u_stride);
+            later(call.dt, call.dt_stride);
+            later(call.y, stride);
+            if (call.z) later(call.z, call.z_stride);
+            specialised(call, AdvanceAll<F>{block, scratch, foresight, n, steps});
             if (call.z) {
                 read_tile<T>(call.row_type, scratch.x, call.z, offset(call.z_stride), call.z_stride[1], steps,
-                             block.count, STEPS);
+                             block.count);
                 for (int64_t t = 0; t < steps; ++t) {
                     const Vec<T> z = load(scratch.x + t * W);
                     store<T>(scratch.y + t * W, load(scratch.y + t * W) * (z * logistic<T>(z)));
                 }
             }
-            const int64_t stride[] = {call.length * d, d};
             write_tile<T>(call.row_type, scratch.y, call.y, offset(stride), d, steps, block.count);
         }
     }

@@ -33,7 +33,9 @@ class Problem:
         """The results and the gradient of each argument, by name."""
         leaves = {name: value.detach().clone().requires_grad_() for name, value in self.arguments.items()}
         y, final = scan(**leaves, **self.options, return_final_state=True)
-        pairs = [(out, g) for out, g in ((y, self.grad_y), (final, self.grad_final)) if g is not None and out.requires_grad]
+        pairs = [
+            (out, g) for out, g in ((y, self.grad_y), (final, self.grad_final)) if g is not None and out.requires_grad
+        ]
         outputs, incoming = [out for out, _ in pairs], [grad for _, grad in pairs]
         grads = torch.autograd.grad(outputs, list(leaves.values()), incoming, allow_unused=True)
         found = {

@@ -1,6 +1,7 @@
 """Every backend against the reference in float64: outputs, final states, and the gradient of every argument."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ import torch
 from statespace.kernels import native as core
 from statespace.kernels.selective_scan import METHODS, native, selective_scan
 
-# (batch, length, channels, states): lengths around the chunks of 32 steps, channels off the width of a vector, states off
-# the number that advances together.
+# (batch, length, channels, states): lengths around the chunks of 32 steps, channels off the width of a vector, states
+# off the number that advances together.
 SHAPES = [(2, 1, 1, 1), (3, 2, 3, 5), (2, 37, 18, 2), (1, 64, 40, 4), (2, 97, 34, 7)]
 KINDS = {
     "plain": {"full": False},
@@ -92,7 +93,7 @@ def test_packed_sequences_do_not_see_each_other(problem, agree, scan, method, is
     case = problem(1, 104, 18, 3, method=method, is_complex=is_complex, ends=ends)
     got = case.run(scan)
     agree(got, reference(case), 1e-12)
-    for i, (begin, end) in enumerate(zip(ends, ends[1:], strict=False)):
+    for i, (begin, end) in enumerate(pairwise(ends)):
         alone = {k: v[:, begin:end] if v.ndim == 3 and k != "initial_state" else v for k, v in case.arguments.items()}
         alone["initial_state"] = case.arguments["initial_state"][i : i + 1]
         options = {name: value for name, value in case.options.items() if name != "cu_seqlens"}

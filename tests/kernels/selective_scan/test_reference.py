@@ -20,14 +20,14 @@ def run(*args, **kwargs):
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_is_the_sum_over_all_earlier_inputs(is_complex):
     # y[t] = sum over s <= t of C[t] exp(A (dt[s+1] + ... + dt[t])) dt[s] B[s] u[s]: no recurrence anywhere.
-    b, l, d, n = 2, 9, 3, 4
-    u, dt = double(b, l, d), double(b, l, d, seed=1).abs()
-    A, B, C = -double(d, n, seed=2).abs(), double(b, l, n, seed=3), double(b, l, n, seed=4)
+    b, length, d, n = 2, 9, 3, 4
+    u, dt = double(b, length, d), double(b, length, d, seed=1).abs()
+    A, B, C = -double(d, n, seed=2).abs(), double(b, length, n, seed=3), double(b, length, n, seed=4)
     if is_complex:
         A, B, C = (torch.complex(x, double(*x.shape, seed=9)) for x in (A, B, C))
     clock = dt.cumsum(1)
     passed = (clock[:, :, None] - clock[:, None]).permute(0, 3, 1, 2).tril()  # (b, d, t, s)
-    weights = torch.exp(passed[..., None] * A[:, None, None]) * torch.ones(l, l).tril()[..., None]
+    weights = torch.exp(passed[..., None] * A[:, None, None]) * torch.ones(length, length).tril()[..., None]
     expected = torch.einsum("btn,bdtsn,bsn,bsd->btd", C, weights.to(A.dtype), B, (dt * u).to(A.dtype)).real
     # 1e-13: a few dozen roundings of 1e-16.
     torch.testing.assert_close(run(u, dt, A, B, C), expected, rtol=0, atol=1e-13 * float(expected.abs().max()))
@@ -52,17 +52,17 @@ def test_zoh_equals_scipy():
 def test_exponential_trapezoidal_is_the_rule_of_mamba_3_at_a_constant_step():
     # h[t] = a h[t-1] + dt/2 a B[t-1] u[t-1] + dt/2 B[t] u[t], written down as it stands in the paper.
     rng = np.random.default_rng(1)
-    l, n, dt = 20, 3, 0.3
-    u, a = rng.standard_normal(l), np.exp(-dt * np.arange(1, n + 1))
-    B, C = rng.standard_normal((l, n)), rng.standard_normal((l, n))
+    length, n, dt = 20, 3, 0.3
+    u, a = rng.standard_normal(length), np.exp(-dt * np.arange(1, n + 1))
+    B, C = rng.standard_normal((length, n)), rng.standard_normal((length, n))
     h, before, expected = np.zeros(n), np.zeros(n), []
-    for t in range(l):
+    for t in range(length):
         now = dt / 2 * B[t] * u[t]
         h, before = a * h + a * before + now, now
         expected.append(C[t] @ h)
     y = run(
         torch.tensor(u)[None, :, None],
-        torch.full((1, l, 1), dt, dtype=torch.float64),
+        torch.full((1, length, 1), dt, dtype=torch.float64),
         -torch.arange(1.0, n + 1, dtype=torch.float64)[None],
         torch.tensor(B)[None],
         torch.tensor(C)[None],
@@ -74,8 +74,8 @@ def test_exponential_trapezoidal_is_the_rule_of_mamba_3_at_a_constant_step():
 def test_exponential_trapezoidal_is_the_method_of_the_discretizations():
     from statespace.discretization import exponential_trapezoidal_diagonal
 
-    l, n, dt = 15, 4, 0.2
-    u = double(1, l, 1)
+    length, n, dt = 15, 4, 0.2
+    u = double(1, length, 1)
     A, B, C = (double(1, n, seed=seed) for seed in (1, 2, 3))
     A = -A.abs()
     system = exponential_trapezoidal_diagonal(A[0], B.mT, C, torch.zeros(1, 1, dtype=torch.float64), dt)
