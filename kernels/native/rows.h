@@ -18,18 +18,38 @@ ALWAYS_INLINE void narrow(typename Row::stored* to, const T* from, int64_t count
     for (int64_t j = 0; j < count; ++j) to[j] = Row::narrow(from[j]);
 }
 
+// One row of a full block, by way of memory that aliases nothing.
+template <typename T, class Row>
+ALWAYS_INLINE Vec<T> widen_lanes(const typename Row::stored* row) {
+    constexpr int W = Vector<T>::lanes;
+    typename Row::stored from[W];
+    T to[W];
+    memcpy(from, row, sizeof from);
+    widen<T, Row>(to, from, W);
+    return load(to);
+}
+template <typename T, class Row>
+ALWAYS_INLINE void narrow_lanes(typename Row::stored* row, const Vec<T>& lanes) {
+    constexpr int W = Vector<T>::lanes;
+    typename Row::stored to[W];
+    T from[W];
+    store<T>(from, lanes);
+    narrow<T, Row>(to, from, W);
+    memcpy(row, to, sizeof to);
+}
+
 // Rows `ahead` of these are fetched meanwhile: strides of whole pages defeat the processor's own foresight.
 template <typename T, class Row>
 void read_rows(T* tile, const void* base, int64_t offset, int64_t stride, int64_t steps, int64_t count, int64_t ahead) {
     constexpr int64_t W = Vector<T>::lanes;
     const typename Row::stored* row = static_cast<const typename Row::stored*>(base) + offset;
+    if (count < W) memset(tile, 0, steps * W * sizeof(T));
     for (int64_t t = 0; t < steps; ++t, row += stride, tile += W) {
         __builtin_prefetch(row + ahead * stride, 0, 2);
-        if (count == W) {
-            widen<T, Row>(tile, row, W);
-        } else {
-            for (int64_t j = 0; j < W; ++j) tile[j] = j < count ? Row::widen(row[j]) : T(0);
-        }
+        if (count == W)
+            store<T>(tile, widen_lanes<T, Row>(row));
+        else
+            widen<T, Row>(tile, row, count);
     }
 }
 
@@ -39,7 +59,7 @@ void write_rows(const T* tile, void* base, int64_t offset, int64_t stride, int64
     typename Row::stored* row = static_cast<typename Row::stored*>(base) + offset;
     for (int64_t t = 0; t < steps; ++t, row += stride, tile += W) {
         if (count == W)
-            narrow<T, Row>(row, tile, W);
+            narrow_lanes<T, Row>(row, load(tile));
         else
             narrow<T, Row>(row, tile, count);
     }

@@ -74,9 +74,17 @@ struct Plan {
     static constexpr int64_t WIDEST = 8;
 };
 
+size_t bytes_of_rows(const SelectiveScan& call) {
+    return call.batch * call.length * call.channels * (call.row_type == FLOAT64 ? 8 : call.row_type == FLOAT32 ? 4 : 2);
+}
+
 void forward(const SelectiveScan& call) {
     const Plan plan(call, 2000 * (1 + 2 * call.is_complex));
     if (!plan.blocks) return;
+    about_to_fill(call.y, bytes_of_rows(call));
+    if (call.checkpoints)
+        about_to_fill(call.checkpoints, call.batch * call.length / STEPS * call.channels * call.states *
+                                            (1 + call.is_complex) * (call.row_type == FLOAT64 ? 8 : 4));
     const int64_t count = plan.sequences.size();
     const int64_t wide = plan.width(call, count, 4 * plan.threads), panels = (plan.blocks + wide - 1) / wide;
     share(count * call.groups * panels, plan.threads, plan.kernels.forward_scratch(call, wide),
@@ -134,6 +142,7 @@ template <typename T>
 void backward(const SelectiveScan& call) {
     const Plan plan(call, 5000 * (1 + 2 * call.is_complex));
     if (!plan.blocks) return;
+    for (void* rows : {call.grad_u, call.grad_dt, call.grad_z}) about_to_fill(rows, bytes_of_rows(call));
     constexpr int64_t MOST_RUNS = 32, PANELS = 8;
     const int64_t count = plan.sequences.size(), each = std::max<int64_t>(1, (count + MOST_RUNS - 1) / MOST_RUNS);
     const int64_t runs = (count + each - 1) / each;

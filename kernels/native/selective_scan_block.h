@@ -24,6 +24,7 @@ struct Smallest<double> {
 
 // Consecutive pieces of scratch memory, each on the boundary of a vector. With a null base it only counts bytes.
 struct Arena {
+    static constexpr size_t SKEW = 640;
     char* base;
     size_t used = 0;
 
@@ -31,7 +32,7 @@ struct Arena {
     template <typename T>
     T* take(int64_t count) {
         T* at = base ? reinterpret_cast<T*>(base + used) : nullptr;
-        used += (count * sizeof(T) + 63) / 64 * 64;
+        if (count) used += (count * sizeof(T) + 63) / 64 * 64 + SKEW;
         return at;
     }
 };

@@ -27,12 +27,18 @@ size_t forward_scratch(const SelectiveScan& call, int64_t width) {
     return ForwardScratch<F>(call, {0, 0, width}, nullptr).arena.used;
 }
 
-// h <- a h + B v, where v is delta u, or u and (a - 1) / A does the rest; y += Re(C h).
+// h <- a h + B x, where x is delta u, or u and (a - 1) / A does the rest; y += Re(C h).
 template <class F, int G, int method, bool mixed>
 ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scratch, int64_t n, int64_t k, int64_t steps) {
     typedef typename F::Scalar T;
     typedef typename F::Number Number;
     constexpr int W = Vector<T>::lanes;
+    // Held in variables of their own: seen through a reference, each store might change them.
+    const T *const delta_tile = scratch.delta, *const x_tile = scratch.x, *const inverse = block.inverse + k * F::parts * W;
+    const T *const fixed_vectors_B = block.B, *const fixed_vectors_C = block.C;
+    const T *const shared_B = scratch.shared.B, *const shared_C = scratch.shared.C;
+    T* const y_tile = scratch.y;
+    const bool fixed_B = mixed && block.fixed_B, fixed_C = mixed && block.fixed_C;
     Number h[G];
     typename F::Pole pole[G];
     for (int g = 0; g < G; ++g) {
@@ -40,23 +46,18 @@ ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scrat
         pole[g] = F::load_pole(block.poles + (k + g) * F::pole_parts * W);
     }
     for (int64_t t = 0; t < steps; ++t) {
-        const Vec<T> delta = load(scratch.delta + t * W), x = load(scratch.x + t * W);
-        Vec<T> y = load(scratch.y + t * W);
+        const Vec<T> delta = load(delta_tile + t * W), x = load(x_tile + t * W);
+        Vec<T> y = load(y_tile + t * W);
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) {
-            const Number B = vector_at<F, mixed>(block.B, block.fixed_B, scratch.shared.B, n, t, k + g);
-            const Number C = vector_at<F, mixed>(block.C, block.fixed_C, scratch.shared.C, n, t, k + g);
-            if (method == ZOH) {
-                const Decay<Number> decay = F::full_decay(delta, pole[g]);
-                const Number phi = F::times(decay.minus_one, F::load_number(block.inverse + (k + g) * F::parts * W));
-                h[g] = F::add_scaled(F::times(decay.a, h[g]), F::times(phi, B), x);
-                y = F::add_real(y, C, h[g]);
-            } else {
-                h[g] = F::add_scaled(F::times(F::decay(delta, pole[g]), h[g]), B, x);
-                y = F::add_real(y, C, method == EULER_B ? h[g] : F::add_scaled(h[g], B, x * T(-0.5)));
-            }
+            const Number B = vector_at<F, mixed>(fixed_vectors_B, fixed_B, shared_B, n, t, k + g);
+            const Number C = vector_at<F, mixed>(fixed_vectors_C, fixed_C, shared_C, n, t, k + g);
+            const Number decay = F::decay(delta, pole[g]);
+            const Number drive = method == ZOH ? F::times(F::times(decay, F::load_number(inverse + g * F::parts * W)), B) : B;
+            h[g] = F::add_scaled(F::add_times(h[g], decay, h[g]), drive, x);
+            y = F::add_real(y, C, method == EXPONENTIAL_TRAPEZOIDAL ? F::add_scaled(h[g], B, x * T(-0.5)) : h[g]);
         }
-        store<T>(scratch.y + t * W, y);
+        store<T>(y_tile + t * W, y);
     }
     for (int g = 0; g < G; ++g) F::store_number(block.state + (k + g) * F::parts * W, h[g]);
 }
@@ -68,7 +69,7 @@ struct AdvanceAll {
     int64_t n, steps;
 
     template <int method, bool mixed>
-    void run() const {
+    __attribute__((noinline)) void run() const {
         int64_t k = 0;
         for (; k + GROUP <= n; k += GROUP) advance<F, GROUP, method, mixed>(block, scratch, n, k, steps);
         for (; k < n; ++k) advance<F, 1, method, mixed>(block, scratch, n, k, steps);
