@@ -91,21 +91,18 @@ ALWAYS_INLINE typename Field::Scalar advance(typename Field::Scalar* h, const ty
     for (int64_t k = 0; k < n; k += W) {
         const int64_t count = n - k;
         const auto pole = M::pole(A, k, count);
-        Number drive = Field::scaled(M::read(B, k, count), input), a;
+        const Number decay = Field::decay(step, pole), h_before = M::read(h, k, count);  // exp(delta A) - 1
+        Number drive = Field::scaled(M::read(B, k, count), input);
         if (rule == UPDATE_ZOH) {
-            const auto decay = Field::full_decay(step, pole);
             const Number exponent = Field::exponent(step, pole), one = Field::plus(Field::zero(), T(1));
             const Ints<T> still = M::is_zero(exponent);  // the input adds up where nothing decays
-            const Number phi = M::quotient(decay.minus_one, Field::choose(still, one, exponent));
+            const Number phi = M::quotient(decay, Field::choose(still, one, exponent));
             drive = Field::times(Field::choose(still, one, phi), drive);
-            a = decay.a;
-        } else {
-            a = Field::decay(step, pole);
         }
-        const Number now = Field::sum(Field::times(a, M::read(h, k, count)), drive);
+        const Number now = Field::add_scaled(Field::add_times(h_before, decay, h_before), drive, splat<T>(T(1)));
         M::write(h, k, now, count);
         const Number seen =
-            rule == UPDATE_EXPONENTIAL_TRAPEZOIDAL ? Field::sum(now, Field::scaled(drive, splat<T>(T(-0.5)))) : now;
+            rule == UPDATE_EXPONENTIAL_TRAPEZOIDAL ? Field::add_scaled(now, drive, splat<T>(T(-0.5))) : now;
         sum = Field::add_real(sum, M::read(C, k, count), seen);
     }
     T total = 0, lane[W];
