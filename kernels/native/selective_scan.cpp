@@ -55,11 +55,14 @@ struct Plan {
     const SelectiveScanKernels& kernels;
     const std::vector<Sequence> sequences;
     int64_t blocks;  // of one group
+    int64_t chunks;
     int64_t threads;
 
     explicit Plan(const SelectiveScan& call, int64_t picoseconds)
         : kernels(kernels_for(call)), sequences(sequences_of(call)) {
         blocks = (call.channels / call.groups + kernels.lanes - 1) / kernels.lanes;
+        chunks = 0;
+        for (const Sequence& sequence : sequences) chunks += (sequence.end - sequence.begin + STEPS - 1) / STEPS;
         // As many of the threads as are worth starting: one for each 100 us.
         const int64_t work = call.batch * call.length * call.groups * blocks * (call.states + 2);
         threads = std::max<int64_t>(1, std::min(call.threads, 1 + work * picoseconds / 100000000));
@@ -74,17 +77,32 @@ struct Plan {
     static constexpr int64_t WIDEST = 8;
 };
 
+bool is_half(int64_t type) { return type == BFLOAT16 || type == FLOAT16; }
+
 size_t bytes_of_rows(const SelectiveScan& call) {
-    return call.batch * call.length * call.channels * (call.row_type == FLOAT64 ? 8 : call.row_type == FLOAT32 ? 4 : 2);
+    return call.batch * call.length * call.channels * (call.row_type == FLOAT64 ? 8 : is_half(call.row_type) ? 2 : 4);
+}
+
+// What no kernel writes of the checkpoints: lanes beyond the blocks, and chunks that short sequences leave over.
+void clear_padding(const SelectiveScan& call, const Plan& plan) {
+    const size_t lane = call.states * (1 + call.is_complex) * (call.row_type == FLOAT64 ? 8 : 4);
+    const int64_t of_group = (call.channels / call.groups + PADDING - 1) / PADDING * PADDING;
+    const int64_t chunks = call.cu_seqlens ? call.length / STEPS + call.sequences
+                                           : call.batch * ((call.length + STEPS - 1) / STEPS);
+    char* const memory = static_cast<char*>(call.checkpoints);
+    about_to_fill(memory, chunks * call.groups * of_group * lane);
+    const int64_t used = plan.blocks * plan.kernels.lanes, full = plan.chunks * call.groups;
+    for (int64_t i = 0; i < full && used < of_group; ++i)
+        std::memset(memory + (i * of_group + used) * lane, 0, (of_group - used) * lane);
+    if (plan.chunks < chunks)
+        std::memset(memory + full * of_group * lane, 0, (chunks - plan.chunks) * call.groups * of_group * lane);
 }
 
 void forward(const SelectiveScan& call) {
     const Plan plan(call, 2000 * (1 + 2 * call.is_complex));
     if (!plan.blocks) return;
     about_to_fill(call.y, bytes_of_rows(call));
-    if (call.checkpoints)
-        about_to_fill(call.checkpoints, call.batch * call.length / STEPS * call.channels * call.states *
-                                            (1 + call.is_complex) * (call.row_type == FLOAT64 ? 8 : 4));
+    if (call.checkpoints) clear_padding(call, plan);
     const int64_t count = plan.sequences.size();
     const int64_t wide = plan.width(call, count, 4 * plan.threads), panels = (plan.blocks + wide - 1) / wide;
     share(count * call.groups * panels, plan.threads, plan.kernels.forward_scratch(call, wide),
@@ -106,7 +124,7 @@ void add_panels(const SelectiveScan& call, int64_t threads, int64_t panels, cons
         std::memcpy(sum, parts + begin, count * sizeof(T));
         for (int64_t panel = 1; panel < panels; ++panel)
             for (int64_t j = 0; j < count; ++j) sum[j] += parts[panel * size + begin + j];
-        if (call.row_type == FLOAT32 || call.row_type == FLOAT64)
+        if (!is_half(vector_type(call)))
             std::memcpy(static_cast<T*>(to) + begin, sum, count * sizeof(T));
         else
             for (int64_t j = 0; j < count; ++j)
@@ -138,10 +156,26 @@ void add_runs(const SelectiveScan& call, const Plan& plan, int64_t runs, const d
     }
 }
 
+// The gradients of a call without channels, or without sequences: of what else there is.
+void clear(const SelectiveScan& call, int64_t size) {
+    const size_t width = vector_type(call) == FLOAT64 ? 8 : is_half(vector_type(call)) ? 2 : 4;
+    const int64_t fixed = call.channels * call.states * (1 + call.is_complex);
+    std::fill(call.grad_A, call.grad_A + fixed, 0.0);
+    std::fill(call.grad_D, call.grad_D + call.channels, 0.0);
+    std::fill(call.grad_bias, call.grad_bias + call.channels, 0.0);
+    auto zero = [&](void* to, bool is_fixed) {
+        const size_t bytes = is_fixed ? fixed * sizeof(double) : size * width;
+        if (bytes) std::memset(to, 0, bytes);
+    };
+    zero(call.grad_B, call.fixed_B);
+    zero(call.grad_C, call.fixed_C);
+}
+
 template <typename T>
 void backward(const SelectiveScan& call) {
     const Plan plan(call, 5000 * (1 + 2 * call.is_complex));
-    if (!plan.blocks) return;
+    const int64_t size = call.batch * call.length * call.groups * call.states * (1 + call.is_complex);
+    if (!plan.blocks || !plan.sequences.size()) return clear(call, size);
     for (void* rows : {call.grad_u, call.grad_dt, call.grad_z}) about_to_fill(rows, bytes_of_rows(call));
     constexpr int64_t MOST_RUNS = 32, PANELS = 8;
     const int64_t count = plan.sequences.size(), each = std::max<int64_t>(1, (count + MOST_RUNS - 1) / MOST_RUNS);
@@ -152,8 +186,7 @@ void backward(const SelectiveScan& call) {
     auto* sums = reinterpret_cast<double*>(memory.get());
 
     // One panel writes its gradients of B and C where they belong, if no rounding is due; more leave parts to be added.
-    const bool direct = panels == 1 && (call.row_type == FLOAT32 || call.row_type == FLOAT64);
-    const int64_t size = call.batch * call.length * call.groups * call.states * (1 + call.is_complex);
+    const bool direct = panels == 1 && !is_half(vector_type(call));
     const Buffer parts_B(direct || call.fixed_B ? 0 : panels * size * sizeof(T));
     const Buffer parts_C(direct || call.fixed_C ? 0 : panels * size * sizeof(T));
     T* to_B = direct ? static_cast<T*>(call.grad_B) : reinterpret_cast<T*>(parts_B.get());

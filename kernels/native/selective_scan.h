@@ -14,7 +14,7 @@ enum Method : int64_t { EULER_B, ZOH, EXPONENTIAL_TRAPEZOIDAL };
 // One call, as it comes from Python: `kernels/selective_scan/native.py` holds the same list. "Row" arrays hold the
 // `row_type`, all others float or double, by it; complex numbers, of which everything with an axis n consists where
 // `is_complex`, are pairs. Strides count elements (a pair is one); the last axis of every array is contiguous, and arrays
-// without strides are wholly so. B and C are (b, l, g, n), rows, or (d, n), where they are fixed. Null: not given, or not
+// without strides are wholly so. B and C are (b, l, g, n), in their `vector_type`, or (d, n), where they are fixed. Null: not given, or not
 // wanted.
 struct SelectiveScan {
     int64_t batch, length, channels, groups, states;
@@ -47,13 +47,18 @@ struct SelectiveScan {
     void* grad_u;            // (b, l, d), row
     void* grad_dt;           // (b, l, d), row
     void* grad_z;            // (b, l, d), row
-    void* grad_B;            // (b, l, g, n), row; (d, n), double, where B is fixed
+    void* grad_B;            // (b, l, g, n), like B; (d, n), double, where B is fixed
     void* grad_C;            // likewise
     double* grad_A;          // (d, n)
     double* grad_D;          // (d)
     double* grad_bias;       // (d)
     void* grad_initial;      // (sequences, d, n)
 };
+
+// How B and C are stored: like the other rows, but there are no complex halves.
+inline int64_t vector_type(const SelectiveScan& call) {
+    return call.is_complex && call.row_type != FLOAT64 ? static_cast<int64_t>(FLOAT32) : call.row_type;
+}
 
 // Steps between two states that are kept for the backward pass, which computes those in between again. The tiles of one
 // chunk stay in the first cache.

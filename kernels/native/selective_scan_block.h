@@ -143,7 +143,7 @@ struct Shared {
         const int64_t count = call.states * F::parts;
         auto one = [&](T* to, const void* base, const int64_t* stride) {
             const int64_t offset = batch * stride[0] + begin * stride[1] + group * stride[2];
-            read_shared<T>(call.row_type, to, base, offset * F::parts, stride[1] * F::parts, steps, count);
+            read_shared<T>(vector_type(call), to, base, offset * F::parts, stride[1] * F::parts, steps, count);
         };
         if (!call.fixed_B) one(B, call.B, call.B_stride);
         if (!call.fixed_C) one(C, call.C, call.C_stride);

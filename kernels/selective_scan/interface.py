@@ -1,5 +1,7 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,8 @@ from statespace.shapes import expect
 BACKENDS = ("native", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
 _REAL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-_COMPLEX = (torch.complex64, torch.complex128)
+_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+_PARTS = {complex_: real for real, complex_ in _COMPLEX.items()}
 _LAYOUT = "The layout is (batch, length, channels)."
 
 
@@ -24,7 +27,7 @@ def _check_dtypes(reals: dict[str, Tensor], numbers: dict[str, Tensor], A: Tenso
                 f"pass {f'{name}.real' if value.is_complex() else f'{name}.float()'}."
             )
     for name, value in numbers.items():
-        if value.dtype not in (*_REAL, *_COMPLEX):
+        if value.dtype not in (*_REAL, *_PARTS):
             raise InputError(f"selective_scan: {name} is {value.dtype}, but a floating dtype is expected.")
         if value.is_complex() and not A.is_complex():
             raise InputError(
@@ -68,7 +71,7 @@ def _check_sequences(cu_seqlens: Tensor, sizes: dict[str, int]) -> None:
     # Values cannot be looked at while a graph is traced; the backends clamp them, so nothing outside is ever touched.
     if not torch.compiler.is_compiling():
         ends = cu_seqlens.tolist()
-        if ends[0] != 0 or ends[-1] != sizes["l"] or any(a > b for a, b in zip(ends, ends[1:], strict=False)):
+        if ends[0] != 0 or ends[-1] != sizes["l"] or any(a > b for a, b in pairwise(ends)):
             raise InputError(
                 f"selective_scan: cu_seqlens runs from {ends[0]} to {ends[-1]}, but it must rise from 0 to the length "
                 f"of u, {sizes['l']}, without a step back."
@@ -87,7 +90,8 @@ def _check(
     initial_state: Tensor | None,
     cu_seqlens: Tensor | None,
 ) -> None:
-    where, sizes = "selective_scan", dict[str, int]()
+    where = "selective_scan"
+    sizes: dict[str, int] = {}
     expect(where, "u", u, "b l d", sizes, _LAYOUT)
     hint = f"u has {sizes['d']} channels; is it (batch, channels, length) and needs u.transpose(1, 2)?"
     expect(where, "A", A, "d n", sizes, hint)
@@ -146,29 +150,32 @@ def selective_scan(
     - ``euler-b``: ``v = delta B u``, the rule of published Mamba checkpoints (relative to ``zoh`` the input counts 5 %
       too much at ``delta A = -0.1`` and 58 % at -1);
     - ``zoh``: ``v = (a - 1) / A  B u``, exact for an input that is held over each step; ``delta B u`` where A is 0;
-    - ``exponential-trapezoidal``: ``v = delta B u``, of which the output at t sees half: C reads ``h[t] - v[t] / 2``. The
-      carried state holds all of v, so that it alone is enough to go on.
+    - ``exponential-trapezoidal``: ``v = delta B u``, of which the output at t sees half: C reads ``h[t] - v[t] / 2``.
+      The carried state holds all of v, so that it alone is enough to go on.
 
     Half of v now and, decayed, half of it one step later is Mamba-3's rule with ``lambda = 1/2``, and that of
-    `statespace.discretization.exponential_trapezoidal`, wherever the step does not change. Where it does, Mamba-3 weighs
-    the later half with the later step, for which a state would have to carry v besides h.
+    `statespace.discretization.exponential_trapezoidal`, wherever the step does not change. Where it does, Mamba-3
+    weighs the later half with the later step, for which a state would have to carry v besides h.
 
-    The scan of two pieces, with the state carried over, is the scan of the whole. Where the n states stand for conjugate
-    pairs, the factor 2 of their other halves belongs into `C`. The state is kept in float32 at least. Gradients flow to
-    all arguments but `cu_seqlens`, and from both results.
+    The scan of two pieces, with the state carried over, is the scan of the whole. Where the n states stand for
+    conjugate pairs, the factor 2 of their other halves belongs into `C`. The state is kept in float32 at least.
+    Gradients flow to all arguments but `cu_seqlens`, and from both results. While the native backend computes, its
+    threads take denormal numbers for zero; they put the setting back.
 
     Args:
         u: input, ``(b, l, d)``, float32, float64, bfloat16 or float16.
         dt: step in s, before `dt_bias` and softplus, ``(b, l, d)``.
         A: eigenvalues, ``(d, n)``, real or complex, in 1/s; a negative real part makes the state decay.
-        B: input vector, in state units per (input unit x s): ``(b, l, n)``; ``(b, l, g, n)`` for g groups, where channel
-            i belongs to group ``i // (d // g)``; or ``(d, n)`` where it does not change. Complex only if `A` is.
+        B: input vector, in state units per (input unit x s): ``(b, l, n)``; ``(b, l, g, n)`` for g groups, where
+            channel i belongs to group ``i // (d // g)``; or ``(d, n)`` where it does not change. Complex only if `A`
+            is.
         C: output vector, in output units per state unit, with the same choice of shapes.
         D: feedthrough, ``(d,)``, in output units per input unit; None for none.
         z: gate, ``(b, l, d)``, no unit; None for none.
         dt_bias: added to `dt`, ``(d,)``; None for zero.
         dt_softplus: whether the step is ``softplus(dt + dt_bias)``.
-        initial_state: state before the first step, ``(b, d, n)``, or ``(s, d, n)`` for s packed sequences; None for zeros.
+        initial_state: state before the first step, ``(b, d, n)``, or ``(s, d, n)`` for s packed sequences; None for
+            zeros.
         cu_seqlens: where sequences that are packed into a batch of 1 begin, and their total length, ``(s + 1,)``, int32
             or int64, from 0 to l; they do not see each other. None for one sequence in each row.
         method: ``euler-b``, ``zoh`` or ``exponential-trapezoidal``.
@@ -179,8 +186,8 @@ def selective_scan(
         final_state: only if `return_final_state`; shaped like `initial_state`, complex if `A` is, float32 or float64.
     Raises:
         ShapeError: the shapes do not fit.
-        InputError: a dtype, device or value cannot be used; the method or backend is unknown, or the backend is not there
-            or cannot compute this (it says why).
+        InputError: a dtype, device or value cannot be used; the method or backend is unknown, or the backend is not
+            there or cannot compute this (it says why).
     Source:
         Gu, Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3.2 and algorithm 2;
         Lahoti and others, "Mamba-3: Improved Sequence Modeling using State Space Principles", 2025.
@@ -194,21 +201,31 @@ def selective_scan(
     rows = u.dtype
     for value in (dt, z, B, C):
         if value is not None:
-            rows = torch.promote_types(rows, value.dtype.to_real())
+            rows = torch.promote_types(rows, _PARTS.get(value.dtype, value.dtype))
     wide = torch.promote_types(rows, torch.float32)
-    held = wide.to_complex() if A.is_complex() else wide
+    held = _COMPLEX[wide] if A.is_complex() else wide
     varying = held if A.is_complex() else rows
 
-    def cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-        return None if value is None else value.to(dtype).resolve_conj().resolve_neg()
+    def cast(value: Tensor, dtype: torch.dtype) -> Tensor:
+        return value.to(dtype).resolve_conj().resolve_neg()
 
-    B, C = (x[:, :, None] if x.ndim == 3 else x for x in (B, C))
-    arguments = [
-        cast(u, rows), cast(dt, rows), cast(A, held), cast(B, varying), cast(C, varying), cast(D, wide), cast(z, rows),
-        cast(dt_bias, wide), cast(initial_state, held),
-    ]  # fmt: skip
-    keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in arguments)
+    def maybe(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+        return None if value is None else cast(value, dtype)
+
+    B, C = (cast(x[:, :, None] if x.ndim == 3 else x, varying) for x in (B, C))
+    tensors = (
+        cast(u, rows),
+        cast(dt, rows),
+        cast(A, held),
+        B,
+        C,
+        maybe(D, wide),
+        maybe(z, rows),
+        maybe(dt_bias, wide),
+        maybe(initial_state, held),
+    )
+    keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
     scan = {"native": native.selective_scan, "reference": reference.selective_scan}[backend]
-    y, final_state, *_ = scan(*arguments, cu_seqlens, dt_softplus, method, keep)
+    y, final_state, *_ = scan(*tensors, cu_seqlens, dt_softplus, method, keep)
     y = y.to(u.dtype)
     return (y, final_state) if return_final_state else y

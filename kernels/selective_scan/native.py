@@ -6,6 +6,7 @@ again, see README.md. Results do not depend on the number of threads, which is t
 
 import ctypes
 from ctypes import c_int64, c_void_p
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,6 +17,24 @@ from statespace.kernels.selective_scan.registration import register, rows
 _STEPS, _PADDING = 32, 16  # as in kernels/native/selective_scan.h
 _ROW_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 _METHODS = {"euler-b": 0, "zoh": 1, "exponential-trapezoidal": 2}
+
+
+# u, dt, A, B, C, D, z, dt_bias, initial_state, cu_seqlens, dt_softplus, method, keep
+_Arguments: TypeAlias = tuple[
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor | None,
+    Tensor | None,
+    Tensor | None,
+    Tensor | None,
+    Tensor | None,
+    bool,
+    str,
+    bool,
+]
 
 
 class _Call(ctypes.Structure):
@@ -82,21 +101,7 @@ def _groups(*vectors: Tensor) -> int:
 
 def _run(
     function: str,
-    arguments: tuple[
-        Tensor,
-        Tensor,
-        Tensor,
-        Tensor,
-        Tensor,
-        Tensor | None,
-        Tensor | None,
-        Tensor | None,
-        Tensor | None,
-        Tensor | None,
-        bool,
-        str,
-        bool,
-    ],
+    arguments: _Arguments,
     instruction_set: str | None,
     grad_y: Tensor | None = None,
     **arrays: Tensor | None,
@@ -118,7 +123,14 @@ def _run(
         core.instruction_set(instruction_set),
     )
     alive = []
-    for name, tensor, axes in (("u", u, 2), ("dt", dt, 2), ("z", z, 2), ("grad_y", grad_y, 2), ("B", B, 3), ("C", C, 3)):
+    for name, tensor, axes in (
+        ("u", u, 2),
+        ("dt", dt, 2),
+        ("z", z, 2),
+        ("grad_y", grad_y, 2),
+        ("B", B, 3),
+        ("C", C, 3),
+    ):
         if tensor is not None and tensor.ndim > 2:
             tensor = _rows(tensor)
             alive.append(tensor)
@@ -140,26 +152,23 @@ def _run(
             alive.append(tensor)
             setattr(call, name, tensor.data_ptr())
     if getattr(core.library(), function)(ctypes.byref(call)):
-        raise MemoryError(f"selective_scan: no memory left for {u.shape[0]} x {u.shape[1]} steps of {u.shape[2]} channels.")
+        raise MemoryError(
+            f"selective_scan: no memory left for {u.shape[0]} x {u.shape[1]} steps of {u.shape[2]} channels."
+        )
 
 
-def _kept(
-    u: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, *others: Tensor | None | bool | str
-) -> Tensor:
-    """An empty tensor for the state before each chunk of steps, or none where no backward is to come."""
-    cu_seqlens, keep = others[4], others[-1]
-    groups, sequences = _groups(B, C), u.shape[0]
-    if cu_seqlens is None:
-        chunks = sequences * -(-u.shape[1] // _STEPS)
-    else:
-        chunks = u.shape[1] // _STEPS + cu_seqlens.shape[0] - 1
-    padded = groups * (-(-(u.shape[2] // groups) // _PADDING) * _PADDING)
+def _kept(*arguments: *_Arguments) -> Tensor:
+    """An empty tensor for the state before each chunk of steps, or for none where no backward is to come."""
+    u, _, A, B, C, *_, cu_seqlens, _, _, keep = arguments
+    groups, length = _groups(B, C), u.shape[1]
+    chunks = u.shape[0] * -(-length // _STEPS) if cu_seqlens is None else length // _STEPS + rows(u, cu_seqlens)
+    padded = groups * -(-(u.shape[2] // groups) // _PADDING) * _PADDING
     return A.new_empty((chunks if keep else 0, padded, A.shape[1]))
 
 
-def forward(*arguments, instruction_set: str | None = None):
+def forward(*arguments: *_Arguments, instruction_set: str | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Scan, with the kernels of a named instruction set or the fastest one of this processor."""
-    u, A, B, C, cu_seqlens, keep = (arguments[i] for i in (0, 2, 3, 4, 9, 12))
+    u, _, A, *_, cu_seqlens, _, _, keep = arguments
     y = torch.empty(u.shape, dtype=u.dtype)
     final = A.new_empty((rows(u, cu_seqlens), *A.shape))
     kept = _kept(*arguments)
@@ -174,11 +183,17 @@ def forward(*arguments, instruction_set: str | None = None):
     return y, final, kept
 
 
-def backward(grad_y, grad_final, kept, *arguments, instruction_set: str | None = None):
+def backward(
+    grad_y: Tensor | None,
+    grad_final: Tensor | None,
+    kept: Tensor,
+    *arguments: *_Arguments,
+    instruction_set: str | None = None,
+) -> tuple[Tensor, ...]:
     """Gradients, with the kernels of a named instruction set or the fastest one of this processor."""
-    u, dt, A, B, C, D, z, dt_bias, initial_state = arguments[:9]
-    if not arguments[12]:
-        kept = forward(*arguments[:12], True, instruction_set=instruction_set)[2]
+    u, _, A, B, C, D, z, dt_bias, initial_state, *_, keep = arguments
+    if not keep:
+        kept = forward(*arguments[:-1], True, instruction_set=instruction_set)[2]
     grad_y = u.new_zeros(()).expand(u.shape) if grad_y is None else grad_y
     grad_u, grad_dt = (torch.empty(u.shape, dtype=u.dtype) for _ in range(2))
     grad_z = u.new_empty(0 if z is None else u.shape)

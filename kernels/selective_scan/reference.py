@@ -1,7 +1,7 @@
 """The selective scan step by step: the truth that the other backends are held against.
 
-Glossary: ``b`` batch, ``l`` length, ``d`` channels, ``g`` groups of channels, ``n`` states of one channel; ``delta`` the
-step after bias and softplus, ``v = B u`` what the input drives the states with.
+Glossary: ``b`` batch, ``l`` length, ``d`` channels, ``g`` groups of channels, ``n`` states of one channel; ``delta`` is
+the step after bias and softplus.
 """
 
 import torch
@@ -31,15 +31,15 @@ def _scan(
 ) -> tuple[list[Tensor], Tensor]:
     """Outputs without feedthrough and gate, ``(b, d)`` each, and the final state, over sequences of one length."""
     steps = u.shape[1]
-    B, C = (x.expand(-1, steps, -1, -1).unbind(1) for x in (B, C))
+    vectors = [x.expand(-1, steps, -1, -1).unbind(1) for x in (B, C)]
     outputs = []
-    for t in range(steps):
+    for t, (b, c) in enumerate(zip(*vectors, strict=True)):
         step, x = delta[:, t, :, None], u[:, t, :, None]  # (b, d, 1)
         z = step * A
-        drive = step * (phi(z) if method == "zoh" else 1) * B[t] * x
+        drive = step * (phi(z) if method == "zoh" else 1) * b * x
         h = torch.exp(z) * h + drive
         seen = h - drive / 2 if method == "exponential-trapezoidal" else h
-        outputs.append((C[t] * seen).sum(-1).real)
+        outputs.append((c * seen).sum(-1).real)
     # Cloned so that the final state never shares memory with the initial one.
     return outputs, h.clone()
 
@@ -80,8 +80,8 @@ def selective_scan(
     for i in range(len(ends) - 1):
         piece = slice(ends[i], ends[i + 1])
         start = h if cu_seqlens is None else h[i : i + 1]
-        vary = (tensor if tensor.shape[1] == 1 and length != 1 else tensor[:, piece] for tensor in (B, C))
-        found, final = _scan(x[:, piece], delta[:, piece], A, *vary, start, method)
+        b, c = (tensor if tensor.shape[1] == 1 and length != 1 else tensor[:, piece] for tensor in (B, C))
+        found, final = _scan(x[:, piece], delta[:, piece], A, b, c, start, method)
         outputs += found
         finals.append(final)
     y = torch.stack(outputs, 1) if outputs else x.clone()
