@@ -17,7 +17,7 @@ INSTALL = $(BIN)/python -m pip install -qq --no-input --disable-pip-version-chec
 export MPLBACKEND = Agg
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test triton lint types docs bench clean
+.PHONY: help demo test triton lint types docs bench wheel clean
 
 help:  ## Say what can be made.
 	@grep -E '^[a-z]+:.*  ## ' Makefile | awk -F ':.*  ## ' '{ printf "make %-6s %s\n", $$1, $$2 }'
@@ -49,6 +49,13 @@ docs: $(VENV)/.docs  ## Build the documentation; it runs the examples.
 bench: $(VENV)/.demo  ## Run every benchmark, one after the other.
 	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; \
 		$(BIN)/python $$script || [ $$? -eq 2 ] || exit 1; done
+
+wheel: $(VENV)/.lint  ## Build the wheel for this system into dist/, with the compiled core, as the package index takes it.
+	@$(BIN)/python -m build --wheel --outdir build/wheel . >build/wheel.log 2>&1 || { tail -n 40 build/wheel.log; exit 1; }
+	@case $$(uname) in \
+		Linux) PATH="$(BIN):$$PATH" $(BIN)/python -m auditwheel -q repair --wheel-dir dist build/wheel/*.whl;; \
+		*) mkdir -p dist && cp build/wheel/*.whl dist;; esac
+	@ls dist/*.whl
 
 clean:  ## Remove what was built, but keep the environment.
 	rm -rf build dist demo forecast docs/_build docs/auto_examples docs/api/generated docs/sg_execution_times.rst

@@ -1,7 +1,7 @@
 """The short causal convolution by the compiled core (kernels/native/causal_conv1d*): CPU, four floating point types.
 
-One pass over the input each way; nothing is kept for the backward but the arguments. Results do not depend on the number
-of threads, which is that of torch.
+One pass over the input each way; nothing is kept for the backward but the arguments. Results do not depend on the
+number of threads, which is that of torch.
 """
 
 import ctypes

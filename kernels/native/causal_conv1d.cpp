@@ -106,6 +106,10 @@ public:
     const void* get() const { return memory.get(); }
 };
 
+size_t bytes_of_rows(const CausalConv1d& call) {
+    return size_t(call.batch * call.length * call.channels * size_of(call.dtype));
+}
+
 // Zeros in the rows behind a piece that ends its sequence, for `first` to `last` of the channels.
 void write_padding(const CausalConv1d& call, const ConvPiece& piece, int64_t first, int64_t last, void* array) {
     if (call.cu_seqlens || piece.end < piece.length) return;
@@ -143,6 +147,7 @@ void write_final(const CausalConv1d& call, const ConvPiece& piece, int64_t first
 void forward(const CausalConv1d& call) {
     const Plan plan(call);
     const TapTable taps(call, plan);
+    about_to_fill(call.y, bytes_of_rows(call));
     plan.run(call, 300, conv_scratch_bytes(call, false),
              [&](const ConvPiece& piece, int64_t, int64_t first, int64_t last, void* scratch) {
                  plan.kernels.forward(call, taps.get(), piece, first, last, scratch);
@@ -158,6 +163,7 @@ void backward(const CausalConv1d& call) {
     const Buffer memory(size_t(plan.groups * size) * sizeof(double));
     auto* sums = reinterpret_cast<double*>(memory.get());
     std::fill(sums, sums + plan.groups * size, 0.0);
+    about_to_fill(call.grad_x, bytes_of_rows(call));
     plan.run(call, 1000, conv_scratch_bytes(call, true),
              [&](const ConvPiece& piece, int64_t group, int64_t first, int64_t last, void* scratch) {
                  plan.kernels.backward(call, taps.get(), piece, first, last, scratch, sums + group * size);

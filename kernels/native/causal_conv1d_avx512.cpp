@@ -1,6 +1,7 @@
 // The kernels for AVX-512: 32 registers of 64 bytes.
 #if defined(__x86_64__)
 // The system's headers come before the instruction set is chosen: what they define is shared with the other files.
+#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -15,6 +15,8 @@ EXPORT int64_t statespace_abi_version() { return statespace::ABI_VERSION; }
 EXPORT const char* statespace_instruction_set(int64_t i) {
 #if defined(__x86_64__)
     static const char* const names[] = {"AVX-512", "AVX2", "SSE2"};
+#elif defined(__aarch64__)
+    static const char* const names[] = {"NEON"};
 #else
     static const char* const names[] = {"baseline"};
 #endif

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -36,14 +35,12 @@ inline void about_to_fill(void* memory, size_t bytes) {
 
 // Memory on the boundary of a cache line, which is also that of the widest vector.
 class Buffer {
+    static constexpr std::align_val_t ALIGNED{64};
     void* memory;
 
 public:
-    explicit Buffer(size_t bytes) : memory(std::aligned_alloc(64, (bytes / 64 + 1) * 64)) {
-        if (!memory) throw std::bad_alloc();
-        about_to_fill(memory, bytes);
-    }
-    ~Buffer() { std::free(memory); }
+    explicit Buffer(size_t bytes) : memory(::operator new(bytes + 1, ALIGNED)) { about_to_fill(memory, bytes); }
+    ~Buffer() { ::operator delete(memory, ALIGNED); }
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
     char* get() const { return static_cast<char*>(memory); }

@@ -12,12 +12,19 @@
 #include <deque>
 #include <functional>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace fuzz {
 
+// The operation and the seed of the call that runs.
+inline char* last_words() {
+    static char words[128];
+    return words;
+}
+
 [[noreturn]] inline void fail(const char* what) {
-    std::fprintf(stderr, "fuzz: %s\n", what);
+    std::fprintf(stderr, "fuzz: %s: %s\n", last_words(), what);
     std::abort();
 }
 
@@ -68,6 +75,7 @@ class Call {
     struct Result {
         void** at;
         size_t bytes;
+        const void* before;  // what the call changes, or null for garbage
     };
     std::vector<Result> results;
 
@@ -92,9 +100,11 @@ public:
         return random.coin() ? numbers(count, kind, scale) : nullptr;
     }
 
-    // An array with axes of these sizes, each with a stride: in any order, stretched, or none at all (expanded).
+    // An array with axes of these sizes, each with a stride: in any order, stretched (by multiples of `grain`), or none at
+    // all (expanded).
     template <size_t N>
-    const void* strided(const int64_t (&sizes)[N], int64_t (&strides)[N], int64_t kind, bool last_contiguous = false) {
+    const void* strided(const int64_t (&sizes)[N], int64_t (&strides)[N], int64_t kind, bool last_contiguous = false,
+                        int64_t grain = 1) {
         size_t order[N];
         for (size_t i = 0; i < N; ++i) order[i] = i;
         for (size_t i = N - last_contiguous; i > 1; --i) std::swap(order[i - 1], order[random.bits() % i]);
@@ -107,7 +117,7 @@ public:
             const int64_t size = sizes[axis] > 0 ? sizes[axis] : 1;
             extent += (size - 1) * stride;
             stride *= size;
-            if (random.bits() % 4 == 0) stride += random.size(0, 5);
+            if (random.bits() % 4 == 0) stride += grain * random.size(0, 5);
         }
         int64_t count = 1;
         for (int64_t size : sizes) count *= size;
@@ -122,9 +132,18 @@ public:
         return memory;
     }
 
+    // What the call writes for a later one to read; it need not write all of it.
+    void* workspace(int64_t count, int64_t kind) { return const_cast<void*>(numbers(count, kind)); }
+
+    // What the call writes, all of it.
     template <typename T>
     void result(T*& at, int64_t count, int64_t kind) {
-        results.push_back({reinterpret_cast<void**>(&at), size_t(count * bytes_of(kind))});
+        results.push_back({reinterpret_cast<void**>(&at), size_t(count * bytes_of(kind)), nullptr});
+    }
+    // What the call reads and then writes.
+    template <typename T>
+    void changed(T*& at, int64_t count, int64_t kind) {
+        results.push_back({reinterpret_cast<void**>(&at), size_t(count * bytes_of(kind)), numbers(count, kind)});
     }
 
     // Makes the call twice. `threads` is the field of the call that says how many.
@@ -135,14 +154,17 @@ public:
             threads = round ? random.size(2, 5) : 1;
             for (const Result& result : results) {
                 Block& block = memory[round].emplace_back(result.bytes, 0);
-                std::memset(block.get(), round ? 0x5b : 0xa4, result.bytes);
+                if (result.before)
+                    std::memcpy(block.get(), result.before, result.bytes);
+                else
+                    std::memset(block.get(), round ? 0x5b : 0xa4, result.bytes);
                 *result.at = block.get();
             }
             if (body() != 0) fail("a call ran out of memory");
         }
         for (size_t i = 0; i < results.size(); ++i)
             if (std::memcmp(memory[0][i].get(), memory[1][i].get(), results[i].bytes) != 0)
-                fail("a result depends on the number of threads, or was not written");
+                fail(("result " + std::to_string(i) + " depends on the number of threads, or was not written").c_str());
         results.clear();
     }
 };
