@@ -65,7 +65,10 @@ def register(
         return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
 
     operator = torch.library.custom_op(
-        f"statespace::{name}", _as_written(forward), mutates_args=(), schema=f"({arguments}) -> {tensors(results + kept)}"
+        f"statespace::{name}",
+        _as_written(forward),
+        mutates_args=(),
+        schema=f"({arguments}) -> {tensors(results + kept)}",
     )
     operator.register_fake(fake)
     incoming = [f"Tensor? grad_{i}" for i in range(results)] + [f"Tensor kept_{i}" for i in range(kept)]
