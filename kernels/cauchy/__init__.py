@@ -1,4 +1,4 @@
-"""The Cauchy product: the transfer function of a diagonal system at many points, and the kernel of S4 in the DPLR form."""
+"""The Cauchy product: the transfer function of a diagonal system at many points, of which S4 makes its kernel."""
 
 from statespace.kernels.cauchy.interface import BACKENDS, cauchy
 

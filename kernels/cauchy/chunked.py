@@ -12,7 +12,7 @@ from torch import Tensor
 
 from statespace.kernels.cauchy.registration import register
 
-# Reciprocals in one block. On a CPU it should stay in the second-level cache; other devices want few and large launches.
+# Reciprocals in one block. On a CPU it should stay in the second-level cache; other devices want few, large launches.
 NUMBERS_CPU = 1 << 16
 NUMBERS_OTHER = 1 << 24
 

@@ -54,8 +54,9 @@ def cauchy(v: Tensor, z: Tensor, w: Tensor, conjugate: bool = False, backend: st
     own = _own_axes(lead, z, w)
     d = lead[own:].numel()
     v = v.expand(*lead, n).reshape(lead[:own].numel(), d, n)
-    w = w.expand(*lead, n)[(0,) * own].reshape(d, n)
-    z = z.reshape(1, length) if z.shape[:-1].numel() == 1 else z.expand(*lead, length)[(0,) * own].reshape(d, length)
+    w = _without(w, own, len(lead)).expand(*lead[own:], n).reshape(d, n)
+    every = z.shape[:-1].numel() == 1
+    z = z.reshape(1, length) if every else _without(z, own, len(lead)).expand(*lead[own:], length).reshape(d, length)
     v, z, w = (tensor.resolve_conj().resolve_neg() for tensor in (v, z, w))
     return _RUN[backend](v, z, w, conjugate, z.requires_grad).reshape(*lead, length)
 
@@ -65,6 +66,11 @@ def _own_axes(lead: torch.Size, z: Tensor, w: Tensor) -> int:
     shared = torch.broadcast_shapes(z.shape[:-1], w.shape[:-1])
     padded = (1,) * (len(lead) - len(shared)) + tuple(shared)
     return next((i for i, size in enumerate(padded) if size != 1), len(lead))
+
+
+def _without(tensor: Tensor, own: int, axes: int) -> Tensor:
+    """Strip the first `own` of the leading axes, of which there would be `axes` if those of size 1 were written out."""
+    return tensor.reshape((1,) * (axes + 1 - tensor.ndim) + tensor.shape)[(0,) * own]
 
 
 def _check(v: Tensor, z: Tensor, w: Tensor) -> torch.Size:
@@ -86,9 +92,10 @@ def _check(v: Tensor, z: Tensor, w: Tensor) -> torch.Size:
             f"axis (w has {w.shape[-1]}). Are z and w exchanged?"
         )
     try:
-        return torch.broadcast_shapes(v.shape[:-1], z.shape[:-1], w.shape[:-1])
+        lead: torch.Size = torch.broadcast_shapes(v.shape[:-1], z.shape[:-1], w.shape[:-1])
     except RuntimeError as error:
         raise ShapeError(
             f"cauchy: the leading axes of v {tuple(v.shape)}, z {tuple(z.shape)} and w {tuple(w.shape)} do not "
             "broadcast: give them the same leading axes, or 1 where one is shared."
         ) from error
+    return lead

@@ -1,7 +1,7 @@
 """The Cauchy product, materialised: the truth that every other backend is compared with.
 
-One quotient per pole and point is formed, ``(r, d, n, l)`` complex128 numbers in all. Everything is computed in float64,
-whatever came in, and rounded once, at the end.
+One quotient per pole and point is formed, ``(r, d, n, l)`` complex128 numbers in all. Everything is computed in
+float64, whatever came in, and rounded once, at the end.
 """
 
 import torch
