@@ -34,7 +34,7 @@ def _reciprocals(z: Tensor, w: Tensor, systems: slice, points: slice) -> Tensor:
     return torch.reciprocal(at[:, None] - w[systems, :, None])
 
 
-def forward(v: Tensor, z: Tensor, w: Tensor, conjugate: bool, grad_z: bool) -> Tensor:
+def forward(v: Tensor, z: Tensor, w: Tensor, conjugate: bool) -> Tensor:
     """Sum block by block."""
     y = torch.empty((*v.shape[:2], z.shape[1]), dtype=v.dtype, device=v.device)
     residues = v.transpose(0, 1)  # (d, r, n)
@@ -47,15 +47,13 @@ def forward(v: Tensor, z: Tensor, w: Tensor, conjugate: bool, grad_z: bool) -> T
     return y
 
 
-def backward(
-    grad: Tensor, v: Tensor, z: Tensor, w: Tensor, conjugate: bool, grad_z: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def backward(grad: Tensor, v: Tensor, z: Tensor, w: Tensor, conjugate: bool, wanted: list[bool]) -> tuple[Tensor, ...]:
     """Gradients of v, z and w, in torch's convention for complex numbers."""
     wide = torch.complex128  # sums over all points
     residues = v.transpose(0, 1).contiguous()
     of_v = torch.zeros(residues.shape, dtype=wide, device=v.device)
     of_w = torch.zeros(w.shape, dtype=wide, device=v.device)
-    of_z = torch.zeros_like(z)
+    of_z = torch.zeros_like(z) if wanted[1] else z.new_empty(0)
     g_all = grad.resolve_conj().transpose(0, 1)  # (d, r, l)
     signs = (False, True) if conjugate else (False,)
     for systems, points in _blocks(z, w):
@@ -69,10 +67,11 @@ def backward(
             square = g @ (R := R.square_()).conj_physical().mT * factor.conj_physical()
             of_v[systems] += part.conj_physical() if mirror else part
             of_w[systems] += (square.conj_physical() if mirror else square).sum(1)
-            if grad_z:
+            if wanted[1]:
                 felt = ((factor @ R).conj_physical() * g).sum(1)  # (d, l)
                 of_z[at, points] -= felt if z.shape[0] > 1 else felt.sum(0, keepdim=True)
-    return of_v.to(v.dtype).transpose(0, 1).contiguous(), of_z, of_w.to(w.dtype)
+    found = of_v.to(v.dtype).transpose(0, 1).contiguous(), of_z, of_w.to(w.dtype)
+    return tuple(value if want else value.new_empty(0) for value, want in zip(found, wanted, strict=True))
 
 
 cauchy = register("cauchy_chunked", forward, backward)

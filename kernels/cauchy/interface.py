@@ -11,7 +11,7 @@ from statespace.kernels.cauchy import chunked, native, reference
 from statespace.kernels.dispatch import pick
 
 BACKENDS = ("native", "chunked", "reference")  # fastest first
-_RUN: dict[str, Callable[[Tensor, Tensor, Tensor, bool, bool], Tensor]] = {
+_RUN: dict[str, Callable[[Tensor, Tensor, Tensor, bool], Tensor]] = {
     "native": native.cauchy,
     "chunked": chunked.cauchy,
     "reference": reference.cauchy,
@@ -58,7 +58,7 @@ def cauchy(v: Tensor, z: Tensor, w: Tensor, conjugate: bool = False, backend: st
     every = z.shape[:-1].numel() == 1
     z = z.reshape(1, length) if every else _without(z, own, len(lead)).expand(*lead[own:], length).reshape(d, length)
     v, z, w = (tensor.resolve_conj().resolve_neg() for tensor in (v, z, w))
-    return _RUN[backend](v, z, w, conjugate, z.requires_grad).reshape(*lead, length)
+    return _RUN[backend](v, z, w, conjugate).reshape(*lead, length)
 
 
 def _own_axes(lead: torch.Size, z: Tensor, w: Tensor) -> int:

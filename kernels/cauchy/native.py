@@ -64,9 +64,7 @@ def _run(
         raise MemoryError(f"cauchy: no memory left for the sums over {w.shape[0]} x {w.shape[1]} poles.")
 
 
-def forward(
-    v: Tensor, z: Tensor, w: Tensor, conjugate: bool, grad_z: bool, instruction_set: str | None = None
-) -> Tensor:
+def forward(v: Tensor, z: Tensor, w: Tensor, conjugate: bool, instruction_set: str | None = None) -> Tensor:
     """Sum, with the kernels of a named instruction set or the fastest one of this processor."""
     y = torch.empty((*v.shape[:2], z.shape[1]), dtype=v.dtype)
     _run("statespace_cauchy_forward", v, z, w, conjugate, instruction_set, y=y)
@@ -79,23 +77,24 @@ def backward(
     z: Tensor,
     w: Tensor,
     conjugate: bool,
-    grad_z: bool,
+    wanted: list[bool],
     instruction_set: str | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """Gradients, with the kernels of a named instruction set or the fastest one of this processor."""
     grad = grad.resolve_conj().resolve_neg().contiguous()
     of_v, of_w = (torch.empty(tensor.shape, dtype=torch.complex128) for tensor in (v, w))
-    of_z = torch.empty((w.shape[0], z.shape[1]), dtype=z.dtype) if grad_z else None
+    of_z = torch.empty((w.shape[0], z.shape[1]), dtype=z.dtype) if wanted[1] else None
     _run(
         "statespace_cauchy_backward",
         v, z, w, conjugate, instruction_set,
         grad_y=grad, grad_v=of_v, grad_w=of_w, grad_z=of_z,
     )  # fmt: skip
     if of_z is None:
-        of_z = torch.zeros_like(z)
+        of_z = z.new_empty(0)
     elif z.shape[0] == 1:
         of_z = of_z.sum(0, keepdim=True)
-    return of_v.to(v.dtype), of_z, of_w.to(w.dtype)
+    found = of_v.to(v.dtype), of_z, of_w.to(w.dtype)
+    return tuple(value if want else value.new_empty(0) for value, want in zip(found, wanted, strict=True))
 
 
 cauchy = register("cauchy_native", forward, backward)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def cauchy(v: Tensor, z: Tensor, w: Tensor, conjugate: bool = False, grad_z: bool = True) -> Tensor:
+def cauchy(v: Tensor, z: Tensor, w: Tensor, conjugate: bool = False) -> Tensor:
     """Sum the quotients of every pole.
 
     ``y[r, d, l] = sum_n v[r, d, n] / (z[d, l] - w[d, n])``, and the same with v and w conjugated where asked for.
@@ -18,7 +18,6 @@ def cauchy(v: Tensor, z: Tensor, w: Tensor, conjugate: bool = False, grad_z: boo
         z: points, ``(d, l)`` or ``(1, l)`` complex.
         w: poles, ``(d, n)`` complex.
         conjugate: whether the conjugate poles and residues are summed too.
-        grad_z: there for the sake of the common signature.
     Returns:
         ``y (r, d, l)``, of the dtype of `v`, differentiable by autograd.
     """

@@ -8,17 +8,18 @@ from torch import Tensor
 from statespace.kernels import registration
 
 
-def _fake(v: Tensor, z: Tensor, w: Tensor, conjugate: bool, grad_z: bool) -> Tensor:
+def _fake(v: Tensor, z: Tensor, w: Tensor, conjugate: bool) -> Tensor:
     return v.new_empty((*v.shape[:2], z.shape[1]))
 
 
 def register(name: str, forward: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Make an operator of a forward and its backward; the latter leaves zeros for z where `grad_z` is false."""
+    """Make an operator of a forward and its backward, which leaves out the gradients that are not wanted."""
     return registration.register(
         name,
         forward,
         backward,
         _fake,
-        arguments="Tensor v, Tensor z, Tensor w, bool conjugate, bool grad_z",
+        arguments="Tensor v, Tensor z, Tensor w, bool conjugate",
         gradients=("v", "z", "w"),
+        selective=True,
     )
