@@ -54,8 +54,8 @@ class _Plan:
     def spectrum(self, u: Tensor) -> Tensor:
         """Transform one block ``(series, l, channels)`` along time.
 
-        Tile by tile, a first copy reads whole cache lines, and a second one turns the axes within a cache. One copy that
-        does both takes five times as long.
+        Tile by tile, a first copy reads whole cache lines, and a second one turns the axes within a cache. A copy that
+        does both at once takes five times as long.
         """
         padded, tile = self.padded[: u.shape[0]], self.staging.shape[1]
         for start in range(0, self.l, tile):

@@ -45,9 +45,10 @@ def direct(u: Tensor, k: Tensor, k_reverse: Tensor, D: Tensor) -> Tensor:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of one or two series and of the fewest channels, so that short signals take many."""
+    """Blocks of one or two series and the fewest channels, in tiles of few steps: short signals take many."""
     monkeypatch.setattr(sizes, "BLOCK_CPU", 1)
     monkeypatch.setattr(sizes, "TRANSFORMS", 16)
+    monkeypatch.setattr(sizes, "TILE_CPU", 100)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

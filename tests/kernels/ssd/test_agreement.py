@@ -92,6 +92,17 @@ def test_packed_sequences_are_the_sequences_one_by_one(problem, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_packed_sequences_do_not_see_each_other(problem, backend):
+    case = problem(1, 200, 4, 3, 2, 5, cu_seqlens=BOUNDS)
+    case.arguments["x"][0, 41:170] = math.nan
+    got = case.run(backend=backend)
+    assert got["y"][0, 41:170].isnan().all()
+    assert got["y"][0, :41].isfinite().all()
+    assert got["y"][0, 170:].isfinite().all()
+    assert got["final_state"].isfinite().all(-1).all(-1).all(-1).tolist() == [True, True, True, True, False, True]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_padding_is_not_looked_at(problem, backend):
     case = problem(3, 70, 2, 3, 1, 4, lengths=torch.tensor([0, 33, 70]))
     padding = torch.arange(70) >= case.options["lengths"][:, None]
