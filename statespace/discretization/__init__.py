@@ -7,8 +7,10 @@ line in ``_ALL``.
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
+from statespace.discretization._arguments import surely_not_finite
 from statespace.discretization.backward_diff import backward_diff, backward_diff_diagonal
 from statespace.discretization.bilinear import bilinear, bilinear_diagonal, bilinear_log_poles
 from statespace.discretization.discrete import Discrete, Discretizer, LogPoles
@@ -22,7 +24,7 @@ from statespace.discretization.foh import foh, foh_diagonal
 from statespace.discretization.gbt import gbt, gbt_diagonal
 from statespace.discretization.impulse import impulse, impulse_diagonal
 from statespace.discretization.zoh import zoh, zoh_diagonal, zoh_log_poles
-from statespace.errors import choose
+from statespace.errors import InputError, choose
 
 __all__ = [
     "ALIASES",
@@ -132,10 +134,19 @@ def discretize(
     Returns:
         The discrete system.
     Raises:
-        InputError: the method is not known, or an argument is not what the method takes.
+        InputError: the method is not known, an argument is not what the method takes, or the result overflows.
     """
     chosen = find_method("discretize", method)
+    if isinstance(A, Tensor) and A.shape[-1:] == (0,) and not chosen.strictly_proper:
+        chosen = METHODS["euler"]  # a system without a state is its feed-through, whatever the method
     run = chosen.diagonal if diagonal else chosen.dense
-    if chosen.alpha == "required" or (chosen.alpha and alpha is not None):
-        return run(A, B, C, D, dt, alpha=alpha)
-    return run(A, B, C, D, dt)
+    weighs = chosen.alpha == "required" or (chosen.alpha and alpha is not None)
+    found = run(A, B, C, D, dt, alpha=alpha) if weighs else run(A, B, C, D, dt)
+    if surely_not_finite(*found) and not surely_not_finite(A, B, C, D):
+        poles = A.detach() if diagonal else torch.linalg.eigvals(A.detach())
+        raise InputError(
+            f"discretize: the result of {chosen.name} overflows {found.A.dtype}; the stability margin of the system "
+            f"is {-poles.real.max().item():.3g} 1/s and dt is up to {torch.as_tensor(dt).max().item():.3g} s: "
+            "choose a smaller dt."
+        )
+    return found

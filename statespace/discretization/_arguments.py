@@ -2,13 +2,14 @@
 
 from functools import reduce
 from math import inf, isfinite
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
-from statespace.shapes import expect
+from statespace.shapes import broadcast, expect
 
 # The types that are calculated in, each with the real type of the same precision, which `dt` takes.
 TYPES = {
@@ -43,6 +44,21 @@ def values_can_be_read(tensor: Tensor) -> bool:
     return not torch.compiler.is_compiling() and tensor.device.type == "cpu" and tensor.numel() > 0
 
 
+def surely_not_finite(*tensors: Tensor) -> bool:
+    """Tell whether one of the tensors is known to hold a NaN or an infinity.
+
+    False where the values may not be looked at. A sum tells in most cases, at the cost of reading the tensor once.
+    """
+    for tensor in tensors:
+        values = tensor.detach()
+        try:
+            if values_can_be_read(values) and not bool(values.sum().isfinite()) and not bool(values.isfinite().all()):
+                return True
+        except RuntimeError:  # vmap and fake tensors refuse to let a value steer Python
+            return False
+    return False
+
+
 def _check_step(where: str, dt: Tensor) -> None:
     if dt.is_complex() or dt.dtype is torch.bool:
         raise InputError(f"{where}: dt is {dt.dtype}, but a real time step is expected: pass dt.real or a float.")
@@ -62,12 +78,16 @@ def _check_step(where: str, dt: Tensor) -> None:
         )
 
 
-def _step(where: str, dt: Tensor | float, like: Tensor) -> Tensor:
-    if not isinstance(dt, Tensor):
+def _step(where: str, dt: object, like: Tensor) -> Tensor:
+    if isinstance(dt, list | tuple | np.ndarray):
         try:
-            step = float(dt)
+            dt = torch.as_tensor(np.asarray(dt))
         except (TypeError, ValueError) as error:
-            raise InputError(f"{where}: dt is {dt!r}, but a number or a tensor of time steps is expected.") from error
+            raise InputError(f"{where}: dt is {dt!r:.80}, but numbers of seconds are expected.") from error
+    if not isinstance(dt, Tensor):
+        if isinstance(dt, bool) or not isinstance(dt, SupportsFloat):
+            raise InputError(f"{where}: dt is {dt!r:.80}, but a number or a tensor of time steps is expected.")
+        step = float(dt)
         if not (isfinite(step) and step > 0):
             raise InputError(f"{where}: dt is {step}, but a positive finite time step is expected: pass seconds > 0.")
         return torch.full((), step, dtype=TYPES[like.dtype], device=like.device)
@@ -118,7 +138,7 @@ def check(where: str, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | f
     axes = {"A": A.shape[: -1 if diagonal else -2], "B": B.shape[:-2], "C": C.shape[:-2], "D": D.shape[:-2]}
     axes["dt"] = step.shape
     try:
-        leading = torch.broadcast_shapes(*axes.values())
+        leading = broadcast(*axes.values())
     except RuntimeError as error:
         given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in axes.items())
         raise ShapeError(

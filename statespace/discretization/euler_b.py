@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import check
-from statespace.discretization._expm import expm
 from statespace.discretization.discrete import Discrete
+from statespace.kernels.expm import expm
 
 
 def euler_b_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
@@ -63,4 +63,4 @@ def euler_b(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> D
     """
     given = check("euler_b", A, B, C, D, dt, diagonal=False)
     step = given.dt[..., None, None]
-    return Discrete(*(given.spread(matrix) for matrix in (expm(given.A * step), given.B * step, given.C, given.D)))
+    return Discrete(*(given.spread(matrix) for matrix in (expm(given.A, given.dt), given.B * step, given.C, given.D)))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import check, check_alpha
-from statespace.discretization._expm import expm
 from statespace.discretization.discrete import Discrete
+from statespace.kernels.expm import expm
 
 
 def weigh_diagonal(
@@ -38,7 +38,7 @@ def weigh(
     """Discretise a dense system with the weight `alpha`, on behalf of the method `where`."""
     given = check(where, A, B, C, D, dt, diagonal=False)
     step = given.dt[..., None, None]
-    Abar = expm(given.A * step)
+    Abar = expm(given.A, given.dt)
     drive = given.B * step
     D = given.D + alpha * (given.C @ drive)
     return Discrete(*(given.spread(matrix) for matrix in (Abar, Abar @ drive, given.C, D)))

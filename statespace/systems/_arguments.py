@@ -1,6 +1,7 @@
 """What the systems accept as a matrix and as a step, checked once."""
 
 from math import isfinite
+from typing import SupportsFloat
 
 import numpy as np
 import torch
@@ -45,30 +46,35 @@ def as_tensor(where: str, name: str, matrix: object) -> Tensor:
     return tensor
 
 
-def check_time_step(where: str, dt: Tensor | float | None) -> None:
-    """Check the step that a system is given.
+def as_time_step(where: str, dt: object) -> Tensor | float | None:
+    """Return the step that a system is given.
 
     Args:
         where: the function that was called, for the message.
-        dt: a number, a tensor, or None.
+        dt: a number, a tensor, an array, a list, or None.
+    Returns:
+        The step: None, a number, or a tensor.
     Raises:
-        InputError: a number that is not positive and finite, or a tensor that is complex or not so.
+        InputError: it is no number, not real, or not positive and finite.
     """
     if dt is None:
-        return
+        return None
+    if isinstance(dt, list | tuple | np.ndarray):
+        dt = as_tensor(where, "dt", dt)
     if isinstance(dt, Tensor):
-        if dt.is_complex():
-            raise InputError(f"{where}: dt is {dt.dtype}, but a real time step is expected: pass dt.real.")
+        if dt.is_complex() or dt.dtype is torch.bool:
+            raise InputError(f"{where}: dt is {dt.dtype}, but a real time step is expected: pass seconds.")
         if not values_can_be_read(dt):
-            return
+            return dt
         good = bool((torch.isfinite(dt) & (dt > 0)).all())
     else:
-        try:
-            good = isfinite(dt) and dt > 0
-        except TypeError as error:
-            raise InputError(f"{where}: dt is {dt!r}, but a positive number of seconds is expected.") from error
+        if isinstance(dt, bool) or not isinstance(dt, SupportsFloat):
+            raise InputError(f"{where}: dt is {dt!r:.80}, but a positive number of seconds is expected.")
+        dt = float(dt)
+        good = isfinite(dt) and dt > 0
     if not good:
         raise InputError(
             f"{where}: dt is {dt}, but a positive finite time step is expected: pass seconds > 0, or None for a "
             "continuous system."
         )
+    return dt

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+from statespace.kernels.balancing import balance, change_units
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -17,10 +18,18 @@ def dc_gain(system: "StateSpace") -> Tensor:
     A, B, C, D = system.A, system.B, system.C, system.D
     if system.is_discrete:
         A = A - torch.eye(system.n, dtype=A.dtype, device=A.device)
+    units = balance(A, system.n)
+    A, B, C = change_units(A, units), B / units[..., :, None], C * units[..., None, :]
     X, info = torch.linalg.solve_ex(A, B)
     gain = D - C @ X
-    singular = (info != 0)[..., None, None] | ~torch.isfinite(gain)
+    beyond = torch.linalg.cond(A.detach(), 1) > 1 / torch.finfo(A.dtype).eps if system.n else info != 0
+    singular = ((info != 0) | beyond)[..., None, None] | ~torch.isfinite(gain)
     return torch.where(singular, torch.full_like(gain, float("inf")), gain)
+
+
+def _size(matrix: Tensor) -> float:
+    """The largest entry, or 1 where there is none or all are 0."""
+    return (matrix.abs().max().item() if matrix.numel() else 0.0) or 1.0
 
 
 def _compress(A: Tensor, B: Tensor, C: Tensor, D: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -54,15 +63,20 @@ def zeros(system: "StateSpace") -> Tensor:
     """
     A, B, C, D = (matrix.detach() for matrix in (system.A, system.B, system.C, system.D))
     if A.ndim > 2:
-        raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: ask for the zeros of one at a time.")
-    scale = max([1.0, *(matrix.abs().max().item() for matrix in (A, B, C, D) if matrix.numel())])
-    tolerance = 10 * max(A.shape[0], 1) * torch.finfo(A.dtype).eps * scale
+        raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: take one at a time, system.select(i).")
+    # What is small depends on the units of time, states, inputs and outputs: take those that make all blocks large.
+    units = balance(torch.cat([torch.cat([A, B], 1), torch.cat([C, 0 * D], 1)]), len(A))
+    A, B, C = change_units(A, units), B / units[:, None], C * units
+    rate = _size(A)
+    D = D * (rate / (_size(B) * _size(C)))
+    A, B, C = A / rate, B / _size(B), C / _size(C)
+    tolerance = 10 * max(A.shape[0], 1) * torch.finfo(A.dtype).eps * max(1.0, _size(D) if D.numel() else 1.0)
     A, B, C, D = _compress(A, B, C, D, tolerance)
     A, C, B, D = (matrix.mH for matrix in _compress(A.mH, C.mH, B.mH, D.mH, tolerance))
     if not A.shape[0]:
         return A.new_zeros(0, dtype=A.dtype.to_complex())
     found: Tensor = torch.linalg.eigvals(A - B @ torch.linalg.solve(D, C) if len(D) else A)
-    return found
+    return found * rate
 
 
 def undo_hold(system: "StateSpace") -> "StateSpace":

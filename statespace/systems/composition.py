@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
 
 
+def _common_type(first: "StateSpace", second: "StateSpace") -> tuple["StateSpace", "StateSpace"]:
+    dtype = torch.promote_types(first.A.dtype, second.A.dtype)
+    return first.to(dtype), second.to(dtype)
+
+
 def _common_time(where: str, first: "StateSpace", second: "StateSpace") -> None:
     if first.is_discrete != second.is_discrete:
         raise InputError(f"{where}: one system is continuous and the other discrete: discretise the continuous one.")
@@ -39,6 +44,7 @@ def _beside(A: Tensor, B: Tensor) -> Tensor:
 
 def series(first: "StateSpace", second: "StateSpace") -> "StateSpace":
     """Return `second` after `first`; see `System.series`."""
+    first, second = _common_type(first, second)
     _common_time("series", first, second)
     if first.outputs != second.inputs:
         raise ShapeError(
@@ -88,6 +94,7 @@ def feedback(first: "StateSpace", second: "StateSpace | None", sign: int) -> "St
         p = first.outputs
         empty = first.B.new_zeros
         second = replace(first, A=empty(0, 0), B=empty(0, p), C=empty(p, 0), D=torch.eye(p).to(first.D), origin=None)
+    first, second = _common_type(first, second)
     _common_time("feedback", first, second)
     if (second.inputs, second.outputs) != (first.outputs, first.inputs):
         raise ShapeError(

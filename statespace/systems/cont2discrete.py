@@ -6,12 +6,13 @@ from typing import Any
 from torch import Tensor
 
 from statespace.errors import InputError
+from statespace.systems.conversion import from_scipy
 from statespace.systems.dense import StateSpace
 from statespace.systems.system import System
 
 
 def as_system(where: str, system: System | Sequence[Any]) -> System:
-    """Return a system, made from ``(A, B, C, D)``, ``(num, den)`` or ``(z, p, k)`` where need be.
+    """Return a system, made from ``(A, B, C, D)``, ``(num, den)``, ``(z, p, k)`` or SciPy's ``lti`` where need be.
 
     Args:
         where: the function that was called, for the message.
@@ -23,6 +24,8 @@ def as_system(where: str, system: System | Sequence[Any]) -> System:
     """
     if isinstance(system, System):
         return system
+    if type(system).__module__.startswith("scipy.signal"):
+        return from_scipy(system)
     if isinstance(system, tuple | list):
         if len(system) == 2:
             return StateSpace.from_transfer_function(*system)
@@ -31,8 +34,8 @@ def as_system(where: str, system: System | Sequence[Any]) -> System:
         if len(system) == 4:
             return StateSpace(*system)
     raise InputError(
-        f"{where}: a {type(system).__name__} came, but a system, (A, B, C, D), (num, den) or (z, p, k) is expected: "
-        "objects of SciPy go through from_scipy."
+        f"{where}: a {type(system).__name__} came, but a system, (A, B, C, D), (num, den), (z, p, k) or SciPy's lti "
+        "is expected: objects of python-control go through from_control."
     )
 
 
@@ -45,7 +48,7 @@ def cont2discrete(
     that of SciPy's function does. `Diagonal` systems stay diagonal, and are discretised eigenvalue by eigenvalue.
 
     Args:
-        system: a continuous system, or ``(A, B, C, D)``, ``(num, den)`` or ``(z, p, k)``.
+        system: a continuous system, or ``(A, B, C, D)``, ``(num, den)``, ``(z, p, k)``, or an ``lti`` of SciPy.
         dt: step in s, positive; a number or a tensor that broadcasts with the leading axes. It may be learnt.
         method: ``zoh``, ``foh``, ``bilinear`` (``tustin``), ``gbt``, ``euler`` (``forward_diff``), ``backward_diff``,
             ``impulse``, ``exponential-trapezoidal`` or ``euler-b``.

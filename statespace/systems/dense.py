@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from statespace.shapes import expect
 from statespace.systems._arguments import as_tensor
 from statespace.systems.system import Origin, System, leading
 
-Numbers = Tensor | Sequence[float]
+Numbers = Tensor | Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -21,13 +22,14 @@ class StateSpace(System):
     """A linear system with dense matrices: ``x' = A x + B u, y = C x + D u``, or with steps of ``dt``.
 
     Tensors keep their type and device; arrays and nested lists become tensors, whole numbers float64. All matrices
-    are brought to the smallest type that holds them.
+    are brought to the smallest type that holds them. A tensor is not copied, so that a system of parameters follows
+    them while they are learnt: pass a clone of one that is to be changed in place.
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s; no unit in discrete time.
         B: input matrix, ``(..., n, m)``, in state units per (input unit x s); in discrete time per input unit.
         C: output matrix, ``(..., p, n)``, in output units per state unit.
-        D: feed-through, ``(..., p, m)``, in output units per input unit; zero if left out.
+        D: feed-through, ``(..., p, m)``, in output units per input unit; zero if left out or 0.
         dt: step in s of a discrete system; None for a continuous one.
         origin: where a discrete system comes from; `discretize` fills it in.
     Raises:
@@ -67,7 +69,7 @@ class StateSpace(System):
         expect(
             where, "D", given["D"], "... p m", sizes, "D has a row for each row of C and a column for each column of B."
         )
-        batch = leading(*given.values())
+        batch = leading(self.dt, *given.values())
         self._set(**{name: matrix.expand(*batch, *matrix.shape[-2:]) for name, matrix in given.items()})
 
     @classmethod
@@ -128,8 +130,11 @@ class StateSpace(System):
             InputError: complex zeros or poles come without their conjugates.
         """
         where = "StateSpace.from_zpk"
+        gain = as_tensor(where, "k", k)
+        if gain.numel() != 1 or gain.is_complex():
+            raise InputError(f"{where}: k is {k!r:.80}, but one real number is expected.")
         num, den = (_polynomial(where, name, roots) for name, roots in (("z", z), ("p", p)))
-        return cls.from_transfer_function(k * num, den, dt)
+        return cls.from_transfer_function(gain.reshape(()).to(num) * num, den, dt)
 
     def to_dense(self) -> "StateSpace":
         """Return the system itself."""
@@ -146,7 +151,7 @@ class StateSpace(System):
         wide = self.A.dtype.to_complex()
         A, B, C, D = (matrix[..., None, :, :].to(wide) for matrix in (self.A, self.B, self.C, self.D))
         eye = torch.eye(self.n, dtype=wide, device=A.device)
-        X, info = torch.linalg.solve_ex(s.to(wide)[:, None, None] * eye - A, B)
+        X, info = torch.linalg.solve_ex(s.to(wide)[..., None, None] * eye - A, B)
         if bool((info != 0).any()):
             raise InputError(
                 "frequency_response: a pole lies on one of the frequencies, where the gain is infinite: move it."

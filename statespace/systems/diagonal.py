@@ -56,7 +56,7 @@ class Diagonal(System):
         )
         if self.pairs and given["D"].is_complex() and bool((given["D"].detach().imag != 0).any()):
             raise InputError(f"{where}: D is complex, but with pairs=True the system is real: pass D.real.")
-        batch = leading(given["A"][..., None], given["B"], given["C"], given["D"])
+        batch = leading(self.dt, given["A"][..., None], given["B"], given["C"], given["D"])
         spread = {name: matrix.expand(*batch, *matrix.shape[-2:]) for name, matrix in given.items() if name != "A"}
         self._set(A=given["A"].expand(*batch, sizes["n"]), **spread)
 
@@ -90,7 +90,7 @@ class Diagonal(System):
     def transfer(self, s: Tensor) -> Tensor:
         """Return ``C (s I - A)⁻¹ B + D``, in O(n) for each point; see `System.transfer`."""
         wide = self.A.dtype.to_complex()
-        points = s.to(wide)[:, None]
+        points = s.to(wide)[..., None]
 
         def half(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
             distance = points - A[..., None, :].to(wide)  # (..., w, n)

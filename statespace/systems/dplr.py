@@ -15,7 +15,7 @@ from statespace.discretization import find_method
 from statespace.discretization._arguments import check_alpha
 from statespace.errors import InputError
 from statespace.shapes import expect
-from statespace.systems._arguments import as_tensor, check_time_step
+from statespace.systems._arguments import as_time_step
 from statespace.systems.dense import StateSpace
 from statespace.systems.system import Origin, System, leading
 
@@ -25,6 +25,9 @@ RATIONAL = {"bilinear": 0.5, "euler": 0.0, "backward_diff": 1.0}
 @dataclass(frozen=True, eq=False, repr=False)
 class DPLR(System):
     """A linear system with ``A = diag(Lambda) - P Qᴴ``.
+
+    All states are given, both of each conjugate pair: the low-rank term leads from each to every other, so that one of
+    each pair, which is enough for `Diagonal`, would be no system of its own.
 
     Args:
         Lambda: the diagonal, ``(..., n)``, in 1/s; no unit in discrete time.
@@ -68,7 +71,7 @@ class DPLR(System):
             where, "D", given["D"], "... p m", sizes, "D has a row for each row of C and a column for each column of B."
         )
         diagonal = given.pop("Lambda")
-        batch = leading(diagonal[..., None], *given.values())
+        batch = leading(self.dt, diagonal[..., None], *given.values())
         spread = {name: matrix.expand(*batch, *matrix.shape[-2:]) for name, matrix in given.items()}
         self._set(Lambda=diagonal.expand(*batch, sizes["n"]), **spread)
 
@@ -93,8 +96,10 @@ class DPLR(System):
             dense = self.to_dense()
             return StateSpace(*discretize_matrices(*(dense.A, dense.B, dense.C, dense.D), dt, name, alpha), dt, origin)
         weight = RATIONAL[name] if name in RATIONAL else check_alpha("gbt", alpha)
-        check_time_step("discretize", dt if isinstance(dt, Tensor) else float(as_tensor("discretize", "dt", dt)))
-        step = torch.as_tensor(dt, dtype=self.B.dtype.to_real(), device=self.B.device)
+        checked = as_time_step("discretize", dt)
+        if checked is None:
+            raise InputError("discretize: dt is None, but a positive number of seconds is expected.")
+        step = torch.as_tensor(checked, dtype=self.B.dtype.to_real(), device=self.B.device)
         tall, wide = step[..., None, None], step[..., None]
         if not isinstance(weight, Tensor) and weight == 0:
             return replace(self, Lambda=1 + wide * self.Lambda, P=tall * self.P, B=tall * self.B, dt=dt, origin=origin)
@@ -125,7 +130,7 @@ class DPLR(System):
     def transfer(self, s: Tensor) -> Tensor:
         """Return ``C (s I - A)⁻¹ B + D`` by Woodbury's identity, in O(n r) for each point; see `System.transfer`."""
         wide = self.B.dtype.to_complex()
-        distance = s.to(wide)[:, None] - self.Lambda[..., None, :].to(wide)
+        distance = s.to(wide)[..., None] - self.Lambda[..., None, :].to(wide)
         if bool((distance.detach() == 0).any()):
             return self.to_dense().transfer(s)  # the diagonal part alone has a pole there, the system need not
         inverse = (1 / distance)[..., :, None]  # (..., w, n, 1)

@@ -1,14 +1,14 @@
 """Responses to impulses, steps and sinusoids."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsIndex
 
 import torch
 from torch import Tensor
 
 from statespace.discretization import zoh
-from statespace.discretization._arguments import values_can_be_read
-from statespace.discretization._expm import expm_coupled
-from statespace.errors import InputError
+from statespace.discretization._arguments import surely_not_finite, values_can_be_read
+from statespace.errors import InputError, ShapeError
+from statespace.kernels.expm import expm_phi
 from statespace.systems._arguments import as_tensor
 from statespace.systems._matrices import orbit
 
@@ -22,23 +22,25 @@ def frequency_response(system: "System", w: Tensor | float) -> Tensor:
     frequencies = as_tensor("frequency_response", "w", w)
     if frequencies.is_complex():
         raise InputError("frequency_response: w is complex, but real frequencies in rad/s are expected: pass w.real.")
+    if frequencies.ndim > 1:
+        raise ShapeError(f"frequency_response: w is {tuple(frequencies.shape)}, but frequencies (w,) are expected.")
+    if surely_not_finite(frequencies):
+        raise InputError("frequency_response: w holds NaN or infinity: for the gain at infinity take D.")
     frequencies = frequencies.reshape(-1).to(system.B.device, torch.float64)
-    zero = torch.zeros_like(frequencies)
     if system.dt is None:
-        return system.transfer(torch.complex(zero, frequencies))
+        return system.transfer(torch.complex(torch.zeros_like(frequencies), frequencies))
     dt = torch.as_tensor(system.dt, dtype=torch.float64, device=frequencies.device)
-    if dt.ndim:
-        raise InputError("frequency_response: the systems have steps of their own: take them one by one.")
-    return system.transfer(torch.exp(torch.complex(zero, frequencies * dt)))
+    angles = frequencies * dt[..., None]
+    return system.transfer(torch.exp(torch.complex(torch.zeros_like(angles), angles)))
 
 
 def _times(system: "StateSpace", t: Tensor | int, where: str) -> Tensor | int:
     if system.is_discrete:
-        if isinstance(t, bool) or not isinstance(t, int) or t < 1:
+        if isinstance(t, bool | Tensor) or not isinstance(t, SupportsIndex) or int(t) < 1:
             raise InputError(
                 f"{where}: a discrete system answers in steps, but {t!r} came: pass a whole number of them."
             )
-        return t
+        return int(t)
     if isinstance(t, int) and not isinstance(t, bool):
         raise InputError(f"{where}: the system is continuous, but the number {t} came: pass times in s as a tensor.")
     t = as_tensor(where, "t", t)
@@ -66,16 +68,11 @@ def _at(system: "StateSpace", t: Tensor) -> tuple[Tensor, Tensor]:
     """
     gaps = t.diff()
     A, B = system.A, system.B
+    if not system.n:
+        return A.new_zeros(*A.shape[:-2], len(t), 0, 0), B.new_zeros(*B.shape[:-2], len(t), 0, system.inputs)
     even = len(gaps) > 1 and bool(((gaps - gaps[0]).abs() <= 4e-15 * t.abs().max()).all()) and bool(gaps[0] > 0)
     if not even:
-        spread = t[:, None, None]
-        hold = torch.zeros(system.inputs, system.inputs, dtype=B.dtype, device=B.device)
-        batch = (*A.shape[:-2], len(t))
-        return expm_coupled(
-            (A[..., None, :, :] * spread).expand(*batch, *A.shape[-2:]),
-            (B[..., None, :, :] * spread).expand(*batch, *B.shape[-2:]),
-            hold.expand(*batch, -1, -1),
-        )
+        return expm_phi(A[..., None, :, :], B[..., None, :, :], t)
     step = (t[-1] - t[0]) / (len(t) - 1)
     n, m = B.shape[-2:]
     eye = torch.eye(n + m, dtype=A.dtype, device=A.device)

@@ -14,8 +14,8 @@ from statespace.discretization import discretize as discretize_matrices
 from statespace.discretization import find_method
 from statespace.discretization._arguments import values_can_be_read
 from statespace.errors import InputError, ShapeError, choose
-from statespace.systems._arguments import as_tensor
-from statespace.systems._matrices import orbit, prefix, prefix_varying, rows_orbit
+from statespace.systems._arguments import as_tensor, as_time_step
+from statespace.systems._matrices import orbit, prefix, rows_orbit, states_varying
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -30,16 +30,18 @@ class Simulation(NamedTuple):
     Attributes:
         y: outputs, ``(..., l, p)``.
         x0: the state before the first sample, ``(..., n)``.
-        x: the state after the last sample, ``(..., n)``; passed on as ``x0``, it continues the run.
+        x: the state after the last sample, ``(..., n)``.
+        step: length of the last step in s, ``(...)`` or a number; None for a discrete system.
     """
 
     y: Tensor
     x0: Tensor
     x: Tensor
+    step: Tensor | float | None = None
 
 
-def _prepare(system: "StateSpace", u: Tensor, x0: Tensor | None) -> tuple[Tensor, Tensor, bool]:
-    """Check the signal and the state; a signal without a channel axis gets one."""
+def _signal(system: "StateSpace", u: Tensor) -> tuple[Tensor, bool]:
+    """Check the signal; one without a channel axis gets one."""
     u = as_tensor("simulate", "u", u)
     bare = u.ndim == 1
     if bare and system.inputs == 1:
@@ -51,20 +53,37 @@ def _prepare(system: "StateSpace", u: Tensor, x0: Tensor | None) -> tuple[Tensor
         )
     if u.is_complex() and not system.A.is_complex():
         raise InputError("simulate: u is complex but the system is real: simulate u.real and u.imag.")
-    u = u.to(device=system.B.device, dtype=system.A.dtype)
-    batch = torch.broadcast_shapes(u.shape[:-2], system.A.shape[:-2])
-    if x0 is None:
-        x0 = torch.zeros(*batch, system.n, dtype=u.dtype, device=u.device)
-    else:
-        x0 = as_tensor("simulate", "x0", x0).to(u)
+    return u.to(device=system.B.device, dtype=system.A.dtype), bare
+
+
+def _spread(
+    system: "StateSpace", u: Tensor, x0: Tensor | None, step: Tensor | float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Check the state, and give it and the signal the leading axes of all."""
+    axes = {"u": u.shape[:-2], "the system": system.A.shape[:-2]}
+    if x0 is not None:
+        x0 = as_tensor("simulate", "x0", x0)
+        if x0.is_complex() and not system.A.is_complex():
+            raise InputError("simulate: x0 is complex but the system is real: simulate from x0.real and from x0.imag.")
         if x0.shape[-1:] != (system.n,):
             raise ShapeError(f"simulate: x0 is {tuple(x0.shape)}, but (..., n) with n = {system.n} is expected.")
-        batch = torch.broadcast_shapes(batch, x0.shape[:-1])
-    return u.expand(*batch, *u.shape[-2:]), x0.expand(*batch, system.n), bare
+        x0, axes["x0"] = x0.to(u), x0.shape[:-1]
+    if isinstance(step, Tensor) and step.ndim:
+        axes["the steps"] = step.shape[:-1]
+    try:
+        batch = torch.broadcast_shapes(*axes.values())
+    except RuntimeError as error:
+        given = ", ".join(f"{name} has {tuple(shape)}" for name, shape in axes.items())
+        raise ShapeError(f"simulate: the leading axes do not broadcast: {given}. Give each the same.") from error
+    if x0 is None:
+        x0 = torch.zeros(*batch, system.n, dtype=u.dtype, device=u.device)
+    return u.expand(*batch, *u.shape[-2:]), x0.expand(*batch, system.n)
 
 
-def _report_overflow(system: "StateSpace", given: tuple[Tensor, ...], y: Tensor, x: Tensor) -> None:
-    """Say that a state has overflown, where it was not handed in like that."""
+def _report_overflow(
+    system: "StateSpace", given: tuple[Tensor, ...], y: Tensor, x: Tensor, stepped: Tensor, method: str | None = None
+) -> None:
+    """Say that a state has overflown, where it was not handed in like that; `stepped` is the matrix of one step."""
     if not values_can_be_read(y.detach()) or bool(torch.isfinite(y.detach()).all() & torch.isfinite(x.detach()).all()):
         return
     matrices = (system.A, system.B, system.C, system.D, *given)
@@ -76,10 +95,14 @@ def _report_overflow(system: "StateSpace", given: tuple[Tensor, ...], y: Tensor,
             else ~torch.isfinite(y.detach()).all(-1)
         )
         step = int(first.nonzero()[0]) if bool(first.any()) else y.shape[-2]
-        raise InputError(
-            f"simulate: the state overflows by step {step}; the stability margin of the system is {margin:.3g}: "
-            "take fewer steps, or stabilise the system (see feedback)."
-        )
+        why = f"the stability margin of the system is {margin:.3g}: take fewer steps, or stabilise it (see feedback)"
+        if margin > 0 and method is not None and bool(torch.isfinite(stepped.detach()).all()):
+            size = torch.linalg.eigvals(stepped.detach()).abs().max().item()
+            why = (
+                f"the system is stable (margin {margin:.3g}), but {method} at this step is not, with a pole of modulus "
+                f"{size:.3g}: take a smaller step, or zoh"
+            )
+        raise InputError(f"simulate: the state overflows by step {step}; {why}.")
 
 
 def _recurrent(matrices: tuple[Tensor, ...], u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,43 +173,46 @@ def _convolution(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tenso
     return forced + free[..., :-1, :] @ C.mT, final
 
 
-def simulate_discrete(system: "StateSpace", u: Tensor, x0: Tensor | None, view: str) -> Simulation:
+def simulate_discrete(system: "StateSpace", u: Tensor, x0: Tensor | Simulation | None, view: str) -> Simulation:
     """Run a discrete system; see `System.simulate`."""
     choose("simulate", "view", view, VIEWS)
-    signal, x0, bare = _prepare(system, u, x0)
+    x0 = x0.x if isinstance(x0, Simulation) else x0
+    signal, bare = _signal(system, u)
+    signal, x0 = _spread(system, signal, x0)
     A, B, C, D = system.A, system.B, system.C, system.D
     if view == "recurrent":
         y, x = _recurrent((A[..., None, :, :], B[..., None, :, :], C[..., None, :, :], D[..., None, :, :]), signal, x0)
     else:
         y, x = (_scan if view == "scan" else _convolution)(A, B, C, D, signal, x0)
-    _report_overflow(system, (signal, x0), y, x)
+    _report_overflow(system, (signal, x0), y, x, A)
     return Simulation(y[..., 0] if bare and system.outputs == 1 else y, x0, x)
 
 
 def _steps(u: Tensor, t: Tensor | None, dt: Tensor | float | None) -> Tensor | float:
     """Return the step, or one step for each sample."""
-    length = u.shape[-2] if u.ndim > 1 else u.shape[0]
+    dt = as_time_step("simulate", dt)
+    length = u.shape[-2]
     if (t is None) == (dt is None):
         came = "both t and dt are" if dt is not None else "neither t nor dt is"
         raise InputError(f"simulate: {came} given: a continuous system needs stamps t or a step dt, one of them.")
     if t is not None:
         t = as_tensor("simulate", "t", t)
-        if t.is_complex() or t.ndim != 1 or len(t) not in (length, length + 1):
+        if t.is_complex() or t.ndim == 0 or t.shape[-1] not in (length, length + 1):
             raise ShapeError(
                 f"simulate: t is {tuple(t.shape)}, but one real stamp for each of the {length} samples is expected, "
-                "and perhaps that of the final state."
+                "(..., l), and perhaps that of the final state."
             )
-        if len(t) < 2:
-            raise InputError("simulate: t holds one stamp, which tells no step: pass dt.")
+        if t.shape[-1] < 2:
+            raise InputError("simulate: t holds no two stamps, which tells no step: pass dt.")
         gaps = t.diff()
         if values_can_be_read(gaps) and not bool((gaps > 0).all()):
             raise InputError("simulate: t does not rise from stamp to stamp: sort it, and leave no stamp twice.")
-        return gaps if len(gaps) == length else torch.cat([gaps, gaps[-1:]])
+        return gaps if gaps.shape[-1] == length else torch.cat([gaps, gaps[..., -1:]], -1)
     assert dt is not None
     if isinstance(dt, Tensor) and dt.ndim:
-        if dt.shape != (length,):
+        if dt.shape[-1] != length:
             raise ShapeError(
-                f"simulate: dt is {tuple(dt.shape)}, but a number or one step for each sample, ({length},), is due."
+                f"simulate: dt is {tuple(dt.shape)}, but a number or a step for each sample, (..., {length}), is due."
             )
         return dt
     return dt
@@ -208,12 +234,19 @@ def _sampled(
     return found.A, found.C @ found.B, found.D
 
 
+def _arriving(system: "StateSpace", step: Tensor | float, method: str, alpha: float | Tensor | None) -> Tensor:
+    """Return ``N`` of a step that is over."""
+    if isinstance(step, Tensor) and step.ndim:
+        return _sampled(system, step[..., None], method, alpha)[2][..., 0, :, :]
+    return _sampled(system, step, method, alpha)[2]
+
+
 def simulate_sampled(
     system: "StateSpace",
     u: Tensor,
     t: Tensor | None,
     dt: Tensor | float | None,
-    x0: Tensor | None,
+    x0: Tensor | Simulation | None,
     view: str,
     method: str,
     alpha: float | Tensor | None,
@@ -221,13 +254,17 @@ def simulate_sampled(
     """Run a continuous system over samples, with equal or unequal steps; see `System.simulate`."""
     choose("simulate", "view", view, VIEWS)
     find_method("simulate", method)
-    signal, x0, bare = _prepare(system, u, x0)
+    before, x0 = (x0.step, x0.x) if isinstance(x0, Simulation) else (None, x0)
+    signal, bare = _signal(system, u)
     step = _steps(signal, t, dt)
+    last = step[..., -1] if isinstance(step, Tensor) and step.ndim and step.shape[-1] else step
+    signal, x0 = _spread(system, signal, x0, step)
+    start = x0
     single = not (isinstance(step, Tensor) and step.ndim)
     if find_method("simulate", method).strictly_proper and values_can_be_read(system.D) and bool((system.D != 0).any()):
         raise InputError(f"simulate: D is not 0, which {method} cannot take: choose zoh, or add D u yourself.")
     if not single and view == "convolution":
-        gaps = step if isinstance(step, Tensor) else torch.tensor(step)
+        gaps = torch.as_tensor(step)
         if bool(((gaps - gaps.mean()).abs() > 1e-9 * gaps.mean()).any()):
             raise InputError(
                 "simulate: the steps differ, and only equal ones make a convolution: use view='scan' or 'recurrent'."
@@ -235,24 +272,26 @@ def simulate_sampled(
         step, single = gaps.mean(), True
     Phi, M, N = _sampled(system, step, method, alpha)
     C, D = system.C, system.D
+    if before is not None and signal.shape[-2]:
+        # What the first sample adds depends on the step that led to it, which belongs to the run that is continued.
+        first = N if single else N[..., 0, :, :]
+        start = x0 + ((_arriving(system, before, method, alpha) - first) @ signal[..., 0, :, None])[..., 0]
     if single:
         if view == "recurrent":
             matrices = tuple(matrix[..., None, :, :] for matrix in (Phi, M, C, D + C @ N))
-            y, x = _recurrent(matrices, signal, x0)
+            y, x = _recurrent(matrices, signal, start)
         else:
-            y, x = (_scan if view == "scan" else _convolution)(Phi, M, C, D + C @ N, signal, x0)
+            y, x = (_scan if view == "scan" else _convolution)(Phi, M, C, D + C @ N, signal, start)
     else:
         arrived = torch.cat([N[..., :1, :, :], N[..., :-1, :, :]], -3)  # what a sample adds depends on the step before
         M = M + Phi @ (arrived - N)
         C, D = C[..., None, :, :], D[..., None, :, :] + C[..., None, :, :] @ arrived
         if view == "recurrent":
-            y, x = _recurrent((Phi, M, C, D), signal, x0)
+            y, x = _recurrent((Phi, M, C, D), signal, start)
         else:
             driven = (M @ signal[..., None])[..., 0]
-            lifted = torch.cat([x0[..., None, :], driven], -2)
-            eye = torch.eye(system.n, dtype=Phi.dtype, device=Phi.device).expand(*Phi.shape[:-3], 1, -1, -1)
-            states = prefix_varying(torch.cat([eye, Phi], -3), lifted)
+            states = states_varying(Phi, driven, start)
             y = (C @ states[..., :-1, :, None] + D @ signal[..., None])[..., 0]
             x = states[..., -1, :]
-    _report_overflow(system, (signal, x0), y, x)
-    return Simulation(y[..., 0] if bare and system.outputs == 1 else y, x0, x)
+    _report_overflow(system, (signal, x0), y, x, Phi, method)
+    return Simulation(y[..., 0] if bare and system.outputs == 1 else y, x0, x, last)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
+from statespace.discretization._arguments import TYPES, surely_not_finite
 from statespace.errors import InputError, ShapeError
 from statespace.systems import analysis, composition, gramians, responses
-from statespace.systems._arguments import as_tensor, check_time_step
+from statespace.systems._arguments import as_tensor, as_time_step
 from statespace.systems.simulation import Simulation, simulate_discrete, simulate_sampled
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class System(ABC):
         """Return the transfer function ``C (s I - A)⁻¹ B + D``.
 
         Args:
-            s: points of the complex plane, ``(w,)``: in rad/s for a continuous system, no unit for a discrete one.
+            s: points of the complex plane, ``(..., w)``: in rad/s for a continuous system, no unit for a discrete one.
         Returns:
             ``(..., w, p, m)``, complex, in output units per input unit.
         """
@@ -128,10 +129,9 @@ class System(ABC):
 
     def __str__(self) -> str:
         lines = [repr(self)]
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor) and name != "dt":
-                rows = str(value.detach().cpu().resolve_conj().resolve_neg().numpy()).splitlines()
-                lines.append(f"{name} = " + f"\n{' ' * (len(name) + 3)}".join(rows))
+        for name, matrix in self._matrices():
+            rows = str(matrix.detach().cpu().resolve_conj().resolve_neg().numpy()).splitlines()
+            lines.append(f"{name} = " + f"\n{' ' * (len(name) + 3)}".join(rows))
         return "\n".join(lines)
 
     def __iter__(self) -> Iterator[Tensor | float | None]:
@@ -233,7 +233,7 @@ class System(ABC):
         u: Tensor,
         t: Tensor | None = None,
         dt: Tensor | float | None = None,
-        x0: Tensor | None = None,
+        x0: "Tensor | Simulation | None" = None,
         view: str = "scan",
         method: str = "zoh",
         alpha: float | Tensor | None = None,
@@ -243,14 +243,23 @@ class System(ABC):
         A discrete system takes its own steps. A continuous one takes stamps `t`, or `dt`, and is discretised by
         `method`; with one step per sample it may be sampled irregularly. Its state is then the one *before* a sample
         arrives; for the methods that hold the input (zoh, euler, euler-b) it is ``x(t)`` itself. The other methods look
-        from one sample to the next, and before the first step they assume one of the same length.
+        from one sample to the next: what a sample adds to the state depends on the length of the step before it, and
+        before the first step they assume one of the same length.
+
+        A signal in pieces gives the same as the whole: pass what the piece before gave as `x0`. Its state ``x`` alone
+        is enough for the methods that hold the input, and for all where every step is as long as the others; else the
+        length of its last step is needed too. With stamps, name for each piece but the last the time of its final
+        state, which is the first stamp of the next.
+
+        The views agree to rounding, which in the parallel ones is relative to the largest output and the largest power
+        of the state matrix: take ``"recurrent"`` for an unstable system that grows by orders of magnitude.
 
         Args:
             u: input, ``(..., l, m)``; ``(l,)`` for one signal into one input.
-            t: stamps in s, rising, ``(l,)``, or ``(l + 1,)`` with the time of the final state; otherwise the last step
-                is taken as long as the one before.
-            dt: step in s; a number, or one for each sample, ``(l,)``. Give `t` or `dt`, not both.
-            x0: state at the start, ``(..., n)``; zero if left out.
+            t: stamps in s, rising, ``(..., l)``, or ``(..., l + 1)`` with the time of the final state; otherwise the
+                last step is taken as long as the one before. Each series of a batch may have its own.
+            dt: step in s; a number, or one for each sample, ``(..., l)``. Give `t` or `dt`, not both.
+            x0: state at the start, ``(..., n)``, or the `Simulation` that is continued; zero if left out.
             view: ``"scan"`` (parallel over time), ``"convolution"`` (FFT, equal steps only) or ``"recurrent"``.
             method: discretization of a continuous system.
             alpha: its weight, where it takes one.
@@ -305,9 +314,12 @@ class System(ABC):
         """Return how far the poles are from instability; negative for an unstable system.
 
         Returns:
-            ``(...)``: the least decay rate ``-max Re(pole)`` in 1/s, in discrete time ``1 - max |pole|``.
+            ``(...)``: the least decay rate ``-max Re(pole)`` in 1/s, in discrete time ``1 - max |pole|``; infinity
+            where there is no state.
         """
         poles = self.poles()
+        if not self.n:  # nothing that could grow
+            return torch.full(poles.shape[:-1], torch.inf, dtype=self.B.dtype.to_real(), device=self.B.device)
         return -poles.real.amax(-1) if self.dt is None else 1 - poles.abs().amax(-1)
 
     def is_stable(self) -> Tensor:
@@ -380,7 +392,7 @@ class System(ABC):
             InputError: one is continuous and the other discrete, or their steps differ.
             ShapeError: the signal between them does not fit.
         """
-        return composition.series(self.to_dense(), other.to_dense())
+        return composition.series(self.to_dense(), as_dense("series", other))
 
     def parallel(self, other: "System") -> "StateSpace":
         """Return the system whose output is the sum of both outputs for the same input.
@@ -393,7 +405,7 @@ class System(ABC):
             InputError: one is continuous and the other discrete, or their steps differ.
             ShapeError: the inputs or outputs do not fit.
         """
-        return composition.parallel(self.to_dense(), other.to_dense())
+        return composition.parallel(self.to_dense(), as_dense("parallel", other))
 
     def feedback(self, other: "System | None" = None, sign: int = -1) -> "StateSpace":
         """Return the closed loop, in which `other` returns the output to the input.
@@ -407,7 +419,7 @@ class System(ABC):
             InputError: `sign` is neither, the times differ, or the loop is ill-posed.
             ShapeError: the loop does not fit.
         """
-        return composition.feedback(self.to_dense(), None if other is None else other.to_dense(), sign)
+        return composition.feedback(self.to_dense(), None if other is None else as_dense("feedback", other), sign)
 
     # For the forms.
 
@@ -417,7 +429,16 @@ class System(ABC):
 
     def _settle(self, where: str, **matrices: object) -> dict[str, Tensor]:
         """Bring matrices to tensors of one type on one device, and check dt; for ``__post_init__``."""
+        for name, matrix in matrices.items():
+            if matrix is None and name != "D":
+                raise InputError(f"{where}: {name} is missing: only D may be left out.")
         tensors = {name: as_tensor(where, name, matrix) for name, matrix in matrices.items() if matrix is not None}
+        if "D" in tensors and tensors["D"].ndim == 0:
+            one = tensors["B"].shape[-1:] == tensors["C"].shape[-2:-1] == (1,)
+            if one:
+                tensors["D"] = tensors["D"].reshape(1, 1)
+            elif bool(tensors["D"].detach() == 0):
+                del tensors["D"]
         devices = {tensor.device for tensor in tensors.values()}
         if len(devices) > 1:
             raise InputError(
@@ -426,8 +447,14 @@ class System(ABC):
         dtype = tensors["B"].dtype
         for tensor in tensors.values():
             dtype = torch.promote_types(dtype, tensor.dtype)
-        check_time_step(where, self.dt)
+        self._set(dt=as_time_step(where, self.dt))
+        for name, tensor in tensors.items():
+            if surely_not_finite(tensor):
+                raise InputError(f"{where}: {name} holds NaN or infinity: all entries must be finite numbers.")
         return {name: tensor.to(dtype) for name, tensor in tensors.items()}
+
+    def _matrices(self) -> Iterator[tuple[str, Tensor]]:
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Tensor) and name != "dt")
 
     def _set(self, **fields: object) -> None:
         for name, value in fields.items():
@@ -440,22 +467,78 @@ class System(ABC):
         """Return the system in another type or on another device.
 
         Args:
-            target: a type such as ``torch.float32``, or a device such as ``"cuda"``.
+            target: a type such as ``torch.float32``, or a device such as ``"cuda"``. Complex matrices stay complex:
+                a real type is taken as their precision.
         Returns:
             The system; a discrete one forgets where it comes from.
+        Raises:
+            InputError: it is no such type, or no device that is there.
         """
-        fields = {
-            name: value.to(target) for name, value in vars(self).items() if isinstance(value, Tensor) and name != "dt"
-        }
+        if isinstance(target, torch.dtype) and target not in TYPES:
+            known = ", ".join(str(dtype).removeprefix("torch.") for dtype in TYPES)
+            raise InputError(f"to: the type is {target}, but one of {known} is expected.")
+
+        def move(tensor: Tensor) -> Tensor:
+            if isinstance(target, torch.dtype) and tensor.is_complex():
+                return tensor.to(target.to_complex())
+            return tensor.to(target)
+
+        try:
+            fields = {name: move(value) for name, value in self._matrices()}
+        except RuntimeError as error:
+            raise InputError(f"to: {target!r} is neither a type nor a device that is there: {error}.") from error
         return self._moved(**fields, origin=None)
 
+    def select(self, *index: int | slice | Tensor) -> Self:
+        """Return one system, or some, of a batch.
 
-def leading(*tensors: Tensor) -> torch.Size:
-    """Return the common leading axes of matrices, or raise a helpful error."""
+        Args:
+            *index: as for a tensor with the batch's leading axes.
+        Returns:
+            The systems there.
+        Raises:
+            InputError: the system is no batch, or has no such entry.
+        """
+        batch = self.B.shape[:-2]
+        axes = {
+            name: 1 if name in ("A", "Lambda") and value.ndim == len(batch) + 1 else 2
+            for name, value in self._matrices()
+        }
+        try:
+            fields: dict[str, object] = {
+                name: value[(*index, ..., *[slice(None)] * axes[name])] for name, value in self._matrices()
+            }
+        except IndexError as error:
+            raise InputError(f"select: the batch is {tuple(batch)}, which has no entry {index}.") from error
+        if isinstance(self.dt, Tensor) and self.dt.ndim:
+            fields["dt"] = self.dt.expand(batch)[index]
+        origin = self.origin
+        if origin is not None and origin.system.B.shape[:-2] == batch:
+            origin = replace(origin, system=origin.system.select(*index))
+        elif origin is not None and origin.system.B.ndim > 2:
+            origin = None
+        return self._moved(**fields, origin=origin)
+
+
+def as_dense(where: str, system: object) -> "StateSpace":
+    """Return the dense form of what should be a system, or raise a helpful error."""
+    if not isinstance(system, System):
+        raise InputError(
+            f"{where}: a {type(system).__name__} came, but a StateSpace, Diagonal or DPLR is expected: "
+            "other libraries' systems go through from_scipy or from_control."
+        )
+    return system.to_dense()
+
+
+def leading(dt: Tensor | float | None, *tensors: Tensor) -> torch.Size:
+    """Return the common leading axes of a step and of matrices, or raise a helpful error."""
+    steps = dt.shape if isinstance(dt, Tensor) else ()
     try:
-        return torch.Size(torch.broadcast_shapes(*(tensor.shape[:-2] for tensor in tensors)))
+        return torch.Size(torch.broadcast_shapes(steps, *(tensor.shape[:-2] for tensor in tensors)))
     except RuntimeError as error:
         given = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+        if steps:
+            given += f" and of dt {tuple(steps)}"
         raise ShapeError(
             f"system: the leading axes of {given} do not broadcast: give each the same, or none."
         ) from error

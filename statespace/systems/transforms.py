@@ -10,7 +10,7 @@ from statespace.errors import InputError, ShapeError
 from statespace.systems._arguments import as_tensor
 from statespace.systems.dense import StateSpace
 from statespace.systems.diagonal import Diagonal
-from statespace.systems.system import System
+from statespace.systems.system import System, as_dense
 
 
 class Diagonalised(NamedTuple):
@@ -40,7 +40,7 @@ def diagonalise(system: System) -> Diagonalised:
     Raises:
         InputError: the eigenvectors are dependent, as those of a double integrator are.
     """
-    dense = system.to_dense()
+    dense = as_dense("diagonalise", system)
     values, V = torch.linalg.eig(dense.A)
     condition = torch.linalg.cond(V)
     if not bool((condition < 1 / torch.finfo(V.dtype).eps).all()):
@@ -66,7 +66,7 @@ def transform(system: System, T: Tensor) -> StateSpace:
         ShapeError: `T` is not ``(..., n, n)``.
         InputError: `T` has no inverse.
     """
-    dense = system.to_dense()
+    dense = as_dense("transform", system)
     T = as_tensor("transform", "T", T)
     if T.shape[-2:] != (dense.n, dense.n):
         raise ShapeError(f"transform: T is {tuple(T.shape)}, but (..., n, n) with n = {dense.n} is expected.")

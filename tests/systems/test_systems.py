@@ -10,7 +10,7 @@ from torch import Tensor
 from statespace import DPLR, Diagonal, InputError, ShapeError, StateSpace, cont2discrete
 from statespace.discretization import METHODS
 from statespace.hippo import nplr
-from statespace.systems import System, diagonalise, from_control, from_scipy, plots, to_control, to_scipy, transform
+from statespace.systems import System, diagonalise, from_scipy, plots, to_scipy, transform
 
 
 def random(n: int = 5, m: int = 1, p: int = 1) -> StateSpace:
@@ -218,19 +218,6 @@ def test_there_and_back_through_scipy(form: str, dt: float | None) -> None:
             assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("dt", [None, 0.1])
-def test_there_and_back_through_python_control(dt: float | None) -> None:
-    pytest.importorskip("control")
-    system: System = random(4, 2, 3)
-    system = system if dt is None else system.discretize(dt)
-    back = from_control(to_control(system))
-    assert back.dt == dt
-    for ours, theirs in zip(list(back)[:4], list(system)[:4], strict=True):
-        assert torch.equal(ours, theirs)
-    with pytest.raises(InputError, match="complex, but real"):
-        to_control(Diagonal(torch.tensor([1j]), torch.ones(1, 1), torch.ones(1, 1)))
-
-
 def test_polynomials_and_roots_give_the_matrices_of_scipy() -> None:
     num, den = [2.0, 3, 5], [4.0, 1, 7, 2]
     for ours, theirs in zip(StateSpace.from_transfer_function(num, den), signal.tf2ss(num, den), strict=False):
@@ -340,7 +327,7 @@ def test_pictures_carry_units() -> None:
         (lambda: cont2discrete(random(), 0.1, "gbt", 1.5), "alpha is 1.5"),
         (lambda: cont2discrete(random(), 0.0), "dt is 0.0"),
         (lambda: cont2discrete(random().discretize(0.1), 0.1), "already discrete"),
-        (lambda: cont2discrete("system", 0.1), "from_scipy"),
+        (lambda: cont2discrete("system", 0.1), "from_control"),
         (lambda: random().kernel(3), "call discretize\\(dt\\) first"),
         (lambda: random().impulse_response(3), "pass times in s"),
         (lambda: random().discretize(0.1).impulse_response(torch.ones(3)), "answers in steps"),

@@ -79,6 +79,54 @@ def test_irregular_steps_agree_between_views_and_reduce_to_equal_ones(method: st
     torch.testing.assert_close(one.x, other.x, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("view", ["scan", "recurrent"])
+@pytest.mark.parametrize("method", METHODS)
+def test_pieces_of_an_irregular_signal_are_the_whole_for_every_method(method: str, view: str) -> None:
+    continuous = system(proper=METHODS[method].strictly_proper)
+    u = torch.randn(2, 40, 2, dtype=torch.float64)
+    t = torch.cat([torch.zeros(2, 1), (0.01 + 0.3 * torch.rand(2, 40)).cumsum(-1)], -1).double()
+    arguments = {"view": view, "method": method, "alpha": 0.3}
+    whole = continuous.simulate(u, t=t, **arguments)
+    for steps in (False, True):
+        state, outputs, at = None, [], 0
+        for length in (1, 17, 22):
+            part = slice(at, at + length)
+            step = {"dt": t.diff()[:, part]} if steps else {"t": t[:, at : at + length + 1]}
+            state = continuous.simulate(u[:, part], x0=state, **step, **arguments)
+            outputs.append(state.y)
+            at += length
+        torch.testing.assert_close(torch.cat(outputs, -2), whole.y, rtol=0, atol=1e-11)
+        torch.testing.assert_close(state.x, whole.x, rtol=0, atol=1e-11)
+        assert torch.equal(state.step, whole.step)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_state_alone_carries_on_where_the_input_is_held(method: str) -> None:
+    continuous = system(proper=METHODS[method].strictly_proper)
+    u, dt = torch.randn(20, 2, dtype=torch.float64), torch.linspace(0.05, 0.9, 20, dtype=torch.float64)
+    whole = continuous.simulate(u, dt=dt, method=method, alpha=0.3)
+    first = continuous.simulate(u[:9], dt=dt[:9], method=method, alpha=0.3)
+    second = continuous.simulate(u[9:], dt=dt[9:], x0=first.x, method=method, alpha=0.3)
+    lost = (second.y - whole.y[9:]).abs().max()
+    assert (lost < 1e-11) == (method in ("zoh", "euler", "euler-b"))
+
+
+@views
+def test_a_run_at_another_step_is_continued(view: str) -> None:
+    continuous = system()
+    u = torch.randn(30, 2, dtype=torch.float64)
+    steps = torch.tensor([0.1] * 12 + [0.4] * 18, dtype=torch.float64)
+    whole = continuous.simulate(u, dt=steps, method="foh")
+    first = continuous.simulate(u[:12], dt=0.1, method="foh", view=view)
+    second = continuous.simulate(u[12:], dt=0.4, x0=first, method="foh", view=view)
+    torch.testing.assert_close(torch.cat([first.y, second.y]), whole.y, rtol=0, atol=1e-11)
+    discrete = continuous.discretize(0.1)
+    first = discrete.simulate(u[:12], view=view)
+    assert first.step is None
+    second = discrete.simulate(u[12:], x0=first, view=view)
+    torch.testing.assert_close(torch.cat([first.y, second.y]), discrete.simulate(u).y, rtol=0, atol=1e-12)
+
+
 def test_foh_on_irregular_stamps_is_exact_for_a_signal_of_straight_lines() -> None:
     # Between two stamps of a fine grid, the input that foh assumes on the coarse stamps is interpolated exactly.
     continuous = system(3, 1, 1)
@@ -155,7 +203,7 @@ def test_overflow_is_reported_with_the_margin_and_not_as_nan() -> None:
         ({"dt": 0.1, "t": torch.arange(20.0)}, "both t and dt are given"),
         ({"dt": -0.1}, "dt is -0.1"),
         ({"dt": float("nan")}, "positive finite time step"),
-        ({"dt": torch.rand(7)}, "one step for each sample"),
+        ({"dt": torch.rand(7)}, "a step for each sample"),
         ({"t": torch.zeros(20)}, "does not rise"),
         ({"t": torch.arange(5.0)}, "one real stamp for each of the 20 samples"),
         ({"dt": torch.rand(20) + 0.1, "view": "convolution"}, "only equal ones make a convolution"),
