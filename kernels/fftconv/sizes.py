@@ -10,6 +10,7 @@ BLOCK_CPU = 1 << 18  # for each thread
 BLOCK_CPU_LONG = 1 << 21  # at most, for the sake of the planning
 TRANSFORMS = 64
 BLOCK_OTHER = 1 << 26
+TILE_CPU = 1 << 16  # numbers whose axes are turned at once: they stay in a cache, and are enough for two threads
 CACHE_LINE = 64  # bytes: fewer channels than fill one fetch the same memory several times
 
 
@@ -38,3 +39,8 @@ def block_sizes(u: Tensor, n: int, work: torch.dtype) -> tuple[int, int]:
     series = min(max(1, b), max(1, budget // (line * n)))
     channels = max(line, budget // (series * n) // line * line)
     return series, max(1, min(channels, d))
+
+
+def tile_steps(device: torch.device, length: int, columns: int) -> int:
+    """Choose how many of `length` steps are copied and turned at once, with `columns` numbers in each."""
+    return min(length, max(1, TILE_CPU // max(1, columns))) if device.type == "cpu" else length

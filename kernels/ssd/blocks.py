@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, threshold_
+from torch.nn.functional import pad, threshold
 
 from statespace.kernels.ssd.pieces import Span
 
@@ -25,7 +25,8 @@ def wide(x: Tensor) -> Tensor:
 
 def of_wide(x: Tensor, heads: int) -> Tensor:
     """The inverse of `wide`, for `heads` in a group."""
-    return x.unflatten(4, (heads, -1)).permute(0, 1, 3, 2, 4, 5)
+    split: Tensor = x.unflatten(4, (heads, -1))
+    return split.permute(0, 1, 3, 2, 4, 5)
 
 
 def by_head(x: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ def fade(exponent: Tensor) -> Tensor:
     The product of two decays is then never subnormal: arithmetic with such numbers is a hundred times slower.
     """
     floor = math.log(torch.finfo(exponent.dtype).tiny) / 2
-    return threshold_(exponent, floor, -math.inf).exp_()
+    return threshold(exponent, floor, -math.inf, inplace=True).exp_()
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,14 @@ class Decays:
         count, heads = added.shape[1], (self.whole.shape[3], -1)
         reached = state.new_empty(state.shape[0], count + 1, *state.shape[1:])
         first, last, step = (count, 0, -1) if backwards else (0, count, 1)
-        torch.ops.aten.hardshrink.out(state, torch.finfo(state.dtype).tiny * 2**26, out=reached[:, first])
+        reached[:, first] = state
         split, split_added = reached.unflatten(4, heads), added.unflatten(4, heads)
         for i in range(first, last, step):
             of_chunk = i - 1 if backwards else i
             factor = self.whole[:, of_chunk, :, None]
             torch.addcmul(split_added[:, of_chunk], split[:, i], factor, out=split[:, i + step])
+        computed = reached[:, :-1] if backwards else reached[:, 1:]
+        torch.ops.aten.hardshrink.out(computed, torch.finfo(state.dtype).tiny * 2**26, out=computed)
         return reached[:, 1:] if backwards else reached[:, :-1], reached[:, last]
 
     def between(self) -> Tensor:

@@ -47,7 +47,8 @@ class _Scan:
 
     def by_group(self, tensor: Tensor, axis: int) -> Tensor:
         """``(..., h, ...)`` to ``(..., g, q, ...)``."""
-        return tensor.unflatten(axis, (self.sizes.groups, self.sizes.in_group))
+        split: Tensor = tensor.unflatten(axis, (self.sizes.groups, self.sizes.in_group))
+        return split
 
     def pieces(self) -> Iterator[Piece]:
         """Cut the scan."""

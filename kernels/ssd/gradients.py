@@ -1,4 +1,4 @@
-"""The backward of the scan, block by block: from the gradients of outputs and final states to those of the arguments."""
+"""The backward of the scan, block by block: from gradients of outputs and final states to those of the arguments."""
 
 from dataclasses import dataclass
 

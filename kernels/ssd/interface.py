@@ -1,6 +1,7 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ def _check_sequences(sizes: dict[str, int], cu_seqlens: Tensor | None, lengths: 
             )
         if look:
             bounds = cu_seqlens.tolist()
-            if bounds[0] != 0 or bounds[-1] != sizes["l"] or any(a > b for a, b in zip(bounds, bounds[1:], strict=False)):
+            if bounds[0] != 0 or bounds[-1] != sizes["l"] or any(a > b for a, b in pairwise(bounds)):
                 raise InputError(
                     f"ssd: cu_seqlens runs from {bounds[0]} to {bounds[-1]}, but bounds that never fall, from 0 to the "
                     f"length {sizes['l']}, are expected: is it the cumulative sum of the lengths, with a 0 in front?"
@@ -123,7 +124,8 @@ def ssd(
 
     The input matrix is the Euler one, Δ B, beside the exact exp(Δ A), as in Mamba-2. The scan of two pieces, with the
     state carried over, is the scan of the whole. Half precision is computed, and its state kept, in float32, under
-    autocast too. Gradients flow to all arguments but `cu_seqlens` and `lengths`, and from both results.
+    autocast too. Gradients flow to all arguments but `cu_seqlens` and `lengths`, and from both results. With
+    ``chunked``, a NaN spreads over the whole chunk that it stands in, beside all that comes after.
 
     Args:
         x: input, ``(b, l, h, p)``: float32, float64, bfloat16 or float16.
@@ -154,23 +156,34 @@ def ssd(
         Dao, Gu, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space
         Duality", ICML 2024, section 6.
     """
-    given = {"x": x, "dt": dt, "A": A, "B": B, "C": C, "D": D, "z": z, "dt_bias": dt_bias, "initial_state": initial_state}
+    given = {
+        "x": x,
+        "dt": dt,
+        "A": A,
+        "B": B,
+        "C": C,
+        "D": D,
+        "z": z,
+        "dt_bias": dt_bias,
+        "initial_state": initial_state,
+    }
     sizes = _check(given, cu_seqlens, lengths, chunk)
     backend = pick("ssd", backend, dict.fromkeys(BACKENDS))
     work = torch.promote_types(x.dtype, torch.float32)
-    step = dt.to(work) if dt_bias is None else dt.to(work) + dt_bias.to(work)
-    step = softplus(step) if dt_softplus else step
     real = None
     if lengths is not None:
-        # Without a step the state stays, and without an input nothing of the padding gets through.
         real = (torch.arange(sizes["l"], device=x.device) < lengths[:, None])[..., None]  # (b, l, 1)
-        step = torch.where(real, step, 0)
+        dt = torch.where(real, dt, 0)
         x, B, C = (torch.where(real[..., None], tensor, 0) for tensor in (x, B, C))
         z = None if z is None else torch.where(real[..., None], z, 0)
+    step = dt.to(work) if dt_bias is None else dt.to(work) + dt_bias.to(work)
+    step = softplus(step) if dt_softplus else step
+    # Without a step, the state stays as it is.
+    step = step if real is None else torch.where(real, step, 0)
     # Backends meet no lazy sign: in a compiled graph, operators would read past it.
     x, step, B, C = (tensor.resolve_neg() for tensor in (x, step, B, C))
-    A, D, initial_state = (None if v is None else v.to(work).resolve_neg() for v in (A, D, initial_state))
-    z = None if z is None else z.resolve_neg()
+    D, initial_state = (None if v is None else v.to(work).resolve_neg() for v in (D, initial_state))
+    A, z = A.to(work).resolve_neg(), None if z is None else z.resolve_neg()
     y, final = _RUN[backend](x, step, A, B, C, D, z, initial_state, cu_seqlens, chunk)
     y = y if real is None else torch.where(real[..., None], y, 0)
     return (y, final) if return_final_state else y

@@ -9,12 +9,13 @@ chunks of a block, ``t`` steps of a chunk.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-# Numbers in the intermediate results of a block. On a CPU they should stay in the second-level cache; other devices want
-# few and large launches.
+# Numbers in the intermediate results of a block. On a CPU they should stay in the second-level cache, but each takes
+# some fifty operations, which cost a few microseconds apiece; other devices want few and large launches.
 NUMBERS_CPU = 1 << 20
 NUMBERS_OTHER = 1 << 26
 
@@ -101,7 +102,8 @@ class Piece:
             values = columns[0, self.rows.positions[:, steps]]
             if masked:
                 values[~self.rows.real[:, steps]] = 0
-        return values.unflatten(1, (-1, span.steps))
+        chunks: Tensor = values.unflatten(1, (-1, span.steps))
+        return chunks
 
     def put(self, to: Tensor, span: Span, values: Tensor) -> None:
         """Write the steps of each head to where `take` finds them."""
@@ -135,7 +137,7 @@ def _packed(cu_seqlens: Tensor, chunk: int) -> Iterator[Rows]:
     """Gather sequences that have equally many chunks, up to the next power of two."""
     bounds = cu_seqlens.tolist()
     alike: dict[int, list[int]] = {}
-    for i, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for i, (start, stop) in enumerate(pairwise(bounds)):
         alike.setdefault(max(0, -(-(stop - start) // chunk) - 1).bit_length() if stop > start else -1, []).append(i)
     for members in alike.values():
         which = torch.tensor(members, device=cu_seqlens.device)

@@ -6,6 +6,8 @@ Glossary: ``b`` batch, ``l`` length, ``h`` heads, ``p`` channels of a head, ``g`
 ``n`` states. Sums are element-wise, so that autocast leaves them in the precision of the state.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn.functional import silu
@@ -46,17 +48,18 @@ def ssd(
     per_group = heads // max(1, B.shape[2])
     u = x.to(dt.dtype)
     B, C = (tensor.to(dt.dtype).repeat_interleave(per_group, 2) for tensor in (B, C))  # (b, l, h, n)
-    tensors = (u, torch.exp(dt * A), dt, B, C)
+    decay = torch.exp(dt * A)
     bounds = None if cu_seqlens is None else cu_seqlens.tolist()
     sequences = batch if bounds is None else len(bounds) - 1
     state = u.new_zeros(sequences, heads, width, B.shape[3]) if initial_state is None else initial_state
     if bounds is None:
-        y, final = _scan(*tensors, D, state)
+        y, final = _scan(u, decay, dt, B, C, D, state)
     else:
-        pieces = [
-            _scan(*(tensor[:, start:stop] for tensor in tensors), D, state[i : i + 1])
-            for i, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True))
-        ]
+        pieces = []
+        for i, (start, stop) in enumerate(pairwise(bounds)):
+            at = slice(start, stop)
+            part = u[:, at], decay[:, at], dt[:, at], B[:, at], C[:, at]
+            pieces.append(_scan(*part, D, state[i : i + 1]))
         y = torch.cat([piece for piece, _ in pieces], 1) if pieces else u.clone()
         final = torch.cat([last for _, last in pieces]) if pieces else state
     if z is not None:

@@ -75,6 +75,56 @@ def test_a_result_can_be_saved_in_place_of_an_argument():
     torch.testing.assert_close(x.grad, y.detach() - 2)
 
 
+def test_a_gradient_that_nobody_wants_is_left_out():
+    asked = []
+
+    def backward(grad, x, y, wanted):
+        asked.append(wanted)
+        return tuple(grad * other if want else x.new_empty(0) for other, want in zip((y, x), wanted, strict=True))
+
+    product = register(
+        "test_product",
+        lambda x, y: x * y,
+        backward,
+        lambda x, _: x.new_empty(x.shape),
+        arguments="Tensor x, Tensor y",
+        gradients=("x", "y"),
+        selective=True,
+    )
+    x, y = torch.rand(2, 5, dtype=torch.float64)
+    for wanted in ([True, False], [False, True], [True, True]):
+        x.requires_grad_(wanted[0])
+        y.requires_grad_(wanted[1])
+        torch.library.opcheck(product, (x, y))
+        del asked[:]
+        product(x, y).sum().backward()
+        assert asked == [wanted]
+    torch.testing.assert_close(x.grad, 2 * y.detach(), rtol=0, atol=0)
+
+
+def test_autocast_is_off_inside():
+    seen = []
+
+    def forward(x):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return x @ x
+
+    square = register(
+        "test_square",
+        forward,
+        lambda grad, x: grad @ x.mT + x.mT @ grad,
+        lambda x: x.new_empty(x.shape),
+        arguments="Tensor x",
+        gradients=("x",),
+    )
+    x = torch.rand(3, 3, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = square(x)
+        y.sum().backward()
+    assert y.dtype == x.grad.dtype == torch.float32
+    assert seen == [False]
+
+
 def test_second_derivatives_are_refused_by_name(powers):
     x = torch.rand(5, dtype=torch.float64).requires_grad_()
     (grad,) = torch.autograd.grad(powers(x, None, 3)[0].sum(), x, create_graph=True)
