@@ -12,7 +12,7 @@ import torch
 
 from statespace.errors import InputError, choose
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 _AGAIN = (
     "Install a C++17 compiler (g++ or clang++) and install statespace again: pip install --force-reinstall --no-deps"
 )

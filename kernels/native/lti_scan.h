@@ -35,7 +35,7 @@ struct LtiScan {
     void* grad_initial;       // (b, d, n) complex
 };
 
-constexpr int64_t ABI_VERSION = 1;
+constexpr int64_t ABI_VERSION = 2;
 
 // Steps between two corrections of the state for the rounding of a, and between two additions to sums in double.
 constexpr int64_t SEGMENT = 64;

@@ -147,6 +147,6 @@ def discretize(
         raise InputError(
             f"discretize: the result of {chosen.name} overflows {found.A.dtype}; the stability margin of the system "
             f"is {-poles.real.max().item():.3g} 1/s and dt is up to {torch.as_tensor(dt).max().item():.3g} s: "
-            "take a smaller dt."
+            "choose a smaller dt."
         )
     return found

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import check
-from statespace.discretization._expm import expm
 from statespace.discretization.discrete import Discrete
+from statespace.kernels.expm import expm
 
 
 def euler_b_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import check, check_alpha
-from statespace.discretization._expm import expm
 from statespace.discretization.discrete import Discrete
+from statespace.kernels.expm import expm
 
 
 def weigh_diagonal(

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import check
-from statespace.discretization._expm import expm_coupled
 from statespace.discretization._phi import phi1, phi2
 from statespace.discretization.discrete import Discrete
+from statespace.kernels.expm import expm_phi
 
 
 def foh_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
@@ -68,11 +68,8 @@ def foh(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discr
         triangle hold).
     """
     given = check("foh", A, B, C, D, dt, diagonal=False)
-    step = given.dt[..., None, None]
     m = B.shape[-1]
-    # Counting the slope in sixteenths makes the exponent small, and a small exponent takes fewer products.
-    rise = torch.diag(torch.full((m,), 2.0**-4, dtype=given.B.dtype, device=given.B.device), m)
-    drive = torch.cat([given.B * step, torch.zeros_like(given.B * step)], -1)
-    Abar, driven = expm_coupled(given.spread(given.A * step), given.spread(drive), given.spread(rise))
-    held, ahead = driven[..., :m], driven[..., m:] * 2.0**4
-    return Discrete(Abar, held - ahead + Abar @ ahead, given.spread(given.C), given.spread(given.D + given.C @ ahead))
+    Abar, integrals = expm_phi(given.A, given.B, given.dt, order=2)
+    held, ahead = integrals[..., :m], integrals[..., m:]
+    Bbar, Dbar = held - ahead + Abar @ ahead, given.D + given.C @ ahead
+    return Discrete(*(given.spread(matrix) for matrix in (Abar, Bbar, given.C, Dbar)))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import check
-from statespace.discretization._expm import expm_coupled
 from statespace.discretization._phi import phi1
 from statespace.discretization.discrete import Discrete
+from statespace.kernels.expm import expm_phi
 
 
 def zoh_diagonal(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
@@ -62,7 +62,7 @@ def zoh_log_poles(A: Tensor, dt: Tensor | float) -> Tensor:
 def zoh(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discrete:
     """Discretise a system whose input is held constant over each step.
 
-    ``Abar`` and ``Bbar`` come from one exponential, ``exp([[A, B], [0, 0]] dt) = [[Abar, Bbar], [0, I]]``.
+    ``Abar`` and ``Bbar`` are blocks of one exponential, ``exp([[A, B], [0, 0]] dt) = [[Abar, Bbar], [0, I]]``.
 
     In float64 ``Abar`` and ``Bbar`` agree with SciPy's to 1e-12, relative to the norm of each, while ``|A| dt`` is of
     order one; beyond, the error grows with the condition of the exponential, as it does in any method. Types and the
@@ -83,7 +83,5 @@ def zoh(A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float) -> Discr
         Van Loan, IEEE Transactions on Automatic Control 23(3), 1978, 395-404.
     """
     given = check("zoh", A, B, C, D, dt, diagonal=False)
-    step = given.dt[..., None, None]
-    hold = torch.zeros(B.shape[-1], B.shape[-1], dtype=given.B.dtype, device=given.B.device)
-    Abar, Bbar = expm_coupled(given.spread(given.A * step), given.spread(given.B * step), given.spread(hold))
-    return Discrete(Abar, Bbar, given.spread(given.C), given.spread(given.D))
+    Abar, Bbar = expm_phi(given.A, given.B, given.dt)
+    return Discrete(*(given.spread(matrix) for matrix in (Abar, Bbar, given.C, given.D)))

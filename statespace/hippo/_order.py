@@ -1,5 +1,7 @@
 """Check of a state size."""
 
+from typing import SupportsIndex
+
 from statespace.errors import InputError
 
 
@@ -13,7 +15,7 @@ def check_order(where: str, n: int, pairs: bool = False) -> None:
     Raises:
         InputError: `n` is not such a number.
     """
-    whole = isinstance(n, int) and not isinstance(n, bool)
+    whole = isinstance(n, SupportsIndex) and not isinstance(n, bool)
     if not whole or n < 1:
         least = 2 if pairs else 1
         raise InputError(f"{where}: n is {n!r}, but a whole number of states is expected: pass {least} or more.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, pi
+from typing import SupportsFloat
 
 import torch
 from torch import Tensor
@@ -71,17 +72,19 @@ _ALL = (
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in _ALL}
 
 
-def check_scale(where: str, scale: float) -> None:
+def check_scale(where: str, scale: float, name: str = "scale") -> None:
     """Check a time scale.
 
     Args:
         where: the function that was called, for the message.
         scale: the time scale in s.
+        name: the argument's name.
     Raises:
         InputError: it is not positive and finite.
     """
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not (isfinite(scale) and scale > 0):
-        raise InputError(f"{where}: scale is {scale!r}, but a positive finite number of seconds is expected.")
+    number = isinstance(scale, SupportsFloat) and not isinstance(scale, bool)
+    if not number or not (isfinite(float(scale)) and float(scale) > 0):
+        raise InputError(f"{where}: {name} is {scale!r}, but a positive finite number of seconds is expected.")
 
 
 def transition(measure: str, n: int, scale: float = 1.0, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:

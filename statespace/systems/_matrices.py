@@ -1,5 +1,7 @@
 """Powers of a state matrix applied to vectors, and parallel prefix sums: what the responses and views rest on."""
 
+from math import isqrt
+
 import torch
 from torch import Tensor
 
@@ -66,20 +68,42 @@ def prefix(A: Tensor, x: Tensor) -> Tensor:
     return x
 
 
-def prefix_varying(A: Tensor, x: Tensor) -> Tensor:
-    """Return the states ``h[k] = A[k] h[k-1] + x[k]`` from ``h[-1] = 0``, by doubling.
+def states_varying(A: Tensor, x: Tensor, start: Tensor) -> Tensor:
+    """Return the states ``h[k] = A[k] h[k-1] + x[k]``, in three passes over blocks of the square root of the length.
+
+    First all blocks at once find where they take a state, and where they end from zero; then the states at their
+    boundaries follow one another; then all blocks at once go through their steps. So a length l costs some 3 √l
+    operations on √l states, and each product of matrices is formed once.
 
     Args:
         A: ``(..., l, n, n)``, one for each step.
         x: ``(..., l, n)``.
+        start: ``h[-1]``, ``(..., n)``.
     Returns:
-        ``(..., l, n)``.
+        ``(..., l + 1, n)``, `start` first.
     """
-    length, shift = x.shape[-2], 1
-    while shift < length:
-        moved = (A[..., shift:, :, :] @ x[..., :-shift, :, None])[..., 0]
-        x = torch.cat([x[..., :shift, :], x[..., shift:, :] + moved], -2)
-        shift *= 2
-        if shift < length:
-            A = torch.cat([A[..., : shift // 2, :, :], A[..., shift // 2 :, :, :] @ A[..., : -(shift // 2), :, :]], -3)
-    return x
+    length, n = x.shape[-2:]
+    if not length:
+        return start[..., None, :]
+    T = isqrt(length - 1) + 1
+    blocks = -(-length // T)
+    beyond = blocks * T - length
+    still = torch.eye(n, dtype=A.dtype, device=A.device).expand(*A.shape[:-3], beyond, n, n)
+    steps = torch.cat([A, still], -3).reshape(*A.shape[:-3], blocks, T, n, n).unbind(-3)
+    driven = (
+        torch.cat([x, x.new_zeros(*x.shape[:-2], beyond, n)], -2).reshape(*x.shape[:-2], blocks, T, n, 1).unbind(-3)
+    )
+
+    through, end = steps[0], driven[0]
+    for step, drive in zip(steps[1:], driven[1:], strict=True):
+        through, end = step @ through, step @ end + drive
+    state, boundaries = start[..., None], []
+    for of_block, from_zero in zip(through.unbind(-3), end.unbind(-3), strict=True):
+        boundaries.append(state)
+        state = of_block @ state + from_zero
+    state, found = torch.stack(boundaries, -3), []
+    for step, drive in zip(steps, driven, strict=True):
+        state = step @ state + drive
+        found.append(state[..., 0])
+    states = torch.stack(found, -2).flatten(-3, -2)[..., :length, :]
+    return torch.cat([start.expand(*states.shape[:-2], n)[..., None, :], states], -2)

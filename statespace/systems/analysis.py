@@ -1,13 +1,13 @@
 """Gain, zeros, and the way back from discrete to continuous time."""
 
 from dataclasses import replace
-from math import log2
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+from statespace.kernels.balancing import balance, change_units
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -18,36 +18,13 @@ def dc_gain(system: "StateSpace") -> Tensor:
     A, B, C, D = system.A, system.B, system.C, system.D
     if system.is_discrete:
         A = A - torch.eye(system.n, dtype=A.dtype, device=A.device)
+    units = balance(A, system.n)
+    A, B, C = change_units(A, units), B / units[..., :, None], C * units[..., None, :]
     X, info = torch.linalg.solve_ex(A, B)
     gain = D - C @ X
-    singular = (info != 0)[..., None, None] | ~torch.isfinite(gain)
+    beyond = torch.linalg.cond(A.detach(), 1) > 1 / torch.finfo(A.dtype).eps if system.n else info != 0
+    singular = ((info != 0) | beyond)[..., None, None] | ~torch.isfinite(gain)
     return torch.where(singular, torch.full_like(gain, float("inf")), gain)
-
-
-def _balance(A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """Return units of the states, powers of 2, in which rows of ``[A B]`` are as large as columns of ``[A; C]``.
-
-    Source:
-        Osborne, Journal of the ACM 7(4), 1960, 338-345; with inputs and outputs as in Lemonnier and Van Dooren, SIAM J.
-        Matrix Analysis and Applications 28(1), 2006, 253-263.
-    """
-    n = A.shape[0]
-    M = torch.cat([torch.cat([A, B], 1), torch.cat([C, C.new_zeros(C.shape[0], B.shape[1])], 1)]).abs()
-    M.diagonal()[:n] = 0
-    units = torch.ones(n, dtype=M.dtype, device=M.device)
-    for _ in range(20):
-        settled = True
-        for i in range(n):
-            row, column = M[i].sum().item(), M[:, i].sum().item()
-            factor = 2.0 ** round(log2(row / column) / 2) if row > 0 and column > 0 else 1.0
-            if factor != 1:
-                M[i] /= factor
-                M[:, i] *= factor
-                units[i] *= factor
-                settled = False
-        if settled:
-            break
-    return units
 
 
 def _size(matrix: Tensor) -> float:
@@ -88,8 +65,8 @@ def zeros(system: "StateSpace") -> Tensor:
     if A.ndim > 2:
         raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: take one at a time, system.select(i).")
     # What is small depends on the units of time, states, inputs and outputs: take those that make all blocks large.
-    units = _balance(A, B, C)
-    A, B, C = A * units / units[:, None], B / units[:, None], C * units
+    units = balance(torch.cat([torch.cat([A, B], 1), torch.cat([C, 0 * D], 1)]), len(A))
+    A, B, C = change_units(A, units), B / units[:, None], C * units
     rate = _size(A)
     D = D * (rate / (_size(B) * _size(C)))
     A, B, C = A / rate, B / _size(B), C / _size(C)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from statespace.errors import InputError, choose
 from statespace.systems.dense import StateSpace
@@ -26,7 +27,7 @@ def _arrays(where: str, system: System, allow_complex: bool) -> tuple[tuple[np.n
             "keep both of each conjugate pair, or make a Diagonal with pairs=True."
         )
     arrays = tuple(matrix.detach().cpu().numpy().copy() for matrix in (dense.A, dense.B, dense.C, dense.D))
-    return arrays, None if dense.dt is None else float(dense.dt)
+    return arrays, dense.dt.item() if isinstance(dense.dt, Tensor) else dense.dt
 
 
 def _step(dt: Any) -> float | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+from statespace.kernels.balancing import balance, change_units
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -47,6 +48,8 @@ def gramian(where: str, A: Tensor, B: Tensor, discrete: bool) -> Tensor:
         Smith, SIAM J. Applied Mathematics 16(1), 1968, 198-201; doubling as in Anderson, International Journal of
         Control 28(2), 1978, 295-306.
     """
+    units = balance(A, A.shape[-1])
+    A, B = change_units(A, units), B / units[..., :, None]
     poles = _expect_stable(where, A, discrete)
     if not discrete and A.shape[-1]:
         # The shift between the slowest and the fastest pole makes the powers of F fall fastest.
@@ -64,7 +67,7 @@ def gramian(where: str, A: Tensor, B: Tensor, discrete: bool) -> Tensor:
         ):
             break
         F = F @ F
-    return (W + W.mH) / 2
+    return units[..., :, None] * (W + W.mH) / 2 * units[..., None, :]
 
 
 def _factor(W: Tensor) -> Tensor:
@@ -74,8 +77,16 @@ def _factor(W: Tensor) -> Tensor:
     return factor
 
 
+def _balanced(system: "StateSpace") -> "StateSpace":
+    """Return the system in units in which rounding is small, its inputs and outputs as they are."""
+    units = balance(system.A, system.n)
+    A, B, C = change_units(system.A, units), system.B / units[..., :, None], system.C * units[..., None, :]
+    return replace(system, A=A, B=B, C=C)
+
+
 def hankel_singular_values(system: "StateSpace") -> Tensor:
     """Return what each balanced state contributes; see `System.hankel_singular_values`."""
+    system = _balanced(system)
     Wc = gramian("hankel_singular_values", system.A, system.B, system.is_discrete)
     Wo = gramian("hankel_singular_values", system.A.mH, system.C.mH, system.is_discrete)
     values: Tensor = torch.linalg.svdvals(_factor(Wo).mH @ _factor(Wc))
@@ -88,6 +99,7 @@ def balanced_truncation(system: "StateSpace", order: int) -> "StateSpace":
         raise InputError(
             f"balanced_truncation: order is {order!r}, but a whole number from 1 to {system.n} is expected."
         )
+    system = _balanced(system)
     Wc = gramian("balanced_truncation", system.A, system.B, system.is_discrete)
     Wo = gramian("balanced_truncation", system.A.mH, system.C.mH, system.is_discrete)
     Lc, Lo = _factor(Wc), _factor(Wo)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+from statespace.systems._arguments import as_tensor
 from statespace.systems.dense import StateSpace
-from statespace.systems.system import System
+from statespace.systems.system import System, as_dense
 
 __all__ = ["bode", "impulse", "nyquist", "pole_zero", "step"]
 
@@ -29,7 +30,7 @@ def _figure(where: str, given: Any, rows: int = 1, height: float = 4.0) -> tuple
 
 
 def _single(where: str, system: System) -> StateSpace:
-    dense = system.to_dense()
+    dense = as_dense(where, system)
     if dense.A.ndim > 2 or dense.inputs != 1 or dense.outputs != 1:
         raise InputError(
             f"{where}: the system has {dense.inputs} inputs, {dense.outputs} outputs and the leading axes "
@@ -41,14 +42,18 @@ def _single(where: str, system: System) -> StateSpace:
 def _frequencies(system: StateSpace, w: Tensor | None) -> Tensor:
     """Return two decades around the poles and zeros, in discrete time up to the Nyquist frequency."""
     if w is not None:
-        return w
+        return as_tensor("plots", "w", w).detach().reshape(-1)
     roots = torch.cat([system.poles(), system.zeros()]).detach().abs().double()
     if system.dt is not None:
-        nyquist = torch.pi / float(system.dt)
+        nyquist = torch.pi / _step(system)
         return torch.logspace(-3, 0, 600, dtype=torch.float64)[:-1] * nyquist
     roots = roots[(roots > 1e-9) & torch.isfinite(roots)]
     low, high = (roots.min().log10().item(), roots.max().log10().item()) if len(roots) else (0.0, 0.0)
     return torch.logspace(low - 1.5, high + 1.5, 800, dtype=torch.float64)
+
+
+def _step(system: StateSpace) -> float:
+    return system.dt.item() if isinstance(system.dt, Tensor) else float(system.dt or 1)
 
 
 def _response(system: StateSpace, w: Tensor) -> np.ndarray:
@@ -71,10 +76,15 @@ def bode(system: System, w: Tensor | None = None, figure: Any = None) -> Any:
     dense = _single("bode", system)
     w = _frequencies(dense, w)
     response = _response(dense, w)
+    angles = np.angle(response)
+    angles[angles > np.pi - 1e-9] -= 2 * np.pi  # half a turn is drawn as a lag
+    decibels = 20 * np.log10(np.abs(response))
     figure, (gain, phase) = _figure("bode", figure, rows=2, height=5.6)
-    gain.semilogx(w, 20 * np.log10(np.abs(response)))
+    gain.semilogx(w, decibels)
     gain.set_ylabel("gain (dB)")
-    phase.semilogx(w, np.degrees(np.unwrap(np.angle(response))))
+    if np.ptp(decibels) < 0.1:  # an all-pass: its rounding is no picture
+        gain.set_ylim(decibels.mean() - 1, decibels.mean() + 1)
+    phase.semilogx(w, np.degrees(np.unwrap(angles)))
     phase.set_ylabel("phase (degrees)")
     phase.set_xlabel("angular frequency (rad/s)")
     for panel in (gain, phase):
@@ -97,7 +107,11 @@ def nyquist(system: System, w: Tensor | None = None, figure: Any = None) -> Any:
     dense = _single("nyquist", system)
     response = _response(dense, _frequencies(dense, w))
     figure, panel = _figure("nyquist", figure, height=5.6)
-    panel.plot(response.real, response.imag, label="positive frequencies")
+    (line,) = panel.plot(response.real, response.imag, label="positive frequencies")
+    travelled = np.abs(np.diff(response)).cumsum()
+    half = int(np.searchsorted(travelled, travelled[-1] / 2))
+    begin, end = ((response[k].real, response[k].imag) for k in (half, half + 1))
+    panel.annotate("", end, begin, arrowprops={"arrowstyle": "-|>", "color": line.get_color()})
     panel.plot(response.real, -response.imag, "--", label="negative frequencies")
     panel.plot([-1], [0], "k+")
     panel.set_aspect("equal", adjustable="datalim")
@@ -110,20 +124,22 @@ def nyquist(system: System, w: Tensor | None = None, figure: Any = None) -> Any:
 
 def _over_time(where: str, system: System, t: Tensor | int | None, what: str, unit: str, figure: Any) -> Any:
     dense = _single(where, system)
+    if t is not None and dense.dt is None and not isinstance(t, int):
+        t = as_tensor(where, "t", t)
     if t is None:
-        margin = float(dense.stability_margin())
-        rate = margin if dense.dt is None else margin / float(dense.dt)
-        span = 7 / rate if rate > 1e-9 else 10.0
+        margin = float(dense.stability_margin().detach())
+        rate = margin if dense.dt is None else margin / _step(dense)
+        span = 7 / rate if 1e-9 < rate < float("inf") else 10.0
         if dense.dt is None:
             t = torch.linspace(0, span, 500, dtype=torch.float64)
         else:
-            t = min(max(int(span / float(dense.dt)), 10), 2000)
+            t = min(max(int(span / _step(dense)), 10), 2000)
     response = (dense.impulse_response(t) if where == "impulse" else dense.step_response(t))[:, 0, 0].detach().cpu()
     figure, panel = _figure(where, figure)
     if isinstance(t, Tensor):
         panel.plot(t.detach().cpu(), response)
     else:
-        panel.step(np.arange(t) * float(dense.dt or 1.0), response, where="post")
+        panel.step(np.arange(t) * _step(dense), response, where="post")
     panel.set_xlabel("time (s)")
     panel.set_ylabel(f"{what} ({unit})")
     panel.grid(alpha=0.3)
@@ -176,7 +192,8 @@ def pole_zero(system: System, figure: Any = None) -> Any:
     poles, zeros = dense.poles().detach().cpu(), dense.zeros().cpu()
     figure, panel = _figure("pole_zero", figure, height=5.6)
     panel.plot(poles.real, poles.imag, "x", label="poles")
-    panel.plot(zeros.real, zeros.imag, "o", fillstyle="none", label="zeros")
+    if len(zeros):
+        panel.plot(zeros.real, zeros.imag, "o", fillstyle="none", label="zeros")
     if dense.dt is None:
         panel.axvline(0, color="black", linewidth=0.8)
         unit = "rad/s"

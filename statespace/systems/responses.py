@@ -7,8 +7,8 @@ from torch import Tensor
 
 from statespace.discretization import zoh
 from statespace.discretization._arguments import surely_not_finite, values_can_be_read
-from statespace.discretization._expm import expm_coupled
 from statespace.errors import InputError, ShapeError
+from statespace.kernels.expm import expm_phi
 from statespace.systems._arguments import as_tensor
 from statespace.systems._matrices import orbit
 
@@ -72,14 +72,7 @@ def _at(system: "StateSpace", t: Tensor) -> tuple[Tensor, Tensor]:
         return A.new_zeros(*A.shape[:-2], len(t), 0, 0), B.new_zeros(*B.shape[:-2], len(t), 0, system.inputs)
     even = len(gaps) > 1 and bool(((gaps - gaps[0]).abs() <= 4e-15 * t.abs().max()).all()) and bool(gaps[0] > 0)
     if not even:
-        spread = t[:, None, None]
-        hold = torch.zeros(system.inputs, system.inputs, dtype=B.dtype, device=B.device)
-        batch = (*A.shape[:-2], len(t))
-        return expm_coupled(
-            (A[..., None, :, :] * spread).expand(*batch, *A.shape[-2:]),
-            (B[..., None, :, :] * spread).expand(*batch, *B.shape[-2:]),
-            hold.expand(*batch, -1, -1),
-        )
+        return expm_phi(A[..., None, :, :], B[..., None, :, :], t)
     step = (t[-1] - t[0]) / (len(t) - 1)
     n, m = B.shape[-2:]
     eye = torch.eye(n + m, dtype=A.dtype, device=A.device)

@@ -15,7 +15,7 @@ from statespace.discretization import find_method
 from statespace.discretization._arguments import values_can_be_read
 from statespace.errors import InputError, ShapeError, choose
 from statespace.systems._arguments import as_tensor, as_time_step
-from statespace.systems._matrices import orbit, prefix, prefix_varying, rows_orbit
+from statespace.systems._matrices import orbit, prefix, rows_orbit, states_varying
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -273,9 +273,7 @@ def simulate_sampled(
             y, x = _recurrent((Phi, M, C, D), signal, x0)
         else:
             driven = (M @ signal[..., None])[..., 0]
-            lifted = torch.cat([x0[..., None, :], driven], -2)
-            eye = torch.eye(system.n, dtype=Phi.dtype, device=Phi.device).expand(*Phi.shape[:-3], 1, -1, -1)
-            states = prefix_varying(torch.cat([eye, Phi], -3), lifted)
+            states = states_varying(Phi, driven, x0)
             y = (C @ states[..., :-1, :, None] + D @ signal[..., None])[..., 0]
             x = states[..., -1, :]
     _report_overflow(system, (signal, x0), y, x, Phi, method)

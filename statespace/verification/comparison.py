@@ -1,11 +1,13 @@
-"""Every method against SciPy, with a tolerance that follows from the condition of the problem.
+"""Every method against SciPy and against 50 digits, with a tolerance that follows from the condition of the problem.
 
-No algorithm in float64 can be expected to come closer to the truth than rounding of the input already does. So each
-comparison measures how far the discrete matrices move when the entries are changed by a relative 1e-10: that quotient,
-or the least that theory allows where it is larger, is the condition number. Two good algorithms agree to about the
-unit roundoff times it; the tolerance is 64 times as much, and 1e-12 where the problem is well conditioned. It is never
-above 1e-6. A disagreement beyond is brought before mpmath at 50 digits, where there are at most 16 states: what counts
-is then our own error, and SciPy's is shown beside.
+No algorithm in float64 can be expected to come closer to the truth than rounding allows. The condition numbers of
+`statespace.verification.conditions` say how far that is; two good algorithms agree to about the unit roundoff times
+the condition number. The tolerance is 64 times as much, for the many roundings there are, and 1e-12 where the problem
+is well conditioned. It has no upper bound: a tolerance of 1e-3 says that three digits are left to compare, and each
+row tells it.
+
+Each comparison is also held against 50 digits, ours and SciPy's error beside one another. Where SciPy and we disagree
+beyond the tolerance, what counts is our own error: against mpmath up to 16 states, and above against `Judge`.
 """
 
 import warnings
@@ -19,21 +21,40 @@ import torch
 from statespace.discretization import METHODS, find_method
 from statespace.discretization import discretize as discretize_matrices
 from statespace.errors import InputError
+from statespace.kernels.balancing import better_units
 from statespace.systems import StateSpace, System
+from statespace.verification.conditions import SAMPLES, matrix_conditions, response_conditions, usable_steps
 from statespace.verification.families import STEPS, families
-from statespace.verification.oracles import EXACT_UP_TO, exact_discrete, exact_response, scipy_discrete
+from statespace.verification.oracles import EXACT_UP_TO, Judge, exact_discrete, scipy_discrete
 
 EPS = 2.0**-52
 WELL_CONDITIONED = 1e-12
 SAFETY = 64
-LAXEST = 1e-9  # of a response, however much its terms cancel
-LAXEST_MATRIX = 1e-6  # of a matrix, however badly conditioned
-SAMPLES = 40
 FIELDS = ("A", "B", "C", "D")
+FREQUENCIES = np.logspace(-2, 2, 5)
+
+Matrices = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def _arrays(system: StateSpace) -> tuple[np.ndarray, ...]:
-    return tuple(matrix.detach().double().numpy() for matrix in (system.A, system.B, system.C, system.D))
+class _Units:
+    """Powers of two that the states are counted in, so that errors are measured where no entry hides another.
+
+    In companion form the entries of one matrix may differ by 1e26, and a norm sees the largest alone. Balanced, they
+    are alike in size; the change of units is exact.
+    """
+
+    def __init__(self, A: np.ndarray, dt: float) -> None:
+        found, _ = better_units(torch.from_numpy(A) * dt)
+        self.unit = np.ones(len(A)) if found is None else found.numpy()
+
+    def __call__(self, matrices: Iterable[np.ndarray]) -> Matrices:
+        A, B, C, D = matrices
+        return A * self.unit / self.unit[:, None], B / self.unit[:, None], C * self.unit, D
+
+
+def _arrays(system: StateSpace) -> Matrices:
+    A, B, C, D = (matrix.detach().double().cpu().numpy() for matrix in (system.A, system.B, system.C, system.D))
+    return A, B, C, D
 
 
 def _system(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, dt: float | None = None) -> StateSpace:
@@ -41,63 +62,32 @@ def _system(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, dt: floa
 
 
 def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:
-    size = float(np.linalg.norm(theirs))
-    return float(np.linalg.norm(ours - theirs)) / (size if size else 1.0)
+    """Return the relative distance in the Frobenius norm, however large or small the numbers are."""
+    unit = float(np.abs(theirs).max(initial=0.0))
+    if not np.isfinite(unit):
+        return float("nan")
+    unit = unit or 1.0
+    size = float(np.linalg.norm(theirs / unit))
+    with np.errstate(over="ignore"):  # SciPy's result may have overflown
+        return float(np.linalg.norm((ours - theirs) / unit)) / (size if size else 1.0)
 
 
-def _discretised(matrices: Iterable[np.ndarray], dt: float, method: str, alpha: float) -> list[np.ndarray]:
+def _worst(ours: Iterable[np.ndarray], theirs: Iterable[np.ndarray]) -> float:
+    return float(np.max([_relative(one, other) for one, other in zip(ours, theirs, strict=True)]))  # NaN stays NaN
+
+
+def _discretised(matrices: Iterable[np.ndarray], dt: float, method: str, alpha: float) -> Matrices:
     A, B, C, D = (torch.from_numpy(np.ascontiguousarray(matrix)) for matrix in matrices)
-    return [matrix.numpy() for matrix in discretize_matrices(A, B, C, D, dt, method, alpha)]
+    found = discretize_matrices(A, B, C, D, dt, method, alpha)
+    return found.A.numpy(), found.B.numpy(), found.C.numpy(), found.D.numpy()
 
 
-def _conditions(
-    matrices: tuple[np.ndarray, ...], found: list[np.ndarray], dt: float, method: str, alpha: float
-) -> list[float]:
-    """Return the condition number of each discrete matrix.
-
-    The entries are changed in random directions, each by a share of itself, as rounding does. Beside what is seen
-    stands what theory knows: no exponential is conditioned better than ``|A dt|`` (Higham, Functions of Matrices,
-    section 10.2), and solving with ``G = I - alpha A dt`` costs the condition of `G`.
-    """
-    A, B, C, D = matrices
-    rational = {"bilinear": 0.5, "euler": 0.0, "backward_diff": 1.0, "gbt": alpha}
-    if method in rational:
-        least = float(np.linalg.cond(np.eye(len(A)) - rational[method] * dt * A, 1))
-    else:
-        least = float(np.linalg.norm(A, 1)) * dt
-    random = np.random.default_rng(0)
-    change, worst = 1e-10, [max(least, 1.0)] * 4
-    for _ in range(3):
-        moved = [matrix * (1 + change * random.standard_normal(matrix.shape)) for matrix in (A, B, C)]
-        other = _discretised((*moved, D), dt, method, alpha)
-        seen = [_relative(o, f) / change for o, f in zip(other, found, strict=True)]
-        worst = [max(w, s) if np.isfinite(s) else 1 / EPS for w, s in zip(worst, seen, strict=True)]
-    return worst
+def _tolerance(condition: float) -> float:
+    return max(WELL_CONDITIONED, SAFETY * EPS * condition)
 
 
-def _usable_steps(discrete: list[np.ndarray], sizes: list[float]) -> tuple[int, float]:
-    """Return how many steps of a response can be compared, and the tolerance for them.
-
-    Rounding at one step is carried on by a power of `A`, in any algorithm: it grows to ``|A^i| |A^j|``, beside which
-    the response itself may have cancelled. As many steps are taken as leave nine digits to compare.
-    """
-    A, B, C, D = discrete
-    norms, power, steps, tolerance = [float(np.linalg.norm(np.eye(len(A))))], np.eye(len(A)), 1, WELL_CONDITIONED
-    around = float(np.linalg.norm(C) * np.linalg.norm(B))
-    for count in range(1, len(sizes) + 1):
-        worst = max(norms[k] * norms[count - 1 - k] for k in range(count))
-        growth = (around * worst + float(np.linalg.norm(D))) / max(sizes[count - 1], 1e-300)
-        needed = SAFETY * count * EPS * growth
-        if count > 2 and not needed <= LAXEST:
-            break
-        steps, tolerance = count, min(max(tolerance, needed), LAXEST)
-        power = A @ power
-        norms.append(float(np.linalg.norm(power)))
-    return steps, tolerance
-
-
-def _responses(discrete: list[np.ndarray], dt: float) -> tuple[float, float, float]:
-    """Return the errors of `simulate` against dlsim and of `kernel` against dimpulse, and their tolerance."""
+def _responses(discrete: Matrices, balanced: Matrices, dt: float) -> tuple[dict[str, float], dict[str, object]]:
+    """Return the errors of `simulate` against dlsim and of `kernel` against dimpulse, and how far they can be told."""
     signal = import_module("scipy.signal")
     A, B, C, D = discrete
     u = np.random.default_rng(1).standard_normal((SAMPLES, B.shape[1]))
@@ -107,79 +97,95 @@ def _responses(discrete: list[np.ndarray], dt: float) -> tuple[float, float, flo
         pulses = np.stack(signal.dimpulse((A, B, C, D, dt), n=SAMPLES)[1], -1).reshape(SAMPLES, len(C), -1)
         # The sizes of what is compared, after 1, 2, ... steps; the smaller of both decides.
         sizes = [float(min(np.linalg.norm(outputs[:k]), np.linalg.norm(pulses[:k]))) for k in range(1, SAMPLES + 1)]
-        steps, tolerance = _usable_steps(discrete, sizes)
+        steps, condition = usable_steps(balanced, sizes)
+        radius = float(np.abs(np.linalg.eigvals(A)).max(initial=0.0))
     system = _system(A, B, C, D, dt)
     simulated = system.simulate(torch.from_numpy(u[:steps])).y.numpy()
     kernel = system.kernel(steps).numpy()
-    return _relative(simulated, outputs[:steps]), _relative(kernel, pulses[:steps]), tolerance
+    why = "" if steps == SAMPLES else "unstable" if radius > 1 else "cancels"
+    errors = {
+        "dlsim": _relative(simulated, outputs[:steps]),
+        "dimpulse": _relative(kernel, pulses[:steps]),
+        "tolerance of steps": _tolerance(condition),
+    }
+    return errors, {"steps": steps, "cut short as": why, "largest pole": radius}
 
 
-def _frequency(system: StateSpace) -> tuple[float, float, float]:
-    """Return the error of the frequency response, SciPy's own error where it is inexact, and the tolerance.
+def _frequency(matrices: Matrices, balanced: Matrices) -> dict[str, float]:
+    """Return the error of the frequency response, SciPy's own error, and the tolerance.
 
     SciPy goes through the polynomials of the transfer function, which are inexact from some ten states on.
     """
     signal = import_module("scipy.signal")
-    A, B, C, D = _arrays(system)
-    B, C, D = B[:, :1], C[:1], D[:1, :1]
-    w = np.logspace(-2, 2, 5)
+    A, B, C, D = matrices
+    w = FREQUENCIES
     ours = _system(A, B, C, D).frequency_response(torch.from_numpy(w)).numpy()[:, 0, 0]
-    condition = max(np.linalg.cond(1j * x * np.eye(len(A)) - A) for x in w)
-    tolerance = max(WELL_CONDITIONED, SAFETY * EPS * condition)
+    tolerance = _tolerance(response_conditions(*balanced, w))
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")  # SciPy warns of badly conditioned numerators
             theirs = signal.freqresp(signal.StateSpace(A, B, C, D), w)[1]
-        error = _relative(ours, theirs) if np.isfinite(theirs).all() else float("inf")
     except (ValueError, OverflowError):
-        theirs, error = np.full(len(w), np.nan), float("inf")
-    if error <= WELL_CONDITIONED or len(A) > 4 * EXACT_UP_TO:
-        if len(A) > 4 * EXACT_UP_TO:
-            direct = [(C @ np.linalg.solve(1j * x * np.eye(len(A)) - A, B) + D)[0, 0] for x in w]
-            error = _relative(ours, np.array(direct))
-        return error, float("nan"), tolerance
-    exact = exact_response(A, B, C, D, w)
-    return _relative(ours, exact), _relative(theirs, exact), tolerance
+        theirs = np.full(len(w), np.nan)
+    found = Judge(*balanced).response(w)
+    if found is None:
+        return {"freqresp": _relative(ours, theirs), "freqresp of scipy": np.nan, "tolerance of freqresp": tolerance}
+    exact = found[:, 0, 0]
+    return {
+        "freqresp": _relative(ours, exact),
+        "freqresp of scipy": _relative(theirs, exact),
+        "tolerance of freqresp": tolerance,
+    }
 
 
 def _row(
-    matrices: tuple[np.ndarray, ...], dt: float, method: str, alpha: float, frequency: tuple[float, float, float]
+    matrices: Matrices,
+    dt: float,
+    method: str,
+    alpha: float,
+    frequency: dict[str, float],
+    judge: Judge,
+    balance: _Units,
 ) -> dict[str, object]:
     A, B, C, D = matrices
     if METHODS[method].strictly_proper:
         D = np.zeros_like(D)
     given = (A, B, C, D)
     ours = _discretised(given, dt, method, alpha)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of ill-conditioned matrices, which is what the tolerance is for
-        theirs = scipy_discrete(*given, dt, method, alpha)
-    conditions = _conditions(given, ours, dt, method, alpha)
-    tolerances = [min(max(WELL_CONDITIONED, SAFETY * EPS * condition), LAXEST_MATRIX) for condition in conditions]
-    errors = [_relative(o, t) for o, t in zip(ours, theirs, strict=True)]
-    holds = all(error <= tolerance for error, tolerance in zip(errors, tolerances, strict=True))
-    row: dict[str, object] = {"against": "scipy", "ours to 50 digits": np.nan, "scipy to 50 digits": np.nan}
-    if not holds and len(A) <= EXACT_UP_TO:
-        exact = exact_discrete(*given, dt, method, alpha)
-        errors = [_relative(o, e) for o, e in zip(ours, exact, strict=True)]
-        row = {
-            "against": "mpmath",
-            "ours to 50 digits": max(errors),
-            "scipy to 50 digits": max(_relative(t, e) for t, e in zip(theirs, exact, strict=True)),
-        }
-        holds = all(error <= tolerance for error, tolerance in zip(errors, tolerances, strict=True))
-    simulated, pulsed, enough = _responses(ours, dt)
-    heard, theirs_heard, enough_heard = frequency
-    holds = holds and simulated <= enough and pulsed <= enough and heard <= enough_heard
+        theirs = balance(scipy_discrete(*given, dt, method, alpha))
+    found, even = balance(ours), balance(given)
+    conditions = matrix_conditions(even, found, dt, method, alpha, _discretised)
+    tolerances = [_tolerance(condition) for condition in conditions]
+
+    def hold(errors: list[float]) -> bool:
+        return all(error <= tolerance for error, tolerance in zip(errors, tolerances, strict=True))
+
+    errors = [_relative(o, t) for o, t in zip(found, theirs, strict=True)]
+    against, exact = "scipy", judge.discrete(dt, method, alpha, D)
+    if not hold(errors) and len(A) <= EXACT_UP_TO:
+        against, exact = "mpmath", exact_discrete(*even, dt, method, alpha)
+    elif not hold(errors) and exact is not None:
+        against = "50 digits"
+    if against != "scipy" and exact is not None:
+        errors = [_relative(o, e) for o, e in zip(found, exact, strict=True)]
+    steps, told = _responses(ours, found, dt)
+    holds = (
+        hold(errors)
+        and max(steps["dlsim"], steps["dimpulse"]) <= steps["tolerance of steps"]
+        and frequency["freqresp"] <= frequency["tolerance of freqresp"]
+    )
     return {
         **dict(zip(FIELDS, errors, strict=True)),
-        "dlsim": simulated,
-        "dimpulse": pulsed,
-        "freqresp": heard,
-        "freqresp of scipy": theirs_heard,
+        "against": against,
         "condition": max(conditions),
         "tolerance": max(tolerances),
-        "tolerance of responses": max(enough, enough_heard),
-        **row,
+        "ours to 50 digits": np.nan if exact is None else _worst(found, exact),
+        "scipy to 50 digits": np.nan if exact is None else _worst(theirs, exact),
+        **steps,
+        **told,
+        **frequency,
         "holds": holds,
     }
 
@@ -200,12 +206,22 @@ def verify(
         alpha: weight for ``gbt`` and ``exponential-trapezoidal``.
         name: what the system is called in the table.
     Returns:
-        One row for each method and step: the relative errors of ``A, B, C, D`` (Frobenius norm), of `simulate` against
-        ``dlsim``, of `kernel` against ``dimpulse`` and of `frequency_response` against ``freqresp``; the condition
-        number and the tolerances that follow from it; ``against``, which is ``mpmath`` where SciPy and we disagree,
-        with the errors of both to 50 digits; and whether all of it ``holds``.
+        One row for each method and step:
+
+        - ``A, B, C, D``: relative errors (Frobenius norm, states counted in units in which the matrix is balanced)
+          ``against`` SciPy; where SciPy and we disagree, against ``mpmath``, or above 16 states against fixed point
+          with ``50 digits``;
+        - ``condition`` and ``tolerance``: the condition number of the worst of the four, and 64 times the unit roundoff
+          times it, or 1e-12 where that is more;
+        - ``ours to 50 digits``, ``scipy to 50 digits``: the worst errors of both, NaN above 300 states;
+        - ``dlsim, dimpulse``: errors of `simulate` and `kernel` over the first ``steps`` of 40, with their tolerance.
+          The rest is left out where rounding would leave less than nine digits, ``cut short as`` the discrete system
+          is ``unstable`` (``largest pole`` above 1), or as its response ``cancels``;
+        - ``freqresp, freqresp of scipy``: errors of both to 50 digits, with the tolerance of ours;
+        - ``holds``: whether every error is within its tolerance.
     Raises:
-        InputError: the system is discrete, complex or a batch, a step is not positive, or a method is not known.
+        InputError: the system is discrete, complex, a batch or without a state, a step is not positive, a method is not
+            known, or the discrete system overflows.
     """
     dense = system.to_dense()
     if dense.is_discrete:
@@ -214,17 +230,30 @@ def verify(
         )
     if dense.A.ndim > 2:
         raise InputError(f"verify: the system is a batch {tuple(dense.A.shape[:-2])}: pass one at a time.")
+    if not dense.n:
+        raise InputError("verify: the system has no state, and nothing is left to discretise: it is the gain D.")
     if dense.A.is_complex():
         raise InputError(
             "verify: the matrices are complex, but SciPy's responses need real ones: see Diagonal(pairs=True)."
         )
     chosen = [methods] if isinstance(methods, str) else list(methods or METHODS)
-    chosen = [find_method("verify", method).name for method in chosen]
+    chosen = list(dict.fromkeys(find_method("verify", method).name for method in chosen))
     steps = [float(dt)] if isinstance(dt, int | float | torch.Tensor) else [float(step) for step in dt]
+    steps = list(dict.fromkeys(steps))
     matrices = _arrays(dense)
-    frequency = _frequency(dense)
+    balance = _Units(matrices[0], max(steps))
+    judge = Judge(*balance(matrices))
+    A, B, C, D = matrices
+    one = (A, B[:, :1], C[:1], D[:1, :1])
+    frequency = _frequency(one, balance(one))
     rows = [
-        {"system": name, "n": dense.n, "method": method, "dt": step, **_row(matrices, step, method, alpha, frequency)}
+        {
+            "system": name,
+            "n": dense.n,
+            "method": method,
+            "dt": step,
+            **_row(matrices, step, method, alpha, frequency, judge, balance),
+        }
         for method in chosen
         for step in steps
     ]
@@ -250,35 +279,3 @@ def verify_families(
     # gbt away from 1/2, where it is only the bilinear rule again
     tables = [verify(system, steps, chosen, alpha=0.3, name=name) for name, system in given.items()]
     return pd.concat(tables, ignore_index=True)
-
-
-def summarise(table: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each method: the worst of every error and the verdict.
-
-    An error counts by how far it is from its tolerance, so that a badly conditioned system does not hide the others.
-
-    Args:
-        table: what `verify` or `verify_families` gave.
-    Returns:
-        ``method, systems, comparisons, A, B, C, D, response, tolerance, of tolerance, mpmath, verdict``; ``tolerance``
-        from the least to the largest, ``of tolerance`` the largest share of a tolerance that an error took, and
-        ``mpmath`` how many comparisons 50 digits had to decide.
-    """
-    rows = []
-    for method, part in table.groupby("method", sort=False):
-        used = part[list(FIELDS)].max(axis=1) / part["tolerance"]
-        responses = part[["dlsim", "dimpulse", "freqresp"]].max(axis=1)
-        rows.append(
-            {
-                "method": method,
-                "systems": part["system"].nunique(),
-                "comparisons": len(part),
-                **{field: part[field].max() for field in FIELDS},
-                "response": responses.max(),
-                "tolerance": f"{part['tolerance'].min():.0e} to {part['tolerance'].max():.0e}",
-                "of tolerance": max(used.max(), (responses / part["tolerance of responses"]).max()),
-                "mpmath": int((part["against"] == "mpmath").sum()),
-                "verdict": "holds" if part["holds"].all() else f"{int((~part['holds']).sum())} fail",
-            }
-        )
-    return pd.DataFrame(rows)

@@ -1,5 +1,8 @@
 """The systems that the methods are tried on: from harmless to the worst that is met in practice."""
 
+from cmath import exp
+from math import pi
+
 import torch
 from torch import Tensor
 
@@ -18,7 +21,7 @@ def _outputs(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor
 def _random_stable(n: int, generator: torch.Generator) -> Tensor:
     A = torch.randn(n, n, dtype=torch.float64, generator=generator) / n**0.5
     slowest = torch.linalg.eigvals(A).real.max()
-    stable: Tensor = A - (slowest + 0.1) * torch.eye(n, dtype=torch.float64)
+    stable: Tensor = A - (slowest + 0.15) * torch.eye(n, dtype=torch.float64)
     return stable
 
 
@@ -47,8 +50,15 @@ def _non_normal(n: int, height: float, generator: torch.Generator) -> Tensor:
     return upper - torch.diag(torch.linspace(0.5, 2, n, dtype=torch.float64))
 
 
+def _butterworth(n: int, frequency: float) -> StateSpace:
+    """A low-pass in companion form, badly scaled as filters are: by powers of the corner frequency."""
+    corner = 2 * pi * frequency
+    poles = [corner * exp(1j * pi * (2 * k + n + 1) / (2 * n)) for k in range(n)]
+    return StateSpace.from_zpk([], torch.tensor(poles, dtype=torch.complex128), corner**n)
+
+
 def families() -> dict[str, StateSpace]:
-    """Return the systems by name: random stable, lightly damped, stiff, singular, non-normal and HiPPO.
+    """Return the systems by name: random stable, lightly damped, stiff, singular, non-normal, filters and HiPPO.
 
     Returns:
         One input and one output each, float64, the same ones every time.
@@ -67,6 +77,8 @@ def families() -> dict[str, StateSpace]:
         "non-normal by 1e4, n=10": _non_normal(10, 1e4, generator),
     }
     systems = {name: StateSpace(A, *_outputs(A.shape[-1], generator)) for name, A in matrices.items()}
+    for n, frequency in ((2, 1.0), (4, 1e3), (8, 1e3), (6, 1e6)):
+        systems[f"Butterworth {frequency:g} Hz, n={n}"] = _butterworth(n, frequency)
     for measure, sizes in (("legs", (4, 16, 64, 256)), ("legt", (4, 32)), ("lagt", (4, 32)), ("fout", (5, 33))):
         for n in sizes:
             A, B = transition(measure, n)

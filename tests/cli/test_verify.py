@@ -45,6 +45,23 @@ def test_npz_and_polynomials_and_roots_are_read_too(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().err == ""
 
 
+def test_what_editors_and_filters_write_is_read(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    marked = tmp_path / "marked.json"
+    marked.write_text(json.dumps({"A": A, "B": B, "C": C, "D": None}), encoding="utf-8-sig")
+    assert main(["verify", str(marked), "--dt", "0.1", "--method", "zoh"]) == 0
+    roots = write(tmp_path / "roots.json", z=[], p=["-1+2j", "-1-2j"], k=5)
+    assert main(["verify", roots, "--dt", "0.1", "--method", "zoh"]) == 0
+    printed = capsys.readouterr().out
+    assert str(np.exp(-0.1) * np.sin(0.2) / 2)[:12] in printed  # an entry of exp(A dt) for poles at -1 ± 2j
+    assert main(["verify", "--num", "-1e-3", "--den", "1", "-2e0", "--dt", "0.1", "--method", "zoh", "tustin"]) == 0
+    assert "not stable: its stability margin is -2 1/s" in capsys.readouterr().out
+
+
+def test_scipy_may_fail_altogether(capsys: pytest.CaptureFixture) -> None:
+    assert main(["verify", "--num", "1", "--den", "1", "1", "--dt", "1e-300", "1e300", "--method", "zoh"]) in (0, 1)
+    assert "zoh" in capsys.readouterr().out
+
+
 def test_the_table_and_the_picture_are_written(spring: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["verify", spring, "--dt", "0.01", "0.1", "--out", str(out)]) == 0
@@ -89,6 +106,21 @@ def test_the_exit_code_tells_that_something_does_not_hold(
         (["{array}", "--dt", "1"], "an object is expected"),
         (["{tall}", "--dt", "1"], "A must be square"),
         (["{infinite}", "--dt", "1"], "NaN or infinity"),
+        (["{discrete}", "--dt", "1"], "nothing is left to discretise"),
+        (["{descriptor}", "--dt", "1"], "the key 'E' is not known"),
+        (["{null}", "--dt", "1"], "A holds null"),
+        (["{gains}", "--dt", "1"], "one number is expected"),
+        (["{paired}", "--dt", "1"], "one list is expected"),
+        (["{static}", "--dt", "1"], "no state"),
+        (["system.mat", "--dt", "1"], ".json or .npz is read"),
+        (["{text}", "--dt", "1"], "numpy.savez"),
+        (["--num", "nan", "--den", "1", "2", "--dt", "1"], "NaN"),
+        (["--num", "1", "--den", "1", "2", "--dt", "-1e-3"], "dt is -0.001"),
+        (
+            ["--num", "1", "--den", "1", "-1000", "--dt", "1", "--method", "zoh"],
+            "stability margin of the system is -1e+03",
+        ),
+        (["{spring}", "--dt", "1", "--out", "{spring}"], "--out"),
     ],
 )
 def test_what_is_refused_with_one_sentence(
@@ -101,9 +133,17 @@ def test_what_is_refused_with_one_sentence(
         "ragged": write(tmp_path / "ragged.json", A=[[1, 2], [3]], B=[[1]], C=[[1]]),
         "tall": write(tmp_path / "tall.json", A=[[1], [3]], B=[[1]], C=[[1]]),
         "infinite": write(tmp_path / "infinite.json", A=[[float("inf")]], B=[[1]], C=[[1]]),
+        "discrete": write(tmp_path / "discrete.json", A=A, B=B, C=C, dt=0.5),
+        "descriptor": write(tmp_path / "descriptor.json", A=A, B=B, C=C, E=A),
+        "null": write(tmp_path / "null.json", A=None, B=B, C=C),
+        "gains": write(tmp_path / "gains.json", z=[], p=[-1], k=[1, 2]),
+        "paired": write(tmp_path / "paired.json", z=[], p=[[-1, 2], [-1, -2]], k=1),
+        "static": write(tmp_path / "static.json", num=[1], den="1"),
+        "text": str(tmp_path / "text.npz"),
         "broken": str(tmp_path / "broken.json"),
         "array": str(tmp_path / "array.json"),
     }
+    Path(files["text"]).write_text("A = 1", encoding="utf-8")
     Path(files["broken"]).write_text("{", encoding="utf-8")
     Path(files["array"]).write_text("[1, 2]", encoding="utf-8")
     assert main(["verify", *(argument.format(**files) for argument in arguments)]) == 2

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from numpy.polynomial import laguerre, legendre
 
 from statespace.discretization import METHODS
 from statespace.errors import InputError, ShapeError
-from statespace.hippo import MEASURES, HiPPOMemory
+from statespace.hippo import MEASURES, HiPPOMemory, transition
+from statespace.hippo.dilation import take_in
 
 
 def signal(t: np.ndarray) -> np.ndarray:
@@ -97,6 +99,28 @@ def test_the_signal_is_recalled(measure: str, n: int, bound: float) -> None:
     assert (memory.reconstruct(recalled) - u[1100:1900]).abs().max() < bound
 
 
+@pytest.mark.parametrize("n", [1, 7, 40])
+def test_the_step_of_a_held_signal_is_the_matrix_exponential(n: int) -> None:
+    A, B = (matrix.numpy() for matrix in transition("legs", n))
+    for samples in (1, 10, 1000):
+        # Columns of the identity in, columns of the step out; the last row is an input of 1 alone.
+        c = torch.cat([torch.eye(n, dtype=torch.float64), torch.zeros(1, n, dtype=torch.float64)])
+        u = torch.zeros(n + 1, 1, dtype=torch.float64)
+        u[-1] = 1
+        step = scipy.linalg.expm(np.block([[A, B], [np.zeros((1, n + 1))]]) * np.log((samples + 1) / samples))
+        np.testing.assert_allclose(take_in(c, u, samples).T, step[:n], atol=1e-12)
+
+
+def test_numbers_lists_and_arrays_are_signals_too() -> None:
+    whole, parts = HiPPOMemory("legs", 6, dt=np.float32(0.5)), HiPPOMemory("legs", 6, dt=0.5)
+    whole.update(torch.tensor([3.0, 1.0, 2.0, 5.0]))
+    parts.update(3.0)
+    parts.update([1, 2])
+    parts.update(np.array([5.0], dtype=np.float32))
+    torch.testing.assert_close(parts.coefficients, whole.coefficients, rtol=0, atol=1e-14)
+    assert parts.reconstruct(0.75).shape == (1,)
+
+
 def test_a_memory_of_256_coefficients_stays_finite_and_exact() -> None:
     u = signal((np.arange(120) + 0.5) / 120)
     found = HiPPOMemory("legs", 256).update(torch.from_numpy(u))
@@ -112,8 +136,16 @@ def test_what_is_refused() -> None:
         memory.reconstruct(torch.tensor([0.5]))
     with pytest.raises(ShapeError, match="leading axes"):
         memory.update(torch.ones(3, 5))
-    with pytest.raises(InputError, match="no tensor of real numbers"):
-        memory.update([1.0, 2.0])  # type: ignore[arg-type]
+    for bad, sentence in (([1j], "real numbers"), ("x", "real numbers"), ([float("nan")], "holds NaN")):
+        with pytest.raises(InputError, match=sentence):
+            memory.update(bad)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"t is \(2, 2\)"):
+        memory.reconstruct(torch.zeros(2, 2))
+    for name, value in (("dt", -1.0), ("dt", float("nan")), ("dtype", torch.int64), ("scale", 0)):
+        with pytest.raises(InputError, match=f"{name} is"):
+            HiPPOMemory("legs", 8, **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="alpha is missing"):
+        HiPPOMemory("legs", 8, method="gbt")
     with pytest.raises(InputError, match="Did you mean 'legs'"):
         HiPPOMemory("legss", 8)
     with pytest.raises(InputError, match="dt is -1"):

@@ -8,7 +8,7 @@ from scipy import signal
 from statespace import Diagonal, StateSpace, cont2discrete
 from statespace.discretization import METHODS
 from statespace.errors import InputError, ShapeError
-from statespace.systems import diagonalise, to_scipy
+from statespace.systems import diagonalise, plots, to_scipy
 
 SECOND_ORDER = StateSpace([[0, 1], [-2, -3]], [[0], [1]], [[1, 0]])
 GAIN = StateSpace(torch.zeros(0, 0), torch.zeros(0, 1), torch.zeros(1, 0), [[2.0]])
@@ -164,3 +164,31 @@ def test_what_cannot_be_done_is_named(call, error, sentence):
 
 def test_a_count_may_be_any_whole_number():
     assert SECOND_ORDER.discretize(0.1).kernel(np.int64(3)).shape == (3, 1, 1)
+
+
+@pytest.mark.parametrize("t", [[0.0, 1.0, 2.0], np.linspace(0, 3, 5)])
+def test_pictures_take_lists_and_arrays(t):
+    pytest.importorskip("matplotlib")
+    for draw in (plots.step, plots.impulse):
+        (line,) = draw(SECOND_ORDER, t).axes[0].lines
+        np.testing.assert_array_equal(line.get_xdata(), t)
+    assert len(plots.bode(SECOND_ORDER, t[1:]).axes) == 2
+
+
+def test_half_a_turn_is_drawn_as_a_lag():
+    pytest.importorskip("matplotlib")
+    oscillator = StateSpace([[0, 1], [-1, 0]], [[0], [1]], [[1, 0]])
+    phase = plots.bode(oscillator, [0.5, 2.0]).axes[1].lines[0].get_ydata()
+    np.testing.assert_allclose(phase, [0, -180], atol=1e-9)
+
+
+def test_a_gain_can_be_drawn():
+    pytest.importorskip("matplotlib")
+    for draw in (plots.step, plots.impulse, plots.bode, plots.pole_zero):
+        assert draw(GAIN).axes
+
+
+@pytest.mark.parametrize("A", [[[0.0]], torch.arange(1, 10).reshape(3, 3) / -10])
+def test_an_integrator_has_no_finite_gain_however_it_is_rounded(A):
+    n = len(A)
+    assert StateSpace(A, torch.ones(n, 1), torch.ones(1, n)).dc_gain().item() == np.inf

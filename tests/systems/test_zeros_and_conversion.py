@@ -76,3 +76,15 @@ def test_a_matrix_of_transfer_functions_comes_from_control():
     w = np.array([0.1, 1.0, 10.0])
     ours = from_control(G).frequency_response(torch.from_numpy(w)).numpy()
     np.testing.assert_allclose(ours, np.moveaxis(G(1j * w), -1, 0), rtol=1e-12)
+
+
+def test_what_a_filter_keeps_does_not_depend_on_its_frequency():
+    reference = from_scipy(signal.lti(*signal.butter(4, 1.0, analog=True)))
+    for rate in (1e-3, 6283.0, 1e6):
+        system = from_scipy(signal.lti(*signal.butter(4, rate, analog=True)))
+        torch.testing.assert_close(
+            system.hankel_singular_values(), reference.hankel_singular_values(), rtol=1e-9, atol=1e-12
+        )
+        w = torch.tensor([0.3, 1.0, 2.0], dtype=torch.float64)
+        ours = system.balanced_truncation(2).frequency_response(rate * w)
+        torch.testing.assert_close(ours, reference.balanced_truncation(2).frequency_response(w), rtol=1e-8, atol=1e-10)

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-import scipy.linalg
 import torch
+from mpmath import mp
+from scipy.signal import dlsim
 
 from statespace import InputError, StateSpace, verify
 from statespace.discretization import METHODS
-from statespace.verification import families, summarise, verify_families
-from statespace.verification.oracles import exact_discrete, exact_response, scipy_discrete
+from statespace.hippo import transition
+from statespace.verification import cut_short, disputed, families, summarise, verify_families
+from statespace.verification.oracles import Judge, exact_discrete, scipy_discrete
 
 SMALL = [name for name, system in families().items() if system.n <= 8]
 
@@ -29,6 +31,7 @@ def test_scipy_is_brought_before_fifty_digits_where_it_fails() -> None:
     row = table.iloc[0]
     assert row["against"] == "mpmath"
     assert row["ours to 50 digits"] < row["tolerance"] <= 1e-6
+    assert disputed(table)["system"].tolist() == ["system"]
     assert not row["scipy to 50 digits"] < 1e-6
     assert row["holds"]
 
@@ -58,11 +61,84 @@ def test_the_two_oracles_agree_on_a_harmless_system(method: str) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-15)
 
 
-def test_the_exact_response_is_that_of_a_low_pass() -> None:
-    A, B, C, D = (np.array([[x]]) for x in (-2.0, 1.0, 3.0, 0.5))
-    w = np.array([0.0, 2.0])
-    np.testing.assert_allclose(exact_response(A, B, C, D, w), 3 / (1j * w + 2) + 0.5, rtol=1e-15)
-    assert np.isfinite(scipy.linalg.expm(A)).all()
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["stiff by 1e6, n=8", "non-normal by 1e4, n=10", "HiPPO legs, n=16"])
+def test_fixed_point_and_mpmath_agree_where_float64_is_hard(name: str, method: str) -> None:
+    A, B, C, D = (matrix.numpy() for matrix in list(families()[name])[:4])
+    judge = Judge(A, B, C, D)
+    for dt in (1e-4, 1.0, 100.0):
+        found = judge.discrete(dt, method, 0.3)
+        assert found is not None
+        for one, other in zip(found, exact_discrete(A, B, C, D, dt, method, 0.3), strict=True):
+            # Both are rounded to float64, the one to an ulp and the other correctly.
+            assert np.abs(one - other).max() <= 4e-16 * np.abs(other).max()
+
+
+@pytest.mark.parametrize("method", ["zoh", "foh", "bilinear"])
+def test_hippo_of_64_states_is_held_against_50_digits(method: str) -> None:
+    table = verify(families()["HiPPO legs, n=64"], [1e-3, 1.0, 100.0], method)
+    assert table["holds"].all()
+    assert (table["ours to 50 digits"] <= table["tolerance"]).all()
+    assert table["scipy to 50 digits"].notna().all()
+
+
+@pytest.mark.parametrize("name", [name for name in families() if "Butterworth" in name])
+def test_filters_in_hertz_keep_their_digits_where_scipy_loses_them(name: str) -> None:
+    # In companion form the coefficients go with powers of the frequency, up to 1e40: balanced, that costs nothing.
+    table = verify(families()[name], [1e-6, 1e-4, 1e-2], ["zoh", "foh", "bilinear", "backward_diff"])
+    assert table["holds"].all()
+    assert table["ours to 50 digits"].max() < 2e-11
+    if "n=8" in name:
+        assert table["scipy to 50 digits"].max() > 1e-6
+
+
+def test_the_wildly_non_normal_are_judged_with_more_digits() -> None:
+    table = verify(families()["non-normal by 1e4, n=10"], [1e-3, 1.0, 100.0])
+    assert table["holds"].all()
+    assert table["ours to 50 digits"].notna().all()
+    # Componentwise the problem is well conditioned, in norm it is not: the tolerance knows the difference.
+    assert table[table["method"].isin(["bilinear", "backward_diff"])]["tolerance"].max() < 1e-6
+
+
+def test_the_number_of_compared_steps_is_told_with_its_reason() -> None:
+    euler = verify(families()["HiPPO legt, n=32"], [1e-3, 0.1, 1.0], "euler")
+    assert euler["holds"].all()
+    assert euler["steps"].tolist()[0] == 40
+    assert (euler["steps"][1:] <= 20).all()
+    assert euler["cut short as"].tolist() == ["", "unstable", "unstable"]
+    assert (euler["largest pole"][1:] > 5).all()
+    assert cut_short(euler)[["why", "comparisons"]].to_numpy().tolist() == [["unstable", 2]]
+    assert summarise(euler)["steps"].item() == "16 to 40"
+    assert verify(StateSpace([[0.0, 1], [0, 0]], [[0.0], [1]], [[1.0, 0]]), 1e6, "zoh")["cut short as"][0] == "cancels"
+    assert disputed(euler).empty
+
+
+def test_euler_on_legt_leaves_dlsim_no_more_digits_than_us() -> None:
+    # Not a fault of either: the discrete system is unstable, and forty steps in exact arithmetic show that both have
+    # lost all their digits, to rounding that grows as |A^i| |A^j| while the response cancels.
+    A, B = (matrix.numpy() for matrix in transition("legt", 32))
+    C = np.random.default_rng(0).standard_normal((1, 32))
+    discrete = StateSpace(A, B, C).discretize(0.1, "euler")
+    assert discrete.stability_margin() < -4
+    u = np.random.default_rng(1).standard_normal((40, 1))
+    ours = discrete.simulate(torch.from_numpy(u), view="recurrent").y.numpy()[:, 0]
+    theirs = dlsim((*(m.numpy() for m in list(discrete)[:4]), 0.1), u)[1][:, 0]
+    with mp.workdps(100):
+        a, b, c = (mp.matrix(m.numpy().tolist()) for m in list(discrete)[:3])
+        x, exact = mp.zeros(32, 1), []
+        for sample in u[:, 0]:
+            exact.append(float((c * x)[0]))
+            x = a * x + b * mp.mpf(float(sample))
+    lost = [abs(y[-1] - exact[-1]) / abs(exact[-1]) for y in (ours, theirs)]
+    assert min(lost) > 1e-6
+    for y in (ours, theirs):
+        np.testing.assert_allclose(y[:10], exact[:10], rtol=1e-9)
+
+
+def test_a_tolerance_is_never_below_what_its_condition_number_says() -> None:
+    table = verify(families()["stiff by 1e6, n=8"], [1e-4, 1.0, 100.0])
+    expected = np.maximum(1e-12, 64 * 2**-52 * table["condition"])
+    np.testing.assert_allclose(table["tolerance"], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +147,7 @@ def test_the_exact_response_is_that_of_a_low_pass() -> None:
         (StateSpace([[-1.0]], [[1.0]], [[1.0]], dt=1.0), "discrete already"),
         (StateSpace(-torch.ones(2, 1, 1), [[1.0]], [[1.0]]), "one at a time"),
         (StateSpace([[-1j]], [[1.0]], [[1.0]]), "complex"),
+        (StateSpace([[1e5]], [[1.0]], [[1.0]]), "overflows.*smaller dt"),
     ],
 )
 def test_what_is_refused(system: StateSpace, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""The matrix exponential, batched: Taylor polynomials for small matrices, scaled and squared Padé approximants beyond.
+"""The matrix exponential in plain torch: Taylor polynomials for small matrices, scaled and squared Padé beyond.
 
 ``torch.linalg.matrix_exp`` is not used: it picks the degree of its Taylor polynomial by the error relative to
 ``exp(A) ≈ I``, so small entries beside the identity, which are all there is in ``Bbar`` when the step is short, come
@@ -18,6 +18,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from statespace.kernels.balancing import better_units, change_units
+from statespace.kernels.expm.blocks import coupled, phi
 
 # The largest 1-norm for which the approximant of a degree has a backward error below the unit roundoff.
 DOUBLE = {3: 1.495585217958292e-2, 5: 2.539398330063230e-1, 7: 9.504178996162932e-1, 13: 5.371920351148152}
@@ -106,13 +109,15 @@ def expm(A: Tensor) -> Tensor:
     double = A.dtype in (torch.float64, torch.complex128)
     thresholds = DOUBLE if double else SINGLE
     flat = A.reshape(-1, *A.shape[-2:])
+    units, flat = better_units(flat)
     norms = flat.abs().sum(-2).amax(-1)
     norms = torch.where(norms.isfinite(), norms, 0.0)
     largest = norms.max().item()
     taylor = next((m for m, bound in (TAYLOR_DOUBLE if double else TAYLOR_SINGLE).items() if largest <= bound), None)
     if taylor is not None:
         count = max(1, CACHED // max(1, A.shape[-1] ** 2)) if A.device.type == "cpu" else len(flat)
-        return torch.cat([_taylor(part, taylor) for part in flat.split(count)]).reshape(A.shape)
+        X = torch.cat([_taylor(part, taylor) for part in flat.split(count)])
+        return (X if units is None else change_units(X, 1 / units)).reshape(A.shape)
     degree = next((m for m, threshold in thresholds.items() if largest <= threshold), max(thresholds))
     squarings = torch.log2(norms / thresholds[degree]).ceil().clamp(min=0).to(torch.int64)
     X = _pade(flat * torch.exp2(-squarings.to(norms.dtype))[:, None, None], degree)
@@ -122,7 +127,7 @@ def expm(A: Tensor) -> Tensor:
             X = X @ X
         else:
             X[rows] = X[rows] @ X[rows]
-    return X.reshape(A.shape).contiguous()
+    return (X if units is None else change_units(X, 1 / units)).reshape(A.shape).contiguous()
 
 
 @expm.register_fake
@@ -143,33 +148,15 @@ def _save(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
 
 def _backward(ctx: Any, grad: Tensor) -> Tensor:
     (A,) = ctx.saved_tensors
-    return expm_coupled(A.mH, grad, A.mH)[1]
+    return coupled(expm, A.mH, grad, A.mH)[1]
 
 
 expm.register_autograd(_backward, setup_context=_save)
 
 
-def expm_coupled(A: Tensor, B: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the upper blocks ``exp(A)`` and ``X`` of ``exp([[A, B], [0, Z]])``.
+def expm_phi(A: Tensor, B: Tensor, t: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """Return ``exp(tA)`` and the integrals, from the exponential of a block matrix.
 
-    ``X = ∫₀¹ exp((1 - s) A) B exp(s Z) ds``, which is linear in `B`. So `B` is brought down to the size of its
-    neighbours by a power of two, which costs no rounding, lest a large input matrix, often a mere matter of units,
-    forces squarings on `A` that it does not need.
-
-    Args:
-        A: ``(..., n, n)``; no unit.
-        B: ``(..., n, m)``.
-        Z: ``(..., m, m)``; no unit.
-    Returns:
-        ``exp(A) (..., n, n)`` and ``X (..., n, m)``.
-    Source:
-        Van Loan, IEEE Transactions on Automatic Control 23(3), 1978, 395-404, theorem 1.
+    Args and returns are those of `statespace.kernels.expm.expm_phi`, which checks them, with one set of leading axes.
     """
-    n, m = B.shape[-2:]
-    size = [matrix.detach().abs().sum(-2).amax(-1) for matrix in (A, B, Z)]
-    excess = size[1] / torch.maximum(size[0], size[2]).clamp(min=2.0**-4)
-    scale = torch.exp2(torch.log2(excess.clamp(min=1)).ceil())[..., None, None]
-    zero = torch.zeros(m, n, dtype=A.dtype, device=A.device).expand(*A.shape[:-2], m, n)
-    block = torch.cat([torch.cat([A, B / scale], -1), torch.cat([zero, Z], -1)], -2)
-    exponential = expm(block)
-    return exponential[..., :n, :n], exponential[..., :n, n:] * scale
+    return phi(expm, A, B, t, order)
