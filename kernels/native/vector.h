@@ -37,6 +37,16 @@ ALWAYS_INLINE void store(T* to, const Vec<T>& v) {
     memcpy(to, &v, sizeof v);
 }
 
+// The numbers 0, 1 ... W - 1 as template arguments.
+template <int... lane>
+struct Lanes {};
+template <int W, int... lane>
+struct LanesTo : LanesTo<W - 1, W - 1, lane...> {};
+template <int... lane>
+struct LanesTo<0, lane...> {
+    typedef Lanes<lane...> type;
+};
+
 template <typename T>
 ALWAYS_INLINE void add(double* sum, const Vec<T>& v) {
     T lane[Vector<T>::lanes];

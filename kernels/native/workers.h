@@ -13,9 +13,26 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "cpu.h"
 
 namespace statespace {
+
+// Says that memory is about to be written for the first time. The system clears fresh memory page by page as it is touched,
+// which takes longer than the computation of what is written there; with pages of 2 MB it takes a fraction of that.
+inline void about_to_fill(void* memory, size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    constexpr uintptr_t PAGE = 2 << 20;
+    const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + PAGE - 1) / PAGE * PAGE;
+    const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / PAGE * PAGE;
+    if (memory && begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)bytes;
+#endif
+}
 
 // Memory on the boundary of a cache line, which is also that of the widest vector.
 class Buffer {
@@ -24,6 +41,7 @@ class Buffer {
 public:
     explicit Buffer(size_t bytes) : memory(std::aligned_alloc(64, (bytes / 64 + 1) * 64)) {
         if (!memory) throw std::bad_alloc();
+        about_to_fill(memory, bytes);
     }
     ~Buffer() { std::free(memory); }
     Buffer(const Buffer&) = delete;

@@ -1,0 +1,167 @@
+// Elementary functions of vectors: powers of two, softplus, the logistic function, and sine and cosine.
+//
+// Errors are of the order of the last digit, relative to the result, over the whole range of the argument.
+#pragma once
+
+#include <stdint.h>
+
+#include "vector.h"
+
+#if VECTOR_BYTES == 64
+#include <immintrin.h>
+#endif
+
+namespace statespace {
+namespace {
+
+template <typename T>
+struct Bits;
+template <>
+struct Bits<float> {
+    typedef int32_t type;
+    static constexpr int mantissa = 23, bias = 127;
+    static constexpr float magic = 12582912.f;  // 1.5 2^23: added and taken away again, it rounds to a whole number
+};
+template <>
+struct Bits<double> {
+    typedef int64_t type;
+    static constexpr int mantissa = 52, bias = 1023;
+    static constexpr double magic = 6755399441055744.;  // 1.5 2^52
+};
+template <typename T>
+struct IntegerVector {
+    typedef typename Bits<T>::type type __attribute__((vector_size(VECTOR_BYTES)));
+};
+template <typename T>
+using Ints = typename IntegerVector<T>::type;
+
+template <typename T>
+ALWAYS_INLINE Ints<T> bits(const Vec<T>& v) {
+    return (Ints<T>)v;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> from_bits(const Ints<T>& v) {
+    return (Vec<T>)v;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> splat(T x) {
+    return x - Vec<T>{};
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> larger(const Vec<T>& a, const Vec<T>& b) {
+    return a > b ? a : b;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> smaller(const Vec<T>& a, const Vec<T>& b) {
+    return a < b ? a : b;
+}
+template <typename T>
+ALWAYS_INLINE Vec<T> absolute(const Vec<T>& a) {
+    return from_bits<T>(bits<T>(a) & ~((Ints<T>{} + 1) << (8 * sizeof(T) - 1)));
+}
+
+// c[0] + c[1] x + ... + c[N - 1] x^(N - 1).
+template <typename T, int N>
+ALWAYS_INLINE Vec<T> polynomial(const T (&c)[N], const Vec<T>& x) {
+    Vec<T> sum = splat<T>(c[N - 1]);
+#pragma GCC unroll 20
+    for (int i = N - 2; i >= 0; --i) sum = sum * x + c[i];
+    return sum;
+}
+
+// The coefficients of (2^x - 1) / x, for |x| up to 1/2: an even spread of the error, constant term held at ln 2. Where x
+// is small, so is the error of 2^x: a state with a long memory does not see it grow.
+template <typename T>
+struct Exp2;
+template <>
+struct Exp2<float> {
+    static constexpr float c[] = {0.693147181f,   0.240226477f,  0.0555036217f,
+                                  0.00961852632f, 0.00133901613f, 0.000153211542f};
+};
+template <>
+struct Exp2<double> {
+    static constexpr double c[] = {
+        6.9314718055994530942e-01, 2.4022650695910071233e-01, 5.5504108664821579953e-02, 9.6181291076284771619e-03,
+        1.3333558146428443423e-03, 1.5403530393381609954e-04, 1.5252733804059840280e-05, 1.3215486790144309488e-06,
+        1.0178086009239699728e-07, 7.0549116208011233299e-09, 4.4455382718708114976e-10, 2.5678435993488205141e-11,
+        1.3691488853904128881e-12};
+};
+
+// 2^(x y) as scale (1 + rest), with |rest| below 0.42: 2^(x y) - 1 follows without cancellation where x y is small.
+template <typename T>
+struct Power {
+    Vec<T> scale, rest;
+    ALWAYS_INLINE Vec<T> value() const { return scale + scale * rest; }
+    ALWAYS_INLINE Vec<T> minus_one() const { return (scale - T(1)) + scale * rest; }
+};
+
+template <typename T>
+ALWAYS_INLINE Power<T> power_of_two(const Vec<T>& x, const Vec<T>& y) {
+    // Clamped so that the exponent of the result stays one: below lies zero, above nothing that is of use.
+    const Vec<T> least = splat<T>(1 - Bits<T>::bias), most = splat<T>(Bits<T>::bias);
+    const Vec<T> z = smaller<T>(larger<T>(x * y, least), most);
+    const Vec<T> shifted = z + Bits<T>::magic;
+    const Vec<T> r = z - (shifted - Bits<T>::magic);
+    const Ints<T> exponent = (bits<T>(shifted) + Bits<T>::bias) << Bits<T>::mantissa;
+    return {from_bits<T>(exponent), r * polynomial<T>(Exp2<T>::c, r)};
+}
+
+#if VECTOR_BYTES == 64
+// 2^(j / 16) in a register leaves |r| <= 1/32, where three terms do; AVX-512 looks 16 of them up at once, and scales by
+// the whole part of a number, with zero and infinity beyond the range.
+template <>
+ALWAYS_INLINE Power<float> power_of_two<float>(const Vec<float>& x, const Vec<float>& y) {
+    static constexpr float table[16] = {1.f,         1.04427378f, 1.09050773f, 1.13878863f, 1.18920712f, 1.24185781f,
+                                        1.29683955f, 1.35425555f, 1.41421356f, 1.47682615f, 1.54221083f, 1.61049033f,
+                                        1.68179283f, 1.75625216f, 1.83400809f, 1.91520656f};
+    static constexpr float c[] = {0.693147181f, 0.240234271f, 0.0555042811f};
+    constexpr float magic = 786432.f;  // 1.5 2^19: the last four bits are sixteenths
+    const __m512 shifted = x * y + magic;
+    const __m512 k = shifted - magic;
+    const __m512 r = x * y - k;
+    const __m512 fraction = _mm512_maskz_permutexvar_ps(-1, _mm512_castps_si512(shifted), _mm512_loadu_ps(table));
+    return {_mm512_maskz_scalef_ps(-1, fraction, k), r * polynomial<float>(c, r)};
+}
+
+template <>
+ALWAYS_INLINE Power<double> power_of_two<double>(const Vec<double>& x, const Vec<double>& y) {
+    constexpr double magic = Bits<double>::magic;
+    const __m512d k = (x * y + magic) - magic;
+    const __m512d r = x * y - k;
+    return {_mm512_maskz_scalef_pd(-1, splat<double>(1), k), r * polynomial<double>(Exp2<double>::c, r)};
+}
+#endif
+
+template <typename T>
+struct Constants {
+    static constexpr T log2e = T(1.44269504088896340736), ln2 = T(0.69314718055994530942);
+};
+
+template <typename T>
+ALWAYS_INLINE Vec<T> logistic(const Vec<T>& x) {
+    return T(1) / (T(1) + power_of_two<T>(x, splat<T>(-Constants<T>::log2e)).value());
+}
+
+// 1, 1/3, 1/5 ...: artanh(s) / s in powers of s^2, for s up to 1/3.
+template <typename T>
+struct Artanh;
+template <>
+struct Artanh<float> {
+    static constexpr float c[] = {2.f, 2.f / 3, 2.f / 5, 2.f / 7, 2.f / 9, 2.f / 11, 2.f / 13, 2.f / 15};
+};
+template <>
+struct Artanh<double> {
+    static constexpr double c[] = {2.,      2. / 3,  2. / 5,  2. / 7,  2. / 9,  2. / 11, 2. / 13, 2. / 15,
+                                   2. / 17, 2. / 19, 2. / 21, 2. / 23, 2. / 25, 2. / 27, 2. / 29, 2. / 31};
+};
+
+// max(x, 0) + log(1 + e^-|x|), where log(1 + v) = 2 artanh(v / (2 + v)): tiny steps keep all their digits.
+template <typename T>
+ALWAYS_INLINE Vec<T> softplus(const Vec<T>& x) {
+    const Vec<T> v = power_of_two<T>(absolute<T>(x), splat<T>(-Constants<T>::log2e)).value();
+    const Vec<T> s = v / (v + T(2));
+    return larger<T>(x, Vec<T>{}) + s * polynomial<T>(Artanh<T>::c, s * s);
+}
+
+}  // namespace
+}  // namespace statespace

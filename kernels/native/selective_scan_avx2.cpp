@@ -1,0 +1,22 @@
+// The kernels for AVX2 with FMA: 16 registers of 32 bytes.
+#if defined(__x86_64__)
+// The system's headers come before the instruction set is chosen: what they define is shared with the other files.
+#include <string.h>
+
+#include "selective_scan.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma")
+#endif
+#define VECTOR_BYTES 32
+#include "selective_scan_isa.h"
+
+namespace statespace {
+extern const SelectiveScanKernels selective_scan_avx2[2][2] = SELECTIVE_SCAN_KERNELS;
+}
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,131 @@
+// The forward scan of a panel of channels: discretization, recurrence, read-out, feedthrough and gate in one pass.
+#pragma once
+
+#include "selective_scan_block.h"
+
+namespace statespace {
+namespace {
+
+template <class F>
+struct ForwardScratch {
+    typedef typename F::Scalar T;
+    Arena arena;
+    Shared<F> shared;
+    T *delta, *x, *y;  // (STEPS, W)
+    Block<F>* blocks;
+
+    ForwardScratch(const SelectiveScan& call, const Panel& panel, void* memory) : arena(memory), shared(call, arena) {
+        delta = arena.take<T>(STEPS * Vector<T>::lanes);
+        x = arena.take<T>(STEPS * Vector<T>::lanes);
+        y = arena.take<T>(STEPS * Vector<T>::lanes);
+        blocks = blocks_of<F>(call, panel, arena);
+    }
+};
+
+template <class F>
+size_t forward_scratch(const SelectiveScan& call, int64_t width) {
+    return ForwardScratch<F>(call, {0, 0, width}, nullptr).arena.used;
+}
+
+// h <- a h + B x, where x is delta u, or u and (a - 1) / A does the rest; y += Re(C h).
+template <class F, int G, int method, bool mixed>
+ALWAYS_INLINE void advance(const Block<F>& block, const ForwardScratch<F>& scratch, int64_t n, int64_t k, int64_t steps) {
+    typedef typename F::Scalar T;
+    typedef typename F::Number Number;
+    constexpr int W = Vector<T>::lanes;
+    // Held in variables of their own: seen through a reference, each store might change them.
+    const T *const delta_tile = scratch.delta, *const x_tile = scratch.x, *const inverse = block.inverse + k * F::parts * W;
+    const T *const fixed_vectors_B = block.B, *const fixed_vectors_C = block.C;
+    const T *const shared_B = scratch.shared.B, *const shared_C = scratch.shared.C;
+    T* const y_tile = scratch.y;
+    const bool fixed_B = mixed && block.fixed_B, fixed_C = mixed && block.fixed_C;
+    Number h[G];
+    typename F::Pole pole[G];
+    for (int g = 0; g < G; ++g) {
+        h[g] = F::load_number(block.state + (k + g) * F::parts * W);
+        pole[g] = F::load_pole(block.poles + (k + g) * F::pole_parts * W);
+    }
+    for (int64_t t = 0; t < steps; ++t) {
+        const Vec<T> delta = load(delta_tile + t * W), x = load(x_tile + t * W);
+        Vec<T> y = load(y_tile + t * W);
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+            const Number B = vector_at<F, mixed>(fixed_vectors_B, fixed_B, shared_B, n, t, k + g);
+            const Number C = vector_at<F, mixed>(fixed_vectors_C, fixed_C, shared_C, n, t, k + g);
+            const Number decay = F::decay(delta, pole[g]);
+            const Number drive = method == ZOH ? F::times(F::times(decay, F::load_number(inverse + g * F::parts * W)), B) : B;
+            h[g] = F::add_scaled(F::add_times(h[g], decay, h[g]), drive, x);
+            y = F::add_real(y, C, method == EXPONENTIAL_TRAPEZOIDAL ? F::add_scaled(h[g], B, x * T(-0.5)) : h[g]);
+        }
+        store<T>(y_tile + t * W, y);
+    }
+    for (int g = 0; g < G; ++g) F::store_number(block.state + (k + g) * F::parts * W, h[g]);
+}
+
+template <class F>
+struct AdvanceAll {
+    const Block<F>& block;
+    const ForwardScratch<F>& scratch;
+    int64_t n, steps;
+
+    template <int method, bool mixed>
+    __attribute__((noinline)) void run() const {
+        int64_t k = 0;
+        for (; k + GROUP <= n; k += GROUP) advance<F, GROUP, method, mixed>(block, scratch, n, k, steps);
+        for (; k < n; ++k) advance<F, 1, method, mixed>(block, scratch, n, k, steps);
+    }
+};
+
+template <class F>
+void forward(const SelectiveScan& call, const Sequence& sequence, const Panel& panel, void* memory) {
+    typedef typename F::Scalar T;
+    constexpr int W = Vector<T>::lanes;
+    const int64_t n = call.states, size = n * F::parts * W, d = call.channels;
+    const ForwardScratch<F> scratch(call, panel, memory);
+    for (int64_t v = 0; v < panel.width; ++v) {
+        const Block<F>& block = scratch.blocks[v];
+        block.load_parameters(call);
+        if (call.initial)
+            block.spread(call, block.state, static_cast<const T*>(call.initial) + sequence.index * d * n * F::parts);
+        else
+            memset(block.state, 0, size * sizeof(T));
+    }
+    for (int64_t begin = sequence.begin, chunk = sequence.first_chunk; begin < sequence.end; begin += STEPS, ++chunk) {
+        const int64_t steps = sequence.end - begin < STEPS ? sequence.end - begin : STEPS;
+        scratch.shared.read(call, sequence.batch, panel.group, begin, steps);
+        for (int64_t v = 0; v < panel.width; ++v) {
+            const Block<F>& block = scratch.blocks[v];
+            auto offset = [&](const int64_t* stride) {
+                return sequence.batch * stride[0] + begin * stride[1] + block.channel;
+            };
+            if (call.checkpoints) memcpy(block.checkpoint(call, panel, v, chunk), block.state, size * sizeof(T));
+            read_delta<T>(call, scratch.delta, block.bias, offset(call.dt_stride), steps, block.count);
+            read_tile<T>(call.row_type, scratch.x, call.u, offset(call.u_stride), call.u_stride[1], steps, block.count,
+                         STEPS);
+            const Vec<T> D = load(block.D);
+            for (int64_t t = 0; t < steps; ++t) {
+                const Vec<T> u = load(scratch.x + t * W);
+                store<T>(scratch.y + t * W, D * u);
+                if (call.method != ZOH) store<T>(scratch.x + t * W, u * load(scratch.delta + t * W));
+            }
+            specialised(call, AdvanceAll<F>{block, scratch, n, steps});
+            if (call.z) {
+                read_tile<T>(call.row_type, scratch.x, call.z, offset(call.z_stride), call.z_stride[1], steps,
+                             block.count, STEPS);
+                for (int64_t t = 0; t < steps; ++t) {
+                    const Vec<T> z = load(scratch.x + t * W);
+                    store<T>(scratch.y + t * W, load(scratch.y + t * W) * (z * logistic<T>(z)));
+                }
+            }
+            const int64_t stride[] = {call.length * d, d};
+            write_tile<T>(call.row_type, scratch.y, call.y, offset(stride), d, steps, block.count);
+        }
+    }
+    for (int64_t v = 0; v < panel.width; ++v) {
+        const Block<F>& block = scratch.blocks[v];
+        block.gather(call, block.state, static_cast<T*>(call.final) + sequence.index * d * n * F::parts);
+    }
+}
+
+}  // namespace
+}  // namespace statespace
