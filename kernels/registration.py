@@ -1,6 +1,6 @@
 """How a forward and a backward become one torch operator: for autograd, torch.compile, export and fake tensors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ def register(
     gradients: Sequence[str],
     results: int = 1,
     kept: int = 0,
+    instead: Mapping[str, int] | None = None,
 ) -> Callable[..., Any]:
     """Make ``torch.ops.statespace.<name>`` of a forward and its backward, and return it.
 
@@ -38,12 +39,15 @@ def register(
         gradients: names of the arguments that have a gradient, in the order in which `backward` returns them.
         results: how many results `forward` has that a gradient may come back to.
         kept: how many further results it has that only its backward wants.
+        instead: arguments of which `backward` wants no more than the shape, and the number of the result, of that
+            shape, which it gets in their place; so they are not saved, and results are.
     Returns:
         the operator, with the arguments and results of `forward`.
     """
     pairs = [argument.split() for argument in arguments.split(", ")]
     kinds, names = [kind for kind, _ in pairs], [argument for _, argument in pairs]
     at = [names.index(wanted) for wanted in gradients]
+    replaced = {names.index(argument): result for argument, result in (instead or {}).items()}
 
     def tensors(count: int) -> str:
         return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
@@ -71,9 +75,11 @@ def register(
     def save(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         # Without this, the gradient of a result that nobody uses would arrive as zeros and cost a second pass.
         ctx.set_materialize_grads(False)
-        extra = output[results:] if kept else ()
+        outputs = (output,) if results + kept == 1 else output
+        extra = outputs[results:]
         if extra:
             ctx.mark_non_differentiable(*extra)
+        inputs = tuple(outputs[replaced[i]] if i in replaced else value for i, value in enumerate(inputs))
         ctx.save_for_backward(*extra, *(v for v, kind in zip(inputs, kinds, strict=True) if kind.startswith("Tensor")))
         ctx.plain = [v for v, kind in zip(inputs, kinds, strict=True) if not kind.startswith("Tensor")]
 

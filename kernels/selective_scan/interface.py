@@ -6,10 +6,10 @@ from torch import Tensor
 from statespace.errors import InputError, ShapeError, choose
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
-from statespace.kernels.selective_scan import native, reference
+from statespace.kernels.selective_scan import chunked, native, reference
 from statespace.shapes import expect
 
-BACKENDS = ("native", "reference")
+BACKENDS = ("native", "chunked", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
 _REAL = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPLEX = (torch.complex64, torch.complex128)
@@ -87,7 +87,8 @@ def _check(
     initial_state: Tensor | None,
     cu_seqlens: Tensor | None,
 ) -> None:
-    where, sizes = "selective_scan", dict[str, int]()
+    where = "selective_scan"
+    sizes: dict[str, int] = {}
     expect(where, "u", u, "b l d", sizes, _LAYOUT)
     hint = f"u has {sizes['d']} channels; is it (batch, channels, length) and needs u.transpose(1, 2)?"
     expect(where, "A", A, "d n", sizes, hint)
@@ -194,9 +195,9 @@ def selective_scan(
     rows = u.dtype
     for value in (dt, z, B, C):
         if value is not None:
-            rows = torch.promote_types(rows, value.dtype.to_real())
+            rows = torch.promote_types(rows, value.real.dtype)
     wide = torch.promote_types(rows, torch.float32)
-    held = wide.to_complex() if A.is_complex() else wide
+    held = torch.promote_types(wide, torch.complex64) if A.is_complex() else wide
     varying = held if A.is_complex() else rows
 
     def cast(value: Tensor | None, dtype: torch.dtype) -> Tensor | None:
@@ -208,7 +209,12 @@ def selective_scan(
         cast(dt_bias, wide), cast(initial_state, held),
     ]  # fmt: skip
     keep = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in arguments)
-    scan = {"native": native.selective_scan, "reference": reference.selective_scan}[backend]
+    backends = {
+        "native": native.selective_scan,
+        "chunked": chunked.selective_scan,
+        "reference": reference.selective_scan,
+    }
+    scan = backends[backend]
     y, final_state, *_ = scan(*arguments, cu_seqlens, dt_softplus, method, keep)
     y = y.to(u.dtype)
     return (y, final_state) if return_final_state else y

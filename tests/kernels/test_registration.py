@@ -55,6 +55,26 @@ def test_what_is_kept_has_no_gradient(powers):
     assert not powers(x, None, 3)[2].requires_grad
 
 
+def test_a_result_can_be_saved_in_place_of_an_argument():
+    exponential = register(
+        "test_exponential",
+        lambda x, shift: torch.exp(x) + shift,
+        lambda grad, y, shift: grad * (y - shift),
+        lambda x, *_: x.new_empty(x.shape),
+        arguments="Tensor x, float shift",
+        gradients=("x",),
+        instead={"x": 0},
+    )
+    x = torch.rand(5, dtype=torch.float64).requires_grad_()
+    torch.library.opcheck(exponential, (x, 2.0))
+    assert torch.autograd.gradcheck(lambda x: exponential(x, 2.0), x)
+    y = exponential(x, 2.0)
+    with torch.no_grad():
+        x.zero_()  # is not needed any more
+    y.sum().backward()
+    torch.testing.assert_close(x.grad, y.detach() - 2)
+
+
 def test_second_derivatives_are_refused_by_name(powers):
     x = torch.rand(5, dtype=torch.float64).requires_grad_()
     (grad,) = torch.autograd.grad(powers(x, None, 3)[0].sum(), x, create_graph=True)
