@@ -13,6 +13,9 @@ import torch
 from statespace.errors import InputError, choose
 
 ABI_VERSION = 2
+ABI_VERSION = 1
+# The numbers of kernels/native/dtype.h.
+DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 _AGAIN = (
     "Install a C++17 compiler (g++ or clang++) and install statespace again: pip install --force-reinstall --no-deps"
 )

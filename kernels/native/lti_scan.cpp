@@ -11,13 +11,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "export.h"
 #include "workers.h"
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 namespace statespace {
 namespace {
@@ -43,11 +38,6 @@ Complex element(const void* array, int64_t at) {
 Complex decay(const LtiScan& call, int64_t at) {
     const double size = std::exp(call.log_a[2 * at]), angle = call.log_a[2 * at + 1];
     return {size * std::cos(angle), size * std::sin(angle)};
-}
-
-// As many of the threads as are worth starting for so much work: one for each 100 us.
-int64_t worth(int64_t threads, int64_t nanoseconds) {
-    return std::max<int64_t>(1, std::min(threads, 1 + nanoseconds / 100000));
 }
 
 // Pairs are numbered through the batch. Block q begins at pair q * lanes; its channels are those of block q + patterns,

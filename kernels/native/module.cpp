@@ -5,13 +5,8 @@
 #include <Python.h>
 
 #include "cpu.h"
+#include "export.h"
 #include "lti_scan.h"
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 // Python refuses a core that was built for another version of the package.
 EXPORT int64_t statespace_abi_version() { return statespace::ABI_VERSION; }

@@ -49,6 +49,11 @@ public:
     char* get() const { return static_cast<char*>(memory); }
 };
 
+// As many of the threads as are worth starting for so much work: one for each 100 us.
+inline int64_t worth(int64_t threads, int64_t nanoseconds) {
+    return std::max<int64_t>(1, std::min(threads, 1 + nanoseconds / 100000));
+}
+
 // body(i, scratch) for i in 0..count, in any order, with `bytes` of scratch memory for each thread. Which thread does
 // which round must not matter to the result. Throws std::bad_alloc.
 template <typename Body>

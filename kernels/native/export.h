@@ -1,0 +1,8 @@
+// How a function becomes visible to those who open the core.
+#pragma once
+
+#if defined(_WIN32)
+#define EXPORT extern "C" __declspec(dllexport)
+#else
+#define EXPORT extern "C" __attribute__((visibility("default")))
+#endif
