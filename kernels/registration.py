@@ -1,12 +1,28 @@
 """How a forward and a backward become one torch operator: for autograd, torch.compile, export and fake tensors."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError
+
+
+def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function without autocast, in the precision that it chose itself."""
+
+    @wraps(function)
+    def plain(*arguments: Any) -> Any:
+        device = next(value.device.type for value in arguments if isinstance(value, Tensor))
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+            return function(*arguments)
+        with torch.autocast(device, enabled=False):
+            return function(*arguments)
+
+    return plain
 
 
 def register(
@@ -20,6 +36,7 @@ def register(
     results: int = 1,
     kept: int = 0,
     instead: Mapping[str, int] | None = None,
+    selective: bool = False,
 ) -> Callable[..., Any]:
     """Make ``torch.ops.statespace.<name>`` of a forward and its backward, and return it.
 
@@ -28,7 +45,8 @@ def register(
     what was kept, and the arguments; it returns the gradients, an empty tensor for an argument that was None.
 
     Autograd does not look inside the two, so they are written for plain tensors. They meet no lazy conjugate or sign
-    in their arguments if the public function resolved it; gradients may carry one.
+    in their arguments if the public function resolved it; gradients may carry one. Autocast is off inside them: it
+    would round the operands of their matrix products.
 
     Args:
         name: name of the operator; its backward is registered as ``<name>_backward``.
@@ -41,6 +59,8 @@ def register(
         kept: how many further results it has that only its backward wants.
         instead: arguments of which `backward` wants no more than the shape, and the number of the result, of that
             shape, which it gets in their place; so they are not saved, and results are.
+        selective: whether `backward` takes, as its last argument, a list that says which of the gradients are wanted.
+            It then returns an empty tensor for one that is not.
     Returns:
         the operator, with the arguments and results of `forward`.
     """
@@ -53,21 +73,26 @@ def register(
         return "Tensor" if count == 1 else f"({', '.join(['Tensor'] * count)})"
 
     operator = torch.library.custom_op(
-        f"statespace::{name}", forward, mutates_args=(), schema=f"({arguments}) -> {tensors(results + kept)}"
+        f"statespace::{name}",
+        _as_written(forward),
+        mutates_args=(),
+        schema=f"({arguments}) -> {tensors(results + kept)}",
     )
     operator.register_fake(fake)
     incoming = [f"Tensor? grad_{i}" for i in range(results)] + [f"Tensor kept_{i}" for i in range(kept)]
+    choice = ["bool[] wanted"] if selective else []
     adjoint = torch.library.custom_op(
         f"statespace::{name}_backward",
-        backward,
+        _as_written(backward),
         mutates_args=(),
-        schema=f"({', '.join(incoming)}, {arguments}) -> {tensors(len(gradients))}",
+        schema=f"({', '.join([*incoming, arguments, *choice])}) -> {tensors(len(gradients))}",
     )
 
     @adjoint.register_fake
     def fake_backward(*values: Any) -> Any:
         given = values[results + kept :]
-        like = [given[i] for i in at]
+        wanted = given[-1] if selective else [True] * len(at)
+        like = [given[i] if want else None for i, want in zip(at, wanted, strict=True)]
         some = next(value for value in given if isinstance(value, Tensor))
         found = [some.new_empty(0) if value is None else value.new_empty(value.shape) for value in like]
         return found[0] if len(found) == 1 else tuple(found)
@@ -90,9 +115,10 @@ def register(
             return tuple(found) if len(found) > 1 else None
         extra, of_tensors, plain = ctx.saved_tensors[:kept], iter(ctx.saved_tensors[kept:]), iter(ctx.plain)
         inputs = [next(of_tensors) if kind.startswith("Tensor") else next(plain) for kind in kinds]
-        values = adjoint(*grads, *extra, *inputs)
-        for i, value in zip(at, (values,) if len(at) == 1 else values, strict=True):
-            found[i] = None if inputs[i] is None else value
+        wanted = [ctx.needs_input_grad[i] for i in at]
+        values = adjoint(*grads, *extra, *inputs, *([wanted] if selective else []))
+        for i, want, value in zip(at, wanted, (values,) if len(at) == 1 else values, strict=True):
+            found[i] = value if want else None
         return tuple(found) if len(found) > 1 else found[0]
 
     def refuse(ctx: Any, *_: Any) -> None:

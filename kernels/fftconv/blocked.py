@@ -8,12 +8,12 @@ derivation.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from statespace.kernels.fftconv.sizes import block_sizes, fast_size
+from statespace.kernels.registration import register
 
 
 class _Plan:
@@ -76,9 +76,8 @@ class _Plan:
         return grad_k, grad_k_reverse
 
 
-@torch.library.custom_op("statespace::fftconv", mutates_args=())
-def fftconv(u: Tensor, k: Tensor, k_reverse: Tensor) -> Tensor:
-    """Convolve every channel with its kernel; see `statespace.kernels.fftconv.fftconv`.
+def forward(u: Tensor, k: Tensor, k_reverse: Tensor) -> Tensor:
+    """Convolve every channel with its kernel.
 
     Args:
         u: input, ``(b, l, d)`` real.
@@ -97,10 +96,7 @@ def fftconv(u: Tensor, k: Tensor, k_reverse: Tensor) -> Tensor:
     return y
 
 
-@torch.library.custom_op("statespace::fftconv_backward", mutates_args=())
-def fftconv_backward(
-    grad: Tensor, u: Tensor, k: Tensor, k_reverse: Tensor, want_u: bool, want_k: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def backward(grad: Tensor, u: Tensor, k: Tensor, k_reverse: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
     """Gradients of input and kernels.
 
     Args:
@@ -108,13 +104,16 @@ def fftconv_backward(
         u: as in the forward.
         k: as in the forward.
         k_reverse: as in the forward.
-        want_u: whether the gradient of `u` is asked for.
-        want_k: whether those of `k` and `k_reverse` are.
+        wanted: which of the gradients are asked for.
     Returns:
         Gradients of `u`, `k` and `k_reverse`; of shape ``(0,)`` where not asked for.
     """
     plan = _Plan(u, k, k_reverse)
-    grad_u, grad_k, grad_k_reverse = _empty_gradients(u, k, k_reverse, want_u, want_k)
+    grad = grad.resolve_neg()
+    want_u, want_k = wanted[0], wanted[1] or wanted[2]
+    grad_u = torch.empty(u.shape if want_u else 0, device=u.device, dtype=u.dtype)
+    # An empty batch leaves those of the kernels zero.
+    grad_k, grad_k_reverse = (torch.zeros(t.shape, device=u.device, dtype=t.dtype) for t in (k, k_reverse))
     for channels in plan.channel_blocks():
         kernels = k[channels], k_reverse[channels]
         conj_kernel = plan.kernel_spectrum(*kernels).conj_physical_() if want_u else None
@@ -128,41 +127,16 @@ def fftconv_backward(
                 grad_u[series, :, channels] = plan.signal(product.mul_(conj_kernel))
         if lags is not None:
             grad_k[channels], grad_k_reverse[channels] = plan.kernel_gradients(lags, kernels)
-    return grad_u, grad_k, grad_k_reverse
+    found = grad_u, grad_k, grad_k_reverse
+    return tuple(value if want else value.new_empty(0) for value, want in zip(found, wanted, strict=True))
 
 
-def _empty_gradients(
-    u: Tensor, k: Tensor, k_reverse: Tensor, want_u: bool, want_k: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Make the results of the backward; the kernels' are zero, which an empty batch leaves them."""
-    grad_u = torch.empty(u.shape if want_u else (0,), device=u.device, dtype=u.dtype)
-    grad_k, grad_k_reverse = (
-        torch.zeros(kernel.shape if want_k else (0,), device=u.device, dtype=kernel.dtype) for kernel in (k, k_reverse)
-    )
-    return grad_u, grad_k, grad_k_reverse
-
-
-@fftconv.register_fake
-def _(u: Tensor, k: Tensor, k_reverse: Tensor) -> Tensor:
-    return torch.empty(u.shape, device=u.device, dtype=u.dtype)
-
-
-@fftconv_backward.register_fake
-def _(
-    grad: Tensor, u: Tensor, k: Tensor, k_reverse: Tensor, want_u: bool, want_k: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty_gradients(u, k, k_reverse, want_u, want_k)
-
-
-def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs)
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    want_u, want_k, want_reverse = ctx.needs_input_grad
-    gradients = fftconv_backward(grad, *ctx.saved_tensors, want_u, want_k or want_reverse)
-    wanted = (want_u, want_k, want_reverse)
-    return tuple(gradient if want else None for gradient, want in zip(gradients, wanted, strict=True))
-
-
-fftconv.register_autograd(_backward, setup_context=_keep)
+fftconv = register(
+    "fftconv_blocked",
+    forward,
+    backward,
+    lambda u, *_: u.new_empty(u.shape),
+    arguments="Tensor u, Tensor k, Tensor k_reverse",
+    gradients=("u", "k", "k_reverse"),
+    selective=True,
+)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from statespace.errors import InputError, ShapeError, choose
+from statespace.errors import InputError, ShapeError
+from statespace.kernels.dispatch import pick
 from statespace.kernels.fftconv import blocked, reference
 from statespace.shapes import expect
 
@@ -49,14 +50,14 @@ def fftconv(
         5, for the causal form. We deviate from that paper's code in two directions: its bidirectional kernel is off
         by one.
     """
-    choose("fftconv", "backend", backend, ["auto", *BACKENDS])
     _check(u, k, k_reverse, D)
+    backend = pick("fftconv", backend, dict.fromkeys(BACKENDS))
     if D is not None:  # the feedthrough is lag 0
         k = torch.cat([k[:, :1] + D[:, None], k[:, 1:]], dim=1)
     if k_reverse is None:
         k_reverse = k.new_empty(k.shape[0], 0)
-    run = _RUN[BACKENDS[0] if backend == "auto" else backend]
-    return run(u, k, k_reverse)
+    # Backends meet no lazy sign: in a compiled graph, operators would read past it.
+    return _RUN[backend](*(tensor.resolve_neg() for tensor in (u, k, k_reverse)))
 
 
 def _check(u: Tensor, k: Tensor, k_reverse: Tensor | None, D: Tensor | None) -> None:

@@ -8,11 +8,11 @@ is kept. README.md has the derivation.
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from statespace.kernels.registration import register
 from statespace.kernels.vandermonde.powers import power_table
 
 # Table entries worked on at once. On a CPU the tables of a block should stay in the second-level cache; on other
@@ -35,9 +35,8 @@ def _blocks(log_a: Tensor, entries: int) -> Iterator[slice]:
     return (slice(start, min(start + size, d)) for start in range(0, d, size))
 
 
-@torch.library.custom_op("statespace::vandermonde", mutates_args=())
-def vandermonde(log_a: Tensor, c: Tensor, length: int) -> Tensor:
-    """Sum the powers of every mode; see `statespace.kernels.vandermonde.vandermonde`.
+def forward(log_a: Tensor, c: Tensor, length: int) -> Tensor:
+    """Sum the powers of every mode.
 
     Args:
         log_a: exponents per step, ``(d, n)`` complex.
@@ -60,18 +59,18 @@ def vandermonde(log_a: Tensor, c: Tensor, length: int) -> Tensor:
     return K
 
 
-@torch.library.custom_op("statespace::vandermonde_backward", mutates_args=())
-def vandermonde_backward(grad: Tensor, log_a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def backward(grad: Tensor, log_a: Tensor, c: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Gradients of `log_a` and `c`.
 
     Args:
         grad: gradient of the kernel, ``(d, length)`` real.
         log_a: as in the forward, ``(d, n)``.
         c: as in the forward, ``(d, n)``.
+        length: as in the forward.
     Returns:
         Gradients of `log_a` and of `c`, ``(d, n)`` each, in torch's convention for complex numbers.
     """
-    length = grad.shape[1]
+    grad = grad.resolve_neg()
     P, Q = split(length)
     grad_log_a, grad_c = torch.empty_like(log_a), torch.empty_like(c)
     p = torch.arange(P, device=grad.device, dtype=grad.dtype) * Q
@@ -91,23 +90,15 @@ def vandermonde_backward(grad: Tensor, log_a: Tensor, c: Tensor) -> tuple[Tensor
     return grad_log_a, grad_c
 
 
-@vandermonde.register_fake
-def _(log_a: Tensor, c: Tensor, length: int) -> Tensor:
-    return torch.empty(log_a.shape[0], length, device=log_a.device, dtype=log_a.real.dtype)
+def _fake(log_a: Tensor, c: Tensor, length: int) -> Tensor:
+    return log_a.new_empty((log_a.shape[0], length), dtype=log_a.real.dtype)
 
 
-@vandermonde_backward.register_fake
-def _(grad: Tensor, log_a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(log_a), torch.empty_like(c)
-
-
-def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
-    ctx.save_for_backward(inputs[0], inputs[1])
-
-
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-    grad_log_a, grad_c = vandermonde_backward(grad, *ctx.saved_tensors)
-    return grad_log_a, grad_c, None
-
-
-vandermonde.register_autograd(_backward, setup_context=_keep)
+vandermonde = register(
+    "vandermonde_chunked",
+    forward,
+    backward,
+    _fake,
+    arguments="Tensor log_a, Tensor c, int length",
+    gradients=("log_a", "c"),
+)

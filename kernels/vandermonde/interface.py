@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from statespace.errors import InputError, ShapeError, choose
+from statespace.errors import InputError, ShapeError
+from statespace.kernels.dispatch import pick
 from statespace.kernels.vandermonde import chunked, reference
 
 BACKENDS = ("chunked", "reference")  # fastest first
@@ -41,14 +42,15 @@ def vandermonde(log_a: Tensor, c: Tensor, length: int, backend: str = "auto") ->
         Gu, Gupta, Goel, Re, "On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS
         2022, equation 5 and section 3.3. The split into two tables is ours; README.md has it.
     """
-    choose("vandermonde", "backend", backend, ["auto", *BACKENDS])
     _check(log_a, c, length)
+    backend = pick("vandermonde", backend, dict.fromkeys(BACKENDS))
     lead = torch.broadcast_shapes(log_a.shape[:-1], c.shape[:-1])
     n = log_a.shape[-1]
     rows = lead.numel()
-    flat_log_a, flat_c = (tensor.expand(*lead, n).reshape(rows, n) for tensor in (log_a, c))
-    run = _RUN[BACKENDS[0] if backend == "auto" else backend]
-    return run(flat_log_a, flat_c, length).reshape(*lead, length)
+    # Backends meet no lazy conjugate or sign: in a compiled graph, operators would read past it.
+    flat = (tensor.expand(*lead, n).reshape(rows, n).resolve_conj().resolve_neg() for tensor in (log_a, c))
+    log_a, c = flat
+    return _RUN[backend](log_a, c, length).reshape(*lead, length)
 
 
 def _check(log_a: Tensor, c: Tensor, length: int) -> None:

@@ -9,7 +9,6 @@ from torch import Tensor
 from statespace.errors import InputError, ShapeError
 from statespace.kernels.fftconv import BACKENDS, fftconv, sizes
 from statespace.kernels.fftconv.blocked import fftconv as operator
-from statespace.kernels.fftconv.blocked import fftconv_backward
 
 # series, length, channels, causal lags, lags ahead: odd, shorter, longer, single, empty
 CASES = [
@@ -116,9 +115,10 @@ def test_gradcheck(case: tuple[int, ...]) -> None:
 def test_opcheck(case: tuple[int, ...], dtype: torch.dtype) -> None:
     u, k, k_reverse, _ = (tensor.requires_grad_() for tensor in arguments(case, dtype))
     torch.library.opcheck(operator, (u, k, k_reverse))
-    for wanted in ((True, True), (True, False), (False, True)):
+    for wanted in ([True, True, True], [True, False, False], [False, True, False]):
         plain = [tensor.detach() for tensor in (u, k, k_reverse)]
-        torch.library.opcheck(fftconv_backward, (torch.randn_like(plain[0]), *plain, *wanted))
+        backward = torch.ops.statespace.fftconv_blocked_backward
+        torch.library.opcheck(backward, (torch.randn_like(plain[0]), *plain, wanted))
 
 
 def test_compiles_into_one_graph() -> None:
@@ -131,6 +131,37 @@ def test_compiles_into_one_graph() -> None:
     eager = torch.autograd.grad(loss(*given), given)
     for ours, truth in zip(torch.autograd.grad(compiled(*given), given), eager, strict=True):
         torch.testing.assert_close(ours, truth)
+
+
+def test_exports() -> None:
+    class Layer(torch.nn.Module):
+        def forward(self, u: Tensor, k: Tensor, k_reverse: Tensor, D: Tensor) -> Tensor:
+            return fftconv(u, k, k_reverse, D)
+
+    given = tuple(arguments((2, 20, 3, 20, 5)))
+    program = torch.export.export(Layer(), given)
+    torch.testing.assert_close(program.module()(*given), Layer()(*given))
+
+
+def test_autocast_rounds_nothing() -> None:
+    u, k, k_reverse, D = arguments((2, 40, 3, 40, 20), torch.float32)
+    expected = fftconv(u, k, k_reverse, D)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(fftconv(u, k, k_reverse, D), expected)
+
+
+def test_second_derivatives() -> None:
+    u, k = (tensor.requires_grad_() for tensor in arguments((1, 5, 2, 5, 0))[:2])
+    (grad,) = torch.autograd.grad(fftconv(u, k).square().sum(), u, create_graph=True)
+    with pytest.raises(InputError, match=r"second derivatives.*backend='reference'"):
+        grad.sum().backward()
+
+
+def test_lazy_signs() -> None:
+    u, k, _, _ = arguments((2, 20, 3, 20, 0))
+    turned = (torch.complex(torch.zeros_like(u), u).conj().imag, torch.complex(k, -k).conj().imag)
+    assert all(tensor.is_neg() for tensor in turned)
+    torch.testing.assert_close(fftconv(*turned), fftconv(-u, k))
 
 
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (3,), (0, 3)])

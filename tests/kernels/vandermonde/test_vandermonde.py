@@ -10,7 +10,7 @@ from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
 from statespace.kernels.vandermonde import BACKENDS, vandermonde
-from statespace.kernels.vandermonde.chunked import split, vandermonde_backward
+from statespace.kernels.vandermonde.chunked import split
 from statespace.kernels.vandermonde.chunked import vandermonde as operator
 from statespace.kernels.vandermonde.powers import power_table
 
@@ -92,7 +92,7 @@ def test_opcheck(length: int, dtype: torch.dtype) -> None:
     log_a, c = system(3, 4, dtype)
     torch.library.opcheck(operator, (log_a.requires_grad_(), c.requires_grad_(), length))
     G = torch.randn(3, length, dtype=c.real.dtype)
-    torch.library.opcheck(vandermonde_backward, (G, log_a.detach(), c.detach()))
+    torch.library.opcheck(torch.ops.statespace.vandermonde_chunked_backward, (G, log_a.detach(), c.detach(), length))
 
 
 def test_compiles_into_one_graph() -> None:
@@ -105,6 +105,42 @@ def test_compiles_into_one_graph() -> None:
     eager = torch.autograd.grad(loss(log_a, c), (log_a, c))
     for ours, truth in zip(torch.autograd.grad(compiled(log_a, c), (log_a, c)), eager, strict=True):
         torch.testing.assert_close(ours, truth)
+
+
+def test_exports() -> None:
+    class Layer(torch.nn.Module):
+        def forward(self, log_a: Tensor, c: Tensor) -> Tensor:
+            return vandermonde(log_a, c, 20)
+
+    given = system(3, 4)
+    program = torch.export.export(Layer(), given)
+    torch.testing.assert_close(program.module()(*given), Layer()(*given))
+
+
+def test_autocast_rounds_nothing() -> None:
+    # Rounded to bfloat16, the tables would be off by 4e-3.
+    log_a, c = (tensor.requires_grad_() for tensor in system(3, 32, torch.complex64))
+    plain = torch.autograd.grad(vandermonde(log_a, c, 100).sum(), (log_a, c))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        K = vandermonde(log_a, c, 100)
+        rounded = torch.autograd.grad(K.sum(), (log_a, c))
+    assert torch.equal(K, vandermonde(log_a, c, 100))
+    for ours, truth in zip(rounded, plain, strict=True):
+        assert torch.equal(ours, truth)
+
+
+def test_second_derivatives() -> None:
+    log_a, c = (tensor.requires_grad_() for tensor in system(2, 2))
+    (grad,) = torch.autograd.grad(vandermonde(log_a, c, 5).square().sum(), c, create_graph=True)
+    with pytest.raises(InputError, match=r"second derivatives.*backend='reference'"):
+        grad.abs().sum().backward()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_lazy_conjugates(backend: str) -> None:
+    log_a, c = system(3, 4)
+    expected = vandermonde(log_a.conj().resolve_conj(), c.conj().resolve_conj(), 20, backend=backend)
+    torch.testing.assert_close(vandermonde(log_a.conj(), c.conj(), 20, backend=backend), expected)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

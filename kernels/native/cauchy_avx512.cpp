@@ -1,0 +1,22 @@
+// The kernels for AVX-512: 32 registers of 64 bytes.
+#if defined(__x86_64__)
+// The system's headers come before the instruction set is chosen: what they define is shared with the other files.
+#include <string.h>
+
+#include "cauchy.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx2,fma")
+#endif
+#define VECTOR_BYTES 64
+#include "cauchy_isa.h"
+
+namespace statespace {
+extern const CauchyKernels cauchy_avx512[2] = {CAUCHY_KERNELS_OF(float), CAUCHY_KERNELS_OF(double)};
+}
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,189 @@
+"""The public operation: checks its arguments, and hands them to a backend."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from statespace.errors import InputError, ShapeError
+from statespace.kernels.dispatch import pick
+from statespace.kernels.ssd import chunked, reference
+from statespace.shapes import expect
+
+BACKENDS = ("chunked", "reference")  # fastest first
+_RUN: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {"chunked": chunked.ssd, "reference": reference.ssd}
+_FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def _check_sequences(sizes: dict[str, int], cu_seqlens: Tensor | None, lengths: Tensor | None) -> None:
+    if cu_seqlens is not None and lengths is not None:
+        raise InputError("ssd: cu_seqlens and lengths are both given: pack the sequences, or pad them, but not both.")
+    # Values cannot be looked at while a graph is traced.
+    look = not torch.compiler.is_compiling()
+    if lengths is not None:
+        expect("ssd", "lengths", lengths, "b", sizes)
+        if lengths.dtype != torch.int64:
+            raise InputError(f"ssd: lengths is {lengths.dtype}, but int64 is expected: convert it with .long().")
+        if look and lengths.numel() and (int(lengths.min()) < 0 or int(lengths.max()) > sizes["l"]):
+            raise InputError(
+                f"ssd: lengths lie between {int(lengths.min())} and {int(lengths.max())}, but x is {sizes['l']} steps "
+                f"long: each length counts the steps of one sequence, from 0 to {sizes['l']}."
+            )
+    if cu_seqlens is not None:
+        expect("ssd", "cu_seqlens", cu_seqlens, "bounds", {}, "It holds where each sequence begins, and the end.")
+        if cu_seqlens.dtype not in (torch.int32, torch.int64):
+            raise InputError(f"ssd: cu_seqlens is {cu_seqlens.dtype}, but int32 or int64 is expected: use .long().")
+        if sizes["b"] != 1 or cu_seqlens.shape[0] < 1:
+            raise ShapeError(
+                f"ssd: cu_seqlens is {tuple(cu_seqlens.shape)} and x has batch {sizes['b']}: packed sequences stand in "
+                "one row, so a batch of 1 and at least one bound are expected: use x.flatten(0, 1)[None]."
+            )
+        if look:
+            bounds = cu_seqlens.tolist()
+            if bounds[0] != 0 or bounds[-1] != sizes["l"] or any(a > b for a, b in pairwise(bounds)):
+                raise InputError(
+                    f"ssd: cu_seqlens runs from {bounds[0]} to {bounds[-1]}, but bounds that never fall, from 0 to the "
+                    f"length {sizes['l']}, are expected: is it the cumulative sum of the lengths, with a 0 in front?"
+                )
+
+
+def _check(
+    given: dict[str, Tensor | None], cu_seqlens: Tensor | None, lengths: Tensor | None, chunk: int
+) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    axes = {
+        "x": "b l h p",
+        "dt": "b l h",
+        "A": "h",
+        "B": "b l g n",
+        "C": "b l g n",
+        "D": "h",
+        "z": "b l h p",
+        "dt_bias": "h",
+        "initial_state": "s h p n",
+    }
+    hints = {
+        "x": "The layout is (batch, length, heads, channels of a head): use x.unflatten(-1, (heads, -1)).",
+        "B": "One group of heads is B[:, :, None].",
+        "C": "One group of heads is C[:, :, None].",
+        "initial_state": "It has a state for each sequence.",
+    }
+    x = given["x"]
+    assert x is not None
+    for name, tensor in given.items():
+        if tensor is None:
+            continue
+        if name == "initial_state":
+            sizes["s"] = sizes["b"] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+        expect("ssd", name, tensor, axes[name], sizes, hints.get(name, ""))
+        if tensor.dtype not in _FLOATS:
+            raise InputError(f"ssd: {name} is {tensor.dtype}, but a real float dtype is expected: use {name}.float().")
+        if (x.dtype == torch.float64) != (tensor.dtype == torch.float64):
+            raise InputError(
+                f"ssd: x is {x.dtype} but {name} is {tensor.dtype}: float64 is not mixed with less, "
+                f"convert one of them, for example {name}.to(x.dtype)."
+            )
+        if name == "x":
+            _check_sequences(sizes, cu_seqlens, lengths)
+    for name, tensor in (given | {"cu_seqlens": cu_seqlens, "lengths": lengths}).items():
+        if tensor is not None and tensor.device != x.device:
+            raise InputError(f"ssd: {name} is on {tensor.device} but x on {x.device}: move it with .to(x.device).")
+    if sizes["g"] == 0 or sizes["h"] % sizes["g"]:
+        raise ShapeError(
+            f"ssd: B has {sizes['g']} groups but x has {sizes['h']} heads: each group serves equally many heads, so "
+            "the groups must divide the heads. Is B (batch, length, groups, n)?"
+        )
+    if chunk < 1:
+        raise InputError(f"ssd: chunk is {chunk}, but at least 1 is expected: pass the number of steps in a chunk.")
+    return sizes
+
+
+def ssd(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    dt_softplus: bool = False,
+    initial_state: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    lengths: Tensor | None = None,
+    return_final_state: bool = False,
+    chunk: int = 64,
+    backend: str = "auto",
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Scan a selective system whose state decays by one number for a whole head: the inner loop of Mamba-2.
+
+    ``h[t] = exp(Δ[t] A) h[t-1] + Δ[t] x[t] B[t]ᵀ``, ``y[t] = h[t] C[t] + D x[t]``, and ``y[t] silu(z[t])`` where there
+    is a gate; ``Δ = softplus(dt + dt_bias)``, or without the softplus. Head i uses group ``i // (h / g)`` of B and C.
+
+    The input matrix is the Euler one, Δ B, beside the exact exp(Δ A), as in Mamba-2. The scan of two pieces, with the
+    state carried over, is the scan of the whole. Half precision is computed, and its state kept, in float32, under
+    autocast too. Gradients flow to all arguments but `cu_seqlens` and `lengths`, and from both results. With
+    ``chunked``, a NaN spreads over the whole chunk that it stands in, beside all that comes after.
+
+    Args:
+        x: input, ``(b, l, h, p)``: float32, float64, bfloat16 or float16.
+        dt: step, ``(b, l, h)``, in s, before bias and softplus.
+        A: eigenvalue of each head, ``(h,)``, in 1/s, negative.
+        B: input vector, ``(b, l, g, n)``, in state units per (input unit x s); g divides h.
+        C: output vector, ``(b, l, g, n)``, in output units per state unit.
+        D: feedthrough, ``(h,)``, in output units per input unit; None for none.
+        z: gate, ``(b, l, h, p)``, no unit; None for none.
+        dt_bias: added to `dt`, ``(h,)``, in s; None for none.
+        dt_softplus: whether the step is the softplus of that.
+        initial_state: state before the first step, ``(b, h, p, n)``, or one for each packed sequence; None for zeros.
+        cu_seqlens: bounds of the sequences packed into one row, ``(sequences + 1,)``, int32 or int64, from 0 to l; the
+            batch is 1. Sequences do not see each other.
+        lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
+            stands beyond, NaN included, is not looked at.
+        return_final_state: whether the state after the last step of each sequence is returned too.
+        chunk: steps that are taken by one matrix product, for ``chunked``.
+        backend: ``chunked`` (matrix products, any device), ``reference`` (slow), or ``auto``, the fastest there is.
+    Returns:
+        y: output, ``(b, l, h, p)``, in the dtype of `x`; zero beyond each sequence's length. With
+            `return_final_state`, also the final states, ``(b, h, p, n)`` or ``(sequences, h, p, n)``, float32, or
+            float64 where `x` is.
+    Raises:
+        ShapeError: the shapes do not fit.
+        InputError: a dtype, device or length cannot be used, or `backend` is unknown.
+    Source:
+        Dao, Gu, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space
+        Duality", ICML 2024, section 6.
+    """
+    given = {
+        "x": x,
+        "dt": dt,
+        "A": A,
+        "B": B,
+        "C": C,
+        "D": D,
+        "z": z,
+        "dt_bias": dt_bias,
+        "initial_state": initial_state,
+    }
+    sizes = _check(given, cu_seqlens, lengths, chunk)
+    backend = pick("ssd", backend, dict.fromkeys(BACKENDS))
+    work = torch.promote_types(x.dtype, torch.float32)
+    real = None
+    if lengths is not None:
+        real = (torch.arange(sizes["l"], device=x.device) < lengths[:, None])[..., None]  # (b, l, 1)
+        dt = torch.where(real, dt, 0)
+        x, B, C = (torch.where(real[..., None], tensor, 0) for tensor in (x, B, C))
+        z = None if z is None else torch.where(real[..., None], z, 0)
+    step = dt.to(work) if dt_bias is None else dt.to(work) + dt_bias.to(work)
+    step = softplus(step) if dt_softplus else step
+    # Without a step, the state stays as it is.
+    step = step if real is None else torch.where(real, step, 0)
+    # Backends meet no lazy sign: in a compiled graph, operators would read past it.
+    x, step, B, C = (tensor.resolve_neg() for tensor in (x, step, B, C))
+    D, initial_state = (None if v is None else v.to(work).resolve_neg() for v in (D, initial_state))
+    A, z = A.to(work).resolve_neg(), None if z is None else z.resolve_neg()
+    y, final = _RUN[backend](x, step, A, B, C, D, z, initial_state, cu_seqlens, chunk)
+    y = y if real is None else torch.where(real[..., None], y, 0)
+    return (y, final) if return_final_state else y
