@@ -5,6 +5,7 @@ final state and gradients. ``tests/layers/test_contract.py`` holds every layer i
 """
 
 from abc import ABC, abstractmethod
+from typing import Generic, TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
@@ -12,7 +13,13 @@ from statespace.errors import InputError
 from statespace.shapes import expect
 
 
-class SequenceLayer(nn.Module, ABC):
+State: TypeAlias = Tensor | tuple[Tensor, ...]
+"""What a layer carries from sample to sample: a tensor or several, the batch first."""
+
+StateT = TypeVar("StateT", bound=State)
+
+
+class SequenceLayer(nn.Module, ABC, Generic[StateT]):
     """A causal layer over sequences that can also be run one sample at a time.
 
     Attributes:
@@ -23,8 +30,8 @@ class SequenceLayer(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None, dt_scale: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, state: StateT | None = None, lengths: Tensor | None = None, dt_scale: float = 1.0
+    ) -> tuple[Tensor, StateT]:
         """Run over whole sequences.
 
         Args:
@@ -42,7 +49,7 @@ class SequenceLayer(nn.Module, ABC):
         """
 
     @abstractmethod
-    def step(self, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, state: StateT, dt_scale: float = 1.0) -> tuple[Tensor, StateT]:
         """Take one sample: constant time and memory, however long the past.
 
         Args:
@@ -57,8 +64,8 @@ class SequenceLayer(nn.Module, ABC):
         """
 
     @abstractmethod
-    def initial_state(self, batch: int) -> Tensor:
-        """Return the state before any sample, zeros, with `batch` as its first axis."""
+    def initial_state(self, batch: int) -> StateT:
+        """Return the state before any sample, zeros, with `batch` as the first axis of each tensor."""
 
     def ssm_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the dynamics, which take a smaller learning rate and no weight decay."""

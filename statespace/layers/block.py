@@ -4,10 +4,12 @@ Source: Gu, Gupta, Goel, Ré 2022 (S4D, arXiv:2206.11893), the block of the expe
 (arXiv:2002.04745).
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
-from statespace.layers.base import SequenceLayer, check_sequence
+from statespace.layers.base import SequenceLayer, State, check_sequence
 from statespace.layers.mixing import MIXINGS
 from statespace.shapes import expect
 
@@ -17,29 +19,29 @@ class ResidualBlock(nn.Module):
 
     Args:
         layer: the layer over time.
-        mixing: ``"glu"`` or ``"gated"``.
+        mixing: ``"glu"``, ``"gated"`` or ``"none"``.
         dropout: probability that a channel is zeroed at a time, in [0, 1).
     Raises:
         InputError: an unknown `mixing`, or `dropout` out of range.
     """
 
-    def __init__(self, layer: SequenceLayer, mixing: str = "glu", dropout: float = 0.0) -> None:
+    def __init__(self, layer: SequenceLayer[Any], mixing: str = "glu", dropout: float = 0.0) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise InputError(f"ResidualBlock: dropout is {dropout}, but a probability in [0, 1) is expected.")
         self.norm = nn.LayerNorm(layer.d_model)
-        self.layer: SequenceLayer = layer
+        self.layer: SequenceLayer[Any] = layer
         self.mixing = MIXINGS[choose("ResidualBlock", "mixing", mixing, MIXINGS)](layer.d_model)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
         x: Tensor,
-        state: Tensor | None = None,
+        state: State | None = None,
         lengths: Tensor | None = None,
         dt_scale: float = 1.0,
         observed: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, State]:
         """Run over whole sequences; as `SequenceLayer.forward`, with gaps.
 
         Args:
@@ -64,7 +66,7 @@ class ResidualBlock(nn.Module):
         y, state = self.layer(u, state, lengths, dt_scale)
         return x + self.dropout(self.mixing(y, u)), state
 
-    def step(self, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, state: State, dt_scale: float = 1.0) -> tuple[Tensor, State]:
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
         u = self.norm(x)
         y, state = self.layer.step(u, state, dt_scale)

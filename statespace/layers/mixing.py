@@ -2,6 +2,7 @@
 
     glu:    W1 g ⊙ σ(W2 g),        g = GELU(y)                  (S4, S4D)
     gated:  W (y ⊙ SiLU(V x)),     x the input of the layer     (the gate of the Mamba block)
+    none:   y                                                   (a layer that mixes by itself, such as Mamba)
 
 Source: Dauphin et al. 2017 (arXiv:1612.08083), equation (1), for the first; Gu and Dao 2023 (Mamba,
 arXiv:2312.00752), figure 3, for the second.
@@ -45,4 +46,19 @@ class Gated(nn.Module):
         return mixed
 
 
-MIXINGS: dict[str, type[GLU] | type[Gated]] = {"glu": GLU, "gated": Gated}
+class Unmixed(nn.Module):
+    """The layer's output as it is, for a layer that mixes channels itself.
+
+    Args:
+        d_model: number of channels.
+    """
+
+    def __init__(self, d_model: int) -> None:  # noqa: ARG002  one signature for all mixings
+        super().__init__()
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:  # noqa: ARG002
+        """Return `y`; the layer's input `x` is not looked at."""
+        return y
+
+
+MIXINGS: dict[str, type[GLU] | type[Gated] | type[Unmixed]] = {"glu": GLU, "gated": Gated, "none": Unmixed}

@@ -37,7 +37,7 @@ def _scan_is_compiled() -> bool:
     return native.why_missing() is None
 
 
-class S4D(SequenceLayer):
+class S4D(SequenceLayer[Tensor]):
     """Diagonal state space layer, one single-input single-output system for each channel.
 
     Args:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
-from statespace.layers import LAYERS, ResidualBlock
+from statespace.layers import LAYERS, ResidualBlock, State
 
 
 class Backbone(nn.Module):
@@ -16,7 +16,7 @@ class Backbone(nn.Module):
         n_layers: number of blocks.
         layer: name of the layer, a key of `statespace.layers.LAYERS`.
         d_state: order of each system in the layer.
-        mixing: ``"glu"`` or ``"gated"``.
+        mixing: ``"glu"``, ``"gated"`` or ``"none"``.
         dropout: probability of dropping, in [0, 1).
     Raises:
         InputError: an argument is out of range or its name is not known.
@@ -41,7 +41,7 @@ class Backbone(nn.Module):
     def _blocks(self) -> list[ResidualBlock]:
         return [block for block in self.blocks if isinstance(block, ResidualBlock)]
 
-    def _check_states(self, where: str, state: list[Tensor]) -> None:
+    def _check_states(self, where: str, state: list[State]) -> None:
         if len(state) != len(self.blocks):
             raise InputError(
                 f"{where}: state holds {len(state)} tensors, but one for each of {len(self.blocks)} blocks is "
@@ -51,30 +51,30 @@ class Backbone(nn.Module):
     def forward(
         self,
         x: Tensor,
-        state: list[Tensor] | None = None,
+        state: list[State] | None = None,
         lengths: Tensor | None = None,
         dt_scale: float = 1.0,
         observed: Tensor | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, list[State]]:
         """Run over whole sequences; as `ResidualBlock.forward`, with one state a block."""
         if state is not None:
             self._check_states("Backbone.forward", state)
-        states: list[Tensor] = []
+        states: list[State] = []
         for i, block in enumerate(self._blocks()):
             before = None if state is None else state[i]
             x, after = block(x, before, lengths, dt_scale, observed)
             states.append(after)
         return self.norm(x), states
 
-    def step(self, x: Tensor, state: list[Tensor], dt_scale: float = 1.0) -> tuple[Tensor, list[Tensor]]:
+    def step(self, x: Tensor, state: list[State], dt_scale: float = 1.0) -> tuple[Tensor, list[State]]:
         """Take one sample ``(b, d)`` with one state a block; see `SequenceLayer.step`."""
         self._check_states("Backbone.step", state)
-        states: list[Tensor] = []
+        states: list[State] = []
         for block, before in zip(self._blocks(), state, strict=True):
             x, after = block.step(x, before, dt_scale)
             states.append(after)
         return self.norm(x), states
 
-    def initial_state(self, batch: int) -> list[Tensor]:
+    def initial_state(self, batch: int) -> list[State]:
         """Return the state of each block before any sample."""
         return [block.layer.initial_state(batch) for block in self._blocks()]

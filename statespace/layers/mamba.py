@@ -1,0 +1,91 @@
+"""The Mamba block: a short convolution and a selective state space model under one gate.
+
+    u, z = W_in x,   u ← SiLU(conv(u)),   y = W_out (S6(u) ⊙ SiLU(z))
+
+It mixes the channels by itself, so it stands in a residual block alone: ``ResidualBlock(Mamba(d), mixing="none")``.
+
+Source: Gu and Dao 2023 (Mamba, arXiv:2312.00752), figure 3 and section 3.4.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from statespace.errors import InputError
+from statespace.kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
+from statespace.layers.base import SequenceLayer, check_lengths, check_sample, check_sequence
+from statespace.layers.s6 import S6
+
+
+class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
+    """Mamba block over sequences; it carries the last inputs of its convolution and the state of its S6.
+
+    Args:
+        d_model: number of channels.
+        d_state: number of states for each inner channel.
+        expand: inner channels for each channel.
+        width: number of samples that the convolution sees, the present one included.
+        discretization: as for `S6`.
+    Raises:
+        InputError: an argument is out of range or its name is not known.
+    """
+
+    def __init__(
+        self, d_model: int, d_state: int = 16, expand: int = 2, width: int = 4, discretization: str = "euler-b"
+    ) -> None:
+        super().__init__()
+        for name, value in (("d_model", d_model), ("expand", expand), ("width", width)):
+            if value < 1:
+                raise InputError(f"Mamba: {name} is {value}, but at least 1 is expected.")
+        self.d_model = d_model
+        inner = expand * d_model
+        self.into = nn.Linear(d_model, 2 * inner, bias=False)
+        bound = width**-0.5  # as a convolution of one channel starts
+        self.conv_weight = nn.Parameter(torch.empty(inner, width).uniform_(-bound, bound))
+        self.conv_bias = nn.Parameter(torch.empty(inner).uniform_(-bound, bound))
+        self.ssm = S6(inner, d_state, discretization, dt_rank=-(-d_model // 16))
+        self.out = nn.Linear(inner, d_model, bias=False)
+
+    def ssm_parameters(self) -> list[nn.Parameter]:
+        """Return those of the S6."""
+        return self.ssm.ssm_parameters()
+
+    def _parts(self, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor | None, Tensor | None]:
+        return (None, None) if state is None else state
+
+    def forward(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, Tensor] | None = None,
+        lengths: Tensor | None = None,
+        dt_scale: float = 1.0,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Run over whole sequences; see `SequenceLayer.forward`.
+
+        `dt_scale` reaches the S6; the convolution counts samples, whatever the time between them.
+        """
+        recent, ssm = self._parts(state)
+        check_sequence("Mamba.forward", x, self.d_model, recent, "b k e", e=len(self.conv_bias))
+        lengths = check_lengths("Mamba.forward", lengths, x.shape[0], x.shape[1])
+        u, gate = self.into(x).chunk(2, dim=-1)
+        u, recent = causal_conv1d(
+            u, self.conv_weight, self.conv_bias, recent, "silu", lengths=lengths, return_final_state=True
+        )
+        y, ssm = self.ssm(u, ssm, lengths, dt_scale, gate)
+        return self.out(y), (recent, ssm)
+
+    def step(
+        self, x: Tensor, state: tuple[Tensor, Tensor], dt_scale: float = 1.0
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
+        recent, ssm = state
+        check_sample("Mamba.step", x, self.d_model, recent, "b k e", e=len(self.conv_bias))
+        u, gate = self.into(x).chunk(2, dim=-1)
+        recent = recent.clone()
+        u = causal_conv1d_update(u, recent, self.conv_weight, self.conv_bias, "silu")
+        y, ssm = self.ssm.step(u, ssm, dt_scale, gate)
+        return self.out(y), (recent, ssm)
+
+    def initial_state(self, batch: int) -> tuple[Tensor, Tensor]:
+        """Return zeros: the inputs of the convolution, ``(batch, width - 1, inner)``, and the state of the S6."""
+        inner, width = self.conv_weight.shape
+        return self.conv_weight.new_zeros(batch, width - 1, inner), self.ssm.initial_state(batch)
