@@ -11,6 +11,7 @@ EPS = 2.0**-52
 SAMPLES = 40  # of a response
 KEPT = 1e-9  # as many steps are compared as leave nine digits
 SAFETY = 64
+DIRECTIONS, LARGE = 3, 64  # in which entries are changed; beyond 64 states one is typical of all, and dear
 
 Discretise = Callable[[Iterable[np.ndarray], float, str, float], Sequence[np.ndarray]]
 
@@ -78,7 +79,7 @@ def matrix_conditions(
         worst[3] = max(worst[3], _norm(C) * _norm(B) * dt / _norm(found[3]))
     random = np.random.default_rng(0)
     change = 1e-10
-    for _ in range(3):
+    for _ in range(DIRECTIONS if len(A) <= LARGE else 1):
         moved = [matrix * (1 + change * random.standard_normal(matrix.shape)) for matrix in (A, B, C)]
         other = discretise((*moved, D), dt, method, alpha)
         seen = [float(np.linalg.norm(o - f)) / (change * _norm(f)) for o, f in zip(other, found, strict=True)]

@@ -1,7 +1,7 @@
 """The systems that the methods are tried on: from harmless to the worst that is met in practice."""
 
 from cmath import exp
-from math import pi
+from math import asinh, cos, cosh, pi, sin, sinh, sqrt
 
 import torch
 from torch import Tensor
@@ -57,6 +57,17 @@ def _butterworth(n: int, frequency: float) -> StateSpace:
     return StateSpace.from_zpk([], torch.tensor(poles, dtype=torch.complex128), corner**n)
 
 
+def _inverse_chebyshev(n: int, frequency: float, decibels: float = 40) -> StateSpace:
+    """A low-pass with zeros on the imaginary axis, n even, and a stop band that many decibels down."""
+    corner, spread = 2 * pi * frequency, asinh(sqrt(10 ** (decibels / 10) - 1)) / n
+    angles = [pi * (2 * k + 1) / (2 * n) for k in range(n)]
+    zeros = torch.tensor([1j / cos(angle) for angle in angles], dtype=torch.complex128) * corner
+    poles = corner / torch.tensor(
+        [complex(-sinh(spread) * sin(angle), cosh(spread) * cos(angle)) for angle in angles], dtype=torch.complex128
+    )
+    return StateSpace.from_zpk(zeros, poles, (poles / zeros).prod().real.item())
+
+
 def families() -> dict[str, StateSpace]:
     """Return the systems by name: random stable, lightly damped, stiff, singular, non-normal, filters and HiPPO.
 
@@ -79,6 +90,7 @@ def families() -> dict[str, StateSpace]:
     systems = {name: StateSpace(A, *_outputs(A.shape[-1], generator)) for name, A in matrices.items()}
     for n, frequency in ((2, 1.0), (4, 1e3), (8, 1e3), (6, 1e6)):
         systems[f"Butterworth {frequency:g} Hz, n={n}"] = _butterworth(n, frequency)
+    systems["inverse Chebyshev 1e+04 Hz, n=6"] = _inverse_chebyshev(6, 1e4)
     for measure, sizes in (("legs", (4, 16, 64, 256)), ("legt", (4, 32)), ("lagt", (4, 32)), ("fout", (5, 33))):
         for n in sizes:
             A, B = transition(measure, n)
