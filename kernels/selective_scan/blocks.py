@@ -5,8 +5,8 @@ that calling torch costs more than the work, a block is several chunks that go s
 states from zero and the running products of its factors, then the states before the chunks, one after the other, then
 ``h += product * state before``. A product spans one chunk only and multiplies nothing but that state.
 
-Factors and products are held as what they are short of 1. Rounded themselves, factors of 0.999 would be off by 3e-8
-every time, and a constant step would add that up over the thousand steps of its memory.
+A factor of 0.999 that is rounded to float32 is off by 3e-8, every time if the step is constant, and over the thousand
+steps of its memory that adds up. So the state goes from chunk to chunk by ``exp(A sum delta)``, rounded once a chunk.
 """
 
 from collections import deque
@@ -100,82 +100,71 @@ def blocks_of(A: Tensor, length: int, bounds: list[int]) -> list[Block]:
     return found
 
 
-def _step(x: Tensor, less: Tensor, before: Tensor, out: Tensor, room: Tensor) -> None:
-    """``out = (1 + less) before + x``; exactly x where `less` is -1, whatever was before."""
-    torch.addcmul(before, less, before, out=room)
-    torch.add(room, x, out=out)
-
-
-def _products(block: Block, less: Sequence[Tensor], product: Tensor, room: Tensor, back: bool) -> Sequence[Tensor]:
-    """What each chunk's running product of factors is short of 1, from its first step on or from its last."""
+def _products(block: Block, factors: Sequence[Tensor], product: Tensor, back: bool) -> None:
+    """Each chunk's running product of factors, from its first step on or from its last, into `product`."""
     products = block.cut(product)
     order = range(block.steps - 1, -1, -1) if back else range(block.steps)
-    products[order[0]].copy_(less[order[0]])
+    products[order[0]].copy_(factors[order[0]])
     for last, t in pairwise(order):
-        _step(less[t], less[t], products[last], products[t], room)
-    return products
+        torch.mul(products[last], factors[t], out=products[t])
 
 
-def _add_what_came(x: Tensor, product: Tensor, came: Tensor) -> None:
-    """``x += (1 + product) came`` at each step of ``(chunks, T, ...)``, in the room of `product`."""
-    wide = came[:, None]
-    x.add_(torch.addcmul(wide, product, wide, out=product))
-
-
-def advance(block: Block, less: Tensor, h: Tensor, carry: Tensor, product: Tensor) -> None:
-    """``h[t] += a[t] h[t-1]`` in place, from the state `carry`.
+def advance(block: Block, a: Tensor, h: Tensor, carry: Tensor, whole: Tensor, product: Tensor) -> Tensor:
+    """``h[t] += a[t] h[t-1]`` in place, from the state `carry`; returns the state after the block.
 
     Args:
         block: where the steps lie.
-        less: ``a - 1``, ``(size, r, n, e)``: of a factor near 1, that keeps the digits which make up a long memory.
+        a: factors, ``(size, r, n, e)``.
         h: what comes in with each step; ends as the states.
         carry: the state before the block, ``(r, n, e)``.
+        whole: the product of the factors of each chunk, ``(chunks, r, n, e)``, better than rounded factors make it.
         product: room for as many numbers as `h`, used where there are chunks.
     """
-    shortfalls, states = block.cut(less), block.cut(h)
-    room = torch.empty_like(states[0])
+    factors, states = block.cut(a), block.cut(h)
     if block.chunks == 1:
-        _step(states[0], shortfalls[0], carry[None], states[0], room)
+        torch.addcmul(states[0], factors[0], carry, out=states[0])
     for t in range(1, block.steps):
-        _step(states[t], shortfalls[t], states[t - 1], states[t], room)
-    if block.chunks > 1:
-        products = _products(block, shortfalls, product, room, back=False)
-        before = torch.empty_like(room)
-        rows = before.unbind(0)
-        rows[0].copy_(carry)
-        for k, (end, whole) in enumerate(zip(states[-1].unbind(0)[:-1], products[-1].unbind(0), strict=False)):
-            _step(end, whole, rows[k], rows[k + 1], room[0])
-        shape = (block.chunks, block.steps)
-        _add_what_came(h.unflatten(0, shape), product.unflatten(0, shape), before)
+        torch.addcmul(states[t], factors[t], states[t - 1], out=states[t])
+    if block.chunks == 1:
+        return torch.addcmul(states[-1][0], whole[0] - a.prod(0), carry)
+    _products(block, factors, product, back=False)
+    before, last = torch.empty_like(whole), torch.empty_like(carry)
+    rows = (*before.unbind(0), last)
+    rows[0].copy_(carry)
+    for k, (end, decay) in enumerate(zip(states[-1].unbind(0), whole.unbind(0), strict=True)):
+        torch.addcmul(end, decay, rows[k], out=rows[k + 1])
+    shape = (block.chunks, block.steps)
+    h.unflatten(0, shape).addcmul_(product.unflatten(0, shape), before[:, None])
+    return last
 
 
-def retreat(block: Block, less: Tensor, g: Tensor, carry: Tensor, product: Tensor) -> Tensor:
-    """``g[t] += a[t+1] g[t+1]`` in place, from `carry` after the last step; returns ``a[0] g[0]``.
+def retreat(block: Block, a: Tensor, g: Tensor, carry: Tensor, whole: Tensor, product: Tensor) -> Tensor:
+    """``g[t] += a[t+1] g[t+1]`` in place, from `carry` after the last step; returns the gradient of the state before.
 
     Args:
         block: where the steps lie.
-        less: ``a - 1``, conjugated.
+        a: factors, conjugated.
         g: gradient of each state by itself; ends as all that the loss feels of it.
         carry: gradient of the state after the block, ``(r, n, e)``.
+        whole: the product of the factors of each chunk, conjugated.
         product: room for as many numbers as `g`, used where there are chunks.
     """
-    shortfalls, grads = block.cut(less), block.cut(g)
-    room = torch.empty_like(grads[0])
+    factors, grads = block.cut(a), block.cut(g)
     last = block.steps - 1
     if block.chunks == 1:
         grads[last].add_(carry)
     for t in range(last - 1, -1, -1):
-        _step(grads[t], shortfalls[t + 1], grads[t + 1], grads[t], room)
-    through = torch.addcmul(grads[0], shortfalls[0], grads[0])
+        torch.addcmul(grads[t], factors[t + 1], grads[t + 1], out=grads[t])
+    through = factors[0] * grads[0]
     if block.chunks == 1:
-        return through[0]
-    products = _products(block, shortfalls, product, room, back=True)
-    after, out = torch.empty_like(room), torch.empty_like(carry)
-    rows = (out, *after.unbind(0))
+        return torch.addcmul(through[0], whole[0] - a.prod(0), carry)
+    _products(block, factors, product, back=True)
+    after, first = torch.empty_like(whole), torch.empty_like(carry)
+    rows = (first, *after.unbind(0))
     rows[-1].copy_(carry)
     for k in range(block.chunks - 1, -1, -1):
-        _step(through[k], products[0][k], rows[k + 1], rows[k], room[0])
+        torch.addcmul(through[k], whole[k], rows[k + 1], out=rows[k])
     shape = (block.chunks, block.steps)
-    _add_what_came(g.unflatten(0, shape)[:, :-1], product.unflatten(0, shape)[:, 1:], after)
+    g.unflatten(0, shape)[:, :-1].addcmul_(product.unflatten(0, shape)[:, 1:], after[:, None])
     grads[last].add_(after)
-    return out
+    return first

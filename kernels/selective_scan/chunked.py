@@ -11,6 +11,7 @@ are ``(l, r, n, 1)`` or, where they do not change, ``(1, r, n, e)``.
 """
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from torch.nn.functional import silu
 
 from statespace.kernels import registration
 from statespace.kernels.selective_scan.blocks import Block, advance, blocks_of, bounds_of, count, retreat
-from statespace.kernels.selective_scan.phi import expm1_, phi, slope
+from statespace.kernels.selective_scan.phi import phi, slope
+
+_LOG2_E = 1.4426950408889634
 
 
 def _over_states(x: Tensor, weights: Tensor) -> Tensor:
@@ -47,6 +50,16 @@ def _conj_(x: Tensor) -> Tensor:
     return x.conj_physical_() if x.is_complex() else x
 
 
+class _States(NamedTuple):
+    """What a scan leaves of a block."""
+
+    factors: Tensor  # (s, r, n, e)
+    whole: Tensor  # their products over each chunk, (chunks, r, n, e)
+    states: Tensor  # (s, r, n, e)
+    after: Tensor  # the state after the block, (r, n, e)
+    firsts: list[Tensor]  # the factors of the steps at which sequences begin, as they would be
+
+
 class _Scan:
     """The arguments of a scan, and room for the factors, states and products of one block."""
 
@@ -64,6 +77,8 @@ class _Scan:
     ) -> None:
         self.x, self.delta, self.A, self.B, self.C = x, delta, A, B, C
         self.initial_state, self.zoh = initial_state, zoh
+        # Near 0, torch.exp is too low by 2.5e-9 on average in float32, which a long memory adds up; exp2 is not.
+        self.exponent, self.exp = (A, torch.exp) if A.is_complex() else (A * _LOG2_E, torch.exp2)
         self.bounds = bounds_of(cu_seqlens, x.shape[0])
         self.blocks = blocks_of(A, x.shape[0], self.bounds)
         size = max((block.size for block in self.blocks), default=0)
@@ -73,25 +88,24 @@ class _Scan:
         """B or C in a block."""
         return vector[block.time] if vector.shape[0] == self.x.shape[0] else vector
 
-    def states(self, block: Block, before: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Factors less 1 and states of a block, and the factors of the steps at which sequences begin.
-
-        There, the factor is 0 instead, and the initial state comes in with the drive.
-        """
-        less, h, product = (buffer[: block.size] for buffer in self.room[:3])
+    def states(self, block: Block, before: Tensor) -> "_States":
+        """Factors and states of a block; where a sequence begins, the factor is 0."""
+        a, h, product = (buffer[: block.size] for buffer in self.room[:3])
         delta = self.delta[block.time][:, :, None]
         torch.mul(self.x[block.time][:, :, None], self.at(block, self.B), out=h)
         if self.zoh:
             h.mul_(phi(delta * self.A))
-        expm1_(torch.mul(delta, self.A, out=less))
+        self.exp(torch.mul(delta, self.exponent, out=a), out=a)
+        whole = self.exp(delta.unflatten(0, (block.chunks, block.steps)).sum(1) * self.exponent)
         firsts = []
         for t, i in block.starts:
-            firsts.append(less[t] + 1)
+            firsts.append(a[t].clone())
             if self.initial_state is not None:
                 h[t].addcmul_(firsts[-1], self.initial_state[i])
-            less[t] = -1
-        advance(block, less, h, before, product)
-        return less, h, firsts
+            a[t] = 0
+            whole[t // block.steps] = 0
+        after = advance(block, a, h, before, whole, product)
+        return _States(a, whole, h, after, firsts)
 
 
 def forward(
@@ -115,11 +129,11 @@ def forward(
     for i, block in enumerate(scan.blocks):
         if keep:
             kept[i] = state
-        _, h, _ = scan.states(block, state)
-        y[block.time] = _over_states(h, scan.at(block, C))
+        states = scan.states(block, state)
+        y[block.time] = _over_states(states.states, scan.at(block, C))
+        state = states.after
         for t, sequence in block.ends:
-            final[sequence] = h[t]
-        state = h[-1].clone()
+            final[sequence] = state if t + 1 == block.size else states.states[t]
     return y, final, kept
 
 
@@ -156,21 +170,21 @@ def backward(
                     grad_initial[i] = grad_final[i]
         carry = A.new_zeros(A.shape)
         for block, before in zip(reversed(scan.blocks), reversed(kept.unbind(0)), strict=True):
-            less, h, firsts = scan.states(block, before)
+            states = scan.states(block, before)
+            a, h = states.factors, states.states
             product, entering = (buffer[: block.size] for buffer in scan.room[2:])
             row_x, row_delta, row_y = x[block.time], delta[block.time], grad_y[block.time]
-            # a[t] h[t-1], of which the gradient of delta A is a multiple.
-            torch.addcmul(h[:-1], less[1:], h[:-1], out=entering[1:])
-            torch.addcmul(before, less[0], before, out=entering[0])
+            torch.mul(a[1:], h[:-1], out=entering[1:])  # a[t] h[t-1], of which the factor's gradient is a multiple
+            torch.mul(a[0], before, out=entering[0])
 
             scan.at(block, grad_C).add_(_onto(_conj_(h), row_y, scan.at(block, C)))
             g = torch.mul(row_y[:, :, None], scan.at(block, conj_C), out=h)
             if grad_final is not None:
                 for t, i in block.ends:
-                    g[t] += grad_final[i]
-            carry = retreat(block, _conj_(less), g, carry, product)
+                    (carry if t + 1 == block.size else g[t]).add_(grad_final[i])
+            carry = retreat(block, _conj_(a), g, carry, _conj_(states.whole), product)
 
-            for (t, i), first in zip(block.starts, firsts, strict=True):
+            for (t, i), first in zip(block.starts, states.firsts, strict=True):
                 if initial_state is not None:
                     entering[t] = first * initial_state[i]
                     grad_initial[i] = _conj(first) * g[t]

@@ -16,19 +16,16 @@ _SERIES_BELOW = 0.5
 _TERMS = {torch.float32: 9, torch.float64: 15}
 
 
-def expm1_(z: Tensor) -> Tensor:
-    """``exp(z) - 1`` in place, real or complex."""
-    if not z.is_complex():
-        return z.expm1_()
-    grown = torch.expm1(z.real)
-    turned = -2 * torch.sin(z.imag / 2) ** 2  # cos - 1
-    return torch.complex(grown * torch.cos(z.imag) + turned, (grown + 1) * torch.sin(z.imag), out=z)
-
-
 def phi(z: Tensor) -> Tensor:
     """``(exp(z) - 1) / z``, real or complex; 1 at 0."""
+    if z.is_complex():
+        grown = torch.expm1(z.real)
+        turned = -2 * torch.sin(z.imag / 2) ** 2  # cos - 1
+        top = torch.complex(grown * torch.cos(z.imag) + turned, (grown + 1) * torch.sin(z.imag))
+    else:
+        top = torch.expm1(z)
     none = z == 0
-    return torch.where(none, 1, expm1_(z.clone()) / torch.where(none, 1, z))
+    return torch.where(none, 1, top / torch.where(none, 1, z))
 
 
 def slope(z: Tensor, exponential: Tensor, value: Tensor) -> Tensor:
