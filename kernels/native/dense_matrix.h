@@ -48,16 +48,6 @@ ALWAYS_INLINE Vec<T> magnitude(const Vec<T>& x) {
     return masked<T>(x, typename Integer<T>::vector{} + ~sign);
 }
 
-// The numbers 0 ... W - 1, to choose lanes by.
-template <int... lane>
-struct Lanes {};
-template <int W, int... lane>
-struct AllLanes : AllLanes<W - 1, W - 1, lane...> {};
-template <int... lane>
-struct AllLanes<0, lane...> {
-    typedef Lanes<lane...> type;
-};
-
 // The lanes of two rows that change places between them: `step` lanes of every other `step`.
 template <int step, typename V, int... lane>
 ALWAYS_INLINE void exchange(V& upper, V& lower, Lanes<lane...>) {
@@ -75,13 +65,13 @@ ALWAYS_INLINE Vec<T> across(const Vec<T>& x, Lanes<lane...>) {
 template <typename T, int step = Vector<T>::lanes / 2>
 ALWAYS_INLINE T total(const Vec<T>& x) {
     if constexpr (step == 0) return x[0];
-    else return total<T, step / 2>(x + across<T, step>(x, typename AllLanes<Vector<T>::lanes>::type()));
+    else return total<T, step / 2>(x + across<T, step>(x, typename LanesTo<Vector<T>::lanes>::type()));
 }
 template <typename T, int step = Vector<T>::lanes / 2>
 ALWAYS_INLINE T maximum(const Vec<T>& x) {
     if constexpr (step == 0) return x[0];
     else {
-        const Vec<T> y = across<T, step>(x, typename AllLanes<Vector<T>::lanes>::type());
+        const Vec<T> y = across<T, step>(x, typename LanesTo<Vector<T>::lanes>::type());
         return maximum<T, step / 2>(x > y ? x : y);
     }
 }
@@ -97,7 +87,7 @@ struct Square {
         if constexpr (step < W) {
 #pragma GCC unroll 16
             for (int i = 0; i < W; ++i)
-                if (!(i & step)) exchange<step>(row[i], row[i + step], typename AllLanes<W>::type());
+                if (!(i & step)) exchange<step>(row[i], row[i + step], typename LanesTo<W>::type());
             round<2 * step>();
         }
     }
