@@ -3,7 +3,7 @@
 - *native*: ``selective_scan`` with the compiled backend; *chunked*: the portable one;
 - *mambapy*: `mambapy.pscan` under the discretization, product with C and skip of its Mamba block.
 
-All start from the same u, Δ, A, B, C and D. Training is forward and backward, with gradients of all six. Implementations
+All start from the same u, Δ, A, B, C and D. Training is forward and backward, with all six gradients. Implementations
 take turns, under both settings of the allocator. A ratio is the peer's time over ours: above 1 ours is better.
 
     python benchmarks/scan.py                  # some minutes; mambapy is compared where it is installed

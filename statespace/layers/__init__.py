@@ -1,7 +1,5 @@
 """Layers over sequences, ``(batch, length, channels)`` in and out, each with a parallel and a recurrent form."""
 
-from typing import Any
-
 from statespace.layers.base import SequenceLayer, State
 from statespace.layers.block import ResidualBlock
 from statespace.layers.mamba import Mamba
@@ -10,5 +8,5 @@ from statespace.layers.s6 import S6
 
 __all__ = ["LAYERS", "S4D", "S6", "Mamba", "ResidualBlock", "SequenceLayer", "State"]
 
-LAYERS: dict[str, type[SequenceLayer[Any]]] = {"s4d": S4D, "s6": S6, "mamba": Mamba}
+LAYERS: dict[str, type[S4D]] = {"s4d": S4D}
 """Each layer by the name under which estimators know it; made as ``LAYERS[name](d_model)``."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from statespace.errors import InputError
 from statespace.shapes import expect
 
-
 State: TypeAlias = Tensor | tuple[Tensor, ...]
 """What a layer carries from sample to sample: a tensor or several, the batch first."""
 

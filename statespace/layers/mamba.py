@@ -79,6 +79,9 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
         recent, ssm = state
         check_sample("Mamba.step", x, self.d_model, recent, "b k e", e=len(self.conv_bias))
+        if torch.is_grad_enabled():  # the steps in place have no gradients
+            y, state = self(x[:, None], state, None, dt_scale)
+            return y[:, 0], state
         u, gate = self.into(x).chunk(2, dim=-1)
         recent = recent.clone()
         u = causal_conv1d_update(u, recent, self.conv_weight, self.conv_bias, "silu")

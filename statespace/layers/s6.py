@@ -125,6 +125,9 @@ class S6(SequenceLayer[Tensor]):
         """Take one sample ``(b, d)``, and one of the gate if there is one; see `SequenceLayer.step`."""
         check_sample("S6.step", x, self.d_model, state, "b d n", n=self.d_state)
         check_dt_scale("S6.step", dt_scale)
+        if torch.is_grad_enabled():  # the step in place has no gradients
+            y, after = self(x[:, None], state, None, dt_scale, None if gate is None else gate[:, None])
+            return y[:, 0], after
         dt, A, B, C = self._selected(x, dt_scale)
         after = state.clone()
         y = selective_state_update(after, x, dt, A, B, C, self.D, gate, self.dt_bias, True, method=self.method)
