@@ -121,17 +121,31 @@ def selective_state_update(
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3.2.
     """
     if backend in ("auto", "native") and not torch.compiler.is_compiling():
-        y = native.direct(state, x, dt, A, B, C, D, z, dt_bias, dt_softplus, method)
-        if y is not None:
-            return y
+        done = native.direct(state, x, dt, A, B, C, D, z, dt_bias, dt_softplus, method)
+        if done is not None:
+            return done
     _check(state, x, dt, A, B, C, D, z, dt_bias)
     choose(_WHERE, "method", method, native.RULES)
     backend = pick(_WHERE, backend, dict.fromkeys(BACKENDS) | {"native": core.why_refused(x.device.type)})
     if B.ndim == 2:
         B, C = B[:, None], C[:, None]
+
     # Backends meet no lazy conjugate or sign: in a compiled graph, operators would read past it.
-    operands = [
-        None if value is None else value.resolve_conj().resolve_neg() for value in (x, dt, A, B, C, D, z, dt_bias)
-    ]
+    def plain(value: Tensor) -> Tensor:
+        return value.resolve_conj().resolve_neg()
+
     step = native.selective_state_update if backend == "native" else reference.selective_state_update
-    return step(state, *operands, dt_softplus, method)
+    y: Tensor = step(
+        state,
+        plain(x),
+        plain(dt),
+        plain(A),
+        plain(B),
+        plain(C),
+        None if D is None else plain(D),
+        None if z is None else plain(z),
+        None if dt_bias is None else plain(dt_bias),
+        dt_softplus,
+        method,
+    )
+    return y
