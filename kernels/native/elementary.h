@@ -52,10 +52,6 @@ ALWAYS_INLINE Vec<T> larger(const Vec<T>& a, const Vec<T>& b) {
     return a > b ? a : b;
 }
 template <typename T>
-ALWAYS_INLINE Vec<T> smaller(const Vec<T>& a, const Vec<T>& b) {
-    return a < b ? a : b;
-}
-template <typename T>
 ALWAYS_INLINE Vec<T> absolute(const Vec<T>& a) {
     return from_bits<T>(bits<T>(a) & ~((Ints<T>{} + 1) << (8 * sizeof(T) - 1)));
 }
@@ -97,13 +93,14 @@ struct Power {
 
 template <typename T>
 ALWAYS_INLINE Power<T> power_of_two(const Vec<T>& x, const Vec<T>& y) {
-    // Clamped so that the exponent of the result stays one: below lies zero, above nothing that is of use.
-    const Vec<T> least = splat<T>(1 - Bits<T>::bias), most = splat<T>(Bits<T>::bias);
-    const Vec<T> z = smaller<T>(larger<T>(x * y, least), most);
-    const Vec<T> shifted = z + Bits<T>::magic;
-    const Vec<T> r = z - (shifted - Bits<T>::magic);
-    const Ints<T> exponent = (bits<T>(shifted) + Bits<T>::bias) << Bits<T>::mantissa;
-    return {from_bits<T>(exponent), r * polynomial<T>(Exp2<T>::c, r)};
+    const Vec<T> z = x * y, shifted = z + Bits<T>::magic, r = z - (shifted - Bits<T>::magic);
+    // The whole part is in the last bits of `shifted`, as a whole number. It is clamped to what an exponent holds: the
+    // least stands for zero, and above the most lies nothing that is of use.
+    const Ints<T> zero = bits<T>(splat<T>(Bits<T>::magic)) - Bits<T>::bias, most = zero + 2 * Bits<T>::bias;
+    Ints<T> whole = bits<T>(shifted);
+    whole = whole > zero ? whole : zero;
+    whole = whole < most ? whole : most;
+    return {from_bits<T>((whole - zero) << Bits<T>::mantissa), r * polynomial<T>(Exp2<T>::c, r)};
 }
 
 #if VECTOR_BYTES == 64

@@ -29,6 +29,7 @@ struct Reals {
     static ALWAYS_INLINE Number load_number(const T* at) { return {load(at)}; }
     static ALWAYS_INLINE Number broadcast(const T* at) { return {splat<T>(*at)}; }
     static ALWAYS_INLINE void store_number(T* at, const Number& z) { store<T>(at, z.re); }
+    static ALWAYS_INLINE void add_to(double* sum, const Number& z) { add<T>(sum, z.re); }
 
     static ALWAYS_INLINE Number zero() { return {Vec<T>{}}; }
     static ALWAYS_INLINE Number plus(const Number& a, T b) { return {a.re + b}; }
@@ -123,6 +124,10 @@ struct Complexes {
     static ALWAYS_INLINE void store_number(T* at, const Number& z) {
         store<T>(at, z.re);
         store<T>(at + Vector<T>::lanes, z.im);
+    }
+    static ALWAYS_INLINE void add_to(double* sum, const Number& z) {
+        add<T>(sum, z.re);
+        add<T>(sum + Vector<T>::lanes, z.im);
     }
 
     static ALWAYS_INLINE Number zero() { return {Vec<T>{}, Vec<T>{}}; }

@@ -91,13 +91,6 @@ struct Before {
     ALWAYS_INLINE const T* at(int64_t index) const { return base + (index & mask); }
 };
 
-template <class F>
-ALWAYS_INLINE void add_number(double* sum, const typename F::Number& z) {
-    typename F::Scalar lanes[F::parts * Vector<typename F::Scalar>::lanes];
-    F::store_number(lanes, z);
-    for (int j = 0; j < F::parts * Vector<typename F::Scalar>::lanes; ++j) sum[j] += lanes[j];
-}
-
 // Forward again over the steps of a chunk, keeping a and p; gradients of C on the way.
 template <class F, int G, int method, bool mixed, bool gated>
 ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>& tiles, const BackwardScratch<F>& scratch,
@@ -149,7 +142,7 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
         if (gated) store<T>(y_tile + t * W, y);
     }
     if (fixed_C)
-        for (int g = 0; g < G; ++g) add_number<F>(sum_C + g * P, of_C[g]);
+        for (int g = 0; g < G; ++g) F::add_to(sum_C + g * P, of_C[g]);
 }
 
 // Back over the steps of a chunk: g <- C dy + bar(a) g, and its products with everything.
@@ -210,8 +203,8 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
     }
     for (int g = 0; g < G; ++g) {
         F::store_number(block.state + (k + g) * P, carried[g]);
-        add_number<F>(sum_A + g * P, of_A[g]);
-        if (fixed_B) add_number<F>(sum_B + g * P, of_B[g]);
+        F::add_to(sum_A + g * P, of_A[g]);
+        if (fixed_B) F::add_to(sum_B + g * P, of_B[g]);
     }
 }
 
@@ -244,11 +237,12 @@ struct Fold<T, 0> {
 // Sums over the lanes of (steps, N) vectors, to `to`, where steps are `stride` apart.
 template <typename T, int N>
 void sum_lanes(const T* lanes, int64_t steps, T* to, int64_t stride) {
-    constexpr int W = Vector<T>::lanes;
+    constexpr int W = Vector<T>::lanes, PIECE = N < W ? N : W;
     for (int64_t i = 0; i < steps * N; i += W) {
         T sums[W];
         store<T>(sums, Fold<T, W / 2>::of(lanes + i * W));
-        for (int64_t j = i; j < i + W && j < steps * N; ++j) to[j / N * stride + j % N] = sums[j - i];
+        for (int64_t j = i; j < i + W && j < steps * N; j += PIECE)
+            memcpy(to + j / N * stride + j % N, sums + (j - i), PIECE * sizeof(T));
     }
 }
 
@@ -273,7 +267,7 @@ struct Differentiate {
         for (int64_t v = 0; v < panel.width; ++v) {
             const Block<F>& block = scratch.blocks[v];
             const Tiles<T>& tiles = scratch.tiles[v];
-            const T* state = block.checkpoint(call, panel, v, chunk);
+            const T* state = block.checkpoint(call, panel, chunk);
             double *of_A = sums + v * count + k * P, *of_B = of_A + n * P, *of_C = of_B + (call.fixed_B ? n * P : 0);
             Foresight inputs, results;
             auto later = [&](Foresight& to, const void* base, const int64_t* strides, int64_t from) {

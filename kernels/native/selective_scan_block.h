@@ -41,16 +41,19 @@ template <class F>
 struct Block {
     typedef typename F::Scalar T;
     static constexpr int W = Vector<T>::lanes;
-    int64_t channel, count;              // the first one, and how many lanes are in use
+    int64_t first, padded;               // of the channels of the group: the first here, and all with their padding
+    int64_t channel, count;              // the first one of all, and how many lanes are in use
     bool fixed_B, fixed_C;
     T *poles, *inverse, *B, *C, *state;  // (n, parts, W): A as the kernel wants it, 1 / A, fixed B and C, and the state
     T *D, *bias;                         // (W)
 
     Block(const SelectiveScan& call, const Panel& panel, int64_t index, Arena& arena) {
         const int64_t n = call.states, size = n * F::parts * W;
-        const int64_t of_group = call.channels / call.groups, offset = (panel.first + index) * W;
-        channel = panel.group * of_group + offset;
-        count = of_group - offset < W ? of_group - offset : W;
+        const int64_t of_group = call.channels / call.groups;
+        first = (panel.first + index) * W;
+        padded = (of_group + PADDING - 1) / PADDING * PADDING;
+        channel = panel.group * of_group + first;
+        count = of_group - first < W ? of_group - first : W;
         fixed_B = call.fixed_B;
         fixed_C = call.fixed_C;
         poles = arena.take<T>(n * F::pole_parts * W);
@@ -110,11 +113,9 @@ struct Block {
         to[W] = -(tall ? 1 : q) / d;
     }
 
-    T* checkpoint(const SelectiveScan& call, const Panel& panel, int64_t index, int64_t chunk) const {
-        const int64_t of_group = call.channels / call.groups, size = call.states * F::parts;
-        const int64_t padded = (of_group + PADDING - 1) / PADDING * PADDING;
-        const int64_t lane = (chunk * call.groups + panel.group) * padded + (panel.first + index) * W;
-        return static_cast<T*>(call.checkpoints) + lane * size;
+    T* checkpoint(const SelectiveScan& call, const Panel& panel, int64_t chunk) const {
+        const int64_t lane = (chunk * call.groups + panel.group) * padded + first;
+        return static_cast<T*>(call.checkpoints) + lane * call.states * F::parts;
     }
 };
 

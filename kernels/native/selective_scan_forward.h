@@ -101,7 +101,7 @@ void forward(const SelectiveScan& call, const Sequence& sequence, const Panel& p
             auto offset = [&](const int64_t* stride) {
                 return sequence.batch * stride[0] + begin * stride[1] + block.channel;
             };
-            if (call.checkpoints) memcpy(block.checkpoint(call, panel, v, chunk), block.state, size * sizeof(T));
+            if (call.checkpoints) memcpy(block.checkpoint(call, panel, chunk), block.state, size * sizeof(T));
             read_delta<T>(call, scratch.delta, block.bias, offset(call.dt_stride), steps, block.count);
             read_tile<T>(call.row_type, scratch.x, call.u, offset(call.u_stride), call.u_stride[1], steps, block.count);
             const Vec<T> D = load(block.D);

@@ -49,9 +49,11 @@ struct LanesTo<0, lane...> {
 
 template <typename T>
 ALWAYS_INLINE void add(double* sum, const Vec<T>& v) {
-    T lane[Vector<T>::lanes];
-    store(lane, v);
-    for (int j = 0; j < Vector<T>::lanes; ++j) sum[j] += lane[j];
+    typedef double Wide __attribute__((vector_size(Vector<T>::lanes * sizeof(double))));
+    Wide total;
+    memcpy(&total, sum, sizeof total);
+    total += __builtin_convertvector(v, Wide);
+    memcpy(sum, &total, sizeof total);
 }
 
 }  // namespace
