@@ -50,11 +50,12 @@ bench: $(VENV)/.demo  ## Run every benchmark, one after the other.
 	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; \
 		$(BIN)/python $$script || [ $$? -eq 2 ] || exit 1; done
 
-wheel: $(VENV)/.lint  ## Build the wheel for this system into dist/, with the compiled core, as the package index takes it.
-	@$(BIN)/python -m build --wheel --outdir build/wheel . >build/wheel.log 2>&1 || { tail -n 40 build/wheel.log; exit 1; }
+wheel: $(VENV)/.lint  ## Build the wheel for this system, with the compiled core inside, into dist/.
+	@rm -rf build/wheel && mkdir -p build/wheel dist
+	@$(BIN)/python -m build --wheel --outdir build/wheel . >build/wheel/log 2>&1 || { tail -n 40 build/wheel/log; exit 1; }
 	@case $$(uname) in \
-		Linux) PATH="$(BIN):$$PATH" $(BIN)/python -m auditwheel -q repair --wheel-dir dist build/wheel/*.whl;; \
-		*) mkdir -p dist && cp build/wheel/*.whl dist;; esac
+		Linux) PATH="$(BIN):$$PATH" $(BIN)/python -m auditwheel repair --wheel-dir dist build/wheel/*.whl;; \
+		*) cp build/wheel/*.whl dist;; esac
 	@ls dist/*.whl
 
 clean:  ## Remove what was built, but keep the environment.
