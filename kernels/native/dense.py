@@ -12,11 +12,13 @@ class Batch(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("stride", c_int64 * 3))
 
 
-def flat(tensor: Tensor) -> Tensor:
-    """Return the matrices of a tensor one after the other, ``(count, rows, columns)``; a view where there is one."""
-    return tensor.resolve_neg().reshape(tensor.shape[:-2].numel(), *tensor.shape[-2:])
+def flat(tensor: Tensor, axes: int) -> Tensor:
+    """Return the items of a tensor one after the other, ``(count, ...)``, each of so many axes; a view if possible."""
+    tensor = tensor.resolve_neg()
+    leading = tensor.ndim - axes
+    return tensor if leading == 1 else tensor.reshape(tensor.shape[:leading].numel(), *tensor.shape[leading:])
 
 
-def batch(matrices: Tensor) -> Batch:
-    """Return where the matrices ``(count, rows, columns)`` lie. They must outlive it."""
-    return Batch(matrices.data_ptr(), (c_int64 * 3)(*matrices.stride()))
+def batch(items: Tensor) -> Batch:
+    """Return where the items ``(count, rows, columns)``, or ``(count,)`` numbers, lie. They must outlive it."""
+    return Batch(items.data_ptr(), items.stride())

@@ -33,7 +33,8 @@ class Arguments(NamedTuple):
 
     def spread(self, matrix: Tensor) -> Tensor:
         """Give `matrix` the leading axes of the result; a view, nothing is copied."""
-        return matrix.expand(*self.leading, *matrix.shape[-2:])
+        shape = self.leading + matrix.shape[-2:]
+        return matrix if matrix.shape == shape else matrix.expand(shape)
 
 
 def values_can_be_read(tensor: Tensor) -> bool:
@@ -145,8 +146,9 @@ def check(where: str, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | f
     expect(where, "B", B, "... n m", sizes, "B has a row for each state; a single input is one column, (n, 1).")
     expect(where, "C", C, "... p n", sizes, "C has a column for each state; a single output is one row, (1, n).")
     expect(where, "D", D, "... p m", sizes, "D has a row for each row of C and a column for each column of B.")
-    dtype = reduce(torch.promote_types, (matrix.dtype for matrix in matrices.values()))
-    A, B, C, D = (matrix.to(dtype) for matrix in matrices.values())
+    if not A.dtype == B.dtype == C.dtype == D.dtype:
+        dtype = reduce(torch.promote_types, (matrix.dtype for matrix in matrices.values()))
+        A, B, C, D = (matrix.to(dtype) for matrix in matrices.values())
     step = _step(where, dt, A)
     axes = {"A": A.shape[: -1 if diagonal else -2], "B": B.shape[:-2], "C": C.shape[:-2], "D": D.shape[:-2]}
     axes["dt"] = step.shape
