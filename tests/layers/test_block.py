@@ -41,6 +41,8 @@ def test_is_the_formula_in_scipy(mixing: str) -> None:
     if mixing == "glu":
         left, right = np.split(linear(block.mixing.linear, y * norm.cdf(y)), 2, axis=-1)  # GELU(y) = y Φ(y)
         mixed = left * expit(right)
+    elif mixing == "none":
+        mixed = y
     else:
         gate = linear(block.mixing.gate, u)
         mixed = linear(block.mixing.linear, y * gate * expit(gate))
