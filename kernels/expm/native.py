@@ -67,12 +67,12 @@ def _(A: Tensor, B: Tensor, t: Tensor, order: int) -> tuple[Tensor, Tensor]:
     return forward(A, B, t, order)
 
 
-@torch.library.register_fake(_NAME)
+@torch.library.register_fake(_NAME)  # type: ignore[untyped-decorator]  # torch leaves it untyped
 def _(A: Tensor, B: Tensor, t: Tensor, order: int) -> tuple[Tensor, Tensor]:
     return A.new_empty(A.shape), A.new_empty((*A.shape[:-1], order * B.shape[-1]))
 
 
-@torch.library.register_vmap(_NAME)
+@torch.library.register_vmap(_NAME)  # type: ignore[untyped-decorator]  # likewise
 def _(
     info: Any, in_dims: tuple[int | None, ...], A: Tensor, B: Tensor, t: Tensor, order: int
 ) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:

@@ -72,13 +72,13 @@ def _(A: Tensor, B: Tensor, C: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tenso
     return forward(A, B, C, t)
 
 
-@torch.library.register_fake(_NAME)
+@torch.library.register_fake(_NAME)  # type: ignore[untyped-decorator]  # torch leaves it untyped
 def _(A: Tensor, B: Tensor, C: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     R, RB, CR = (matrix.new_empty(matrix.shape) for matrix in (A, B, C))
     return R, RB, CR, A.new_empty(A.shape[:-2], dtype=torch.bool)
 
 
-@torch.library.register_vmap(_NAME)
+@torch.library.register_vmap(_NAME)  # type: ignore[untyped-decorator]  # likewise
 def _(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     moved = [
         tensor.expand(info.batch_size, *tensor.shape) if axis is None else tensor.movedim(axis, 0)
