@@ -8,6 +8,7 @@ unless ``alpha = 0``: SciPy's choice, followed here, folds what the rule takes o
 and `D` change with it.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,6 +50,22 @@ def transform_diagonal(
     return Discrete(Abar, given.spread(Bbar), given.spread(Cbar), given.spread(Dbar))
 
 
+def _scaled_here(R: Tensor, factor: float) -> bool:
+    """Make ``factor R + (1 - factor) I`` of `R` where it stands, in this thread, and tell whether that was possible.
+
+    To touch new memory, or to wake other threads up, would take a batch of small systems longer than its inverses.
+    """
+    if R.requires_grad or not values_can_be_read(R):
+        return False
+    try:
+        entries = R.numpy()
+    except RuntimeError:  # vmap and fake tensors have no memory to look at
+        return False
+    entries *= factor
+    np.einsum("...ii->...i", entries)[...] += 1 - factor
+    return True
+
+
 def transform(
     where: str, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float, alpha: float | Tensor
 ) -> Discrete:
@@ -65,10 +82,8 @@ def transform(
         return Discrete(*(given.spread(matrix) for matrix in (identity + given.A * step, drive, given.C, given.D)))
     found = resolvent(given.A, drive, given.C, alpha * given.dt)
     _refuse_pole(where, found.singular, alpha)
-    if isinstance(alpha, float) and alpha >= 0.5 and not found.R.requires_grad:
-        # In place: the first touch of new memory would take a batch of small systems longer than its inverses.
-        Abar = found.R.mul_(1 / alpha)
-        Abar.diagonal(dim1=-2, dim2=-1).add_(1 - 1 / alpha)
+    if isinstance(alpha, float) and alpha >= 0.5 and _scaled_here(found.R, 1 / alpha):
+        Abar = found.R
     elif isinstance(alpha, float) and alpha >= 0.5:
         Abar = torch.add((1 - 1 / alpha) * identity, found.R, alpha=1 / alpha)
     else:
