@@ -65,7 +65,11 @@ def zeros(system: "StateSpace") -> Tensor:
     if A.ndim > 2:
         raise InputError(f"zeros: the system is a batch {tuple(A.shape[:-2])}: take one at a time, system.select(i).")
     # What is small depends on the units of time, states, inputs and outputs: take those that make all blocks large.
-    units = balance(torch.cat([torch.cat([A, B], 1), torch.cat([C, 0 * D], 1)]), len(A))
+    units = balance(A, len(A))
+    A, B, C = change_units(A, units), B / units[:, None], C * units
+    # Once more, with inputs and outputs that weigh as much as the states.
+    rows = [torch.cat([A / _size(A), B / _size(B)], 1), torch.cat([C / _size(C), 0 * D], 1)]
+    units = balance(torch.cat(rows), len(A))
     A, B, C = change_units(A, units), B / units[:, None], C * units
     rate = _size(A)
     D = D * (rate / (_size(B) * _size(C)))

@@ -26,7 +26,7 @@ def test_zeros_far_from_the_poles(system, zero):
     np.testing.assert_allclose(system.zeros(), [zero], rtol=1e-6)  # of which the poles, 1e8 larger, leave 8 digits
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 10**6), time=RATES, into=RATES, out=RATES, through=st.booleans())
 def test_zeros_do_not_depend_on_units(seed, time, into, out, through):
     rng = np.random.default_rng(seed)
