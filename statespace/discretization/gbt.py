@@ -63,16 +63,11 @@ def transform(
     drive = given.B * step
     if isinstance(alpha, float) and alpha == 0:
         return Discrete(*(given.spread(matrix) for matrix in (identity + given.A * step, drive, given.C, given.D)))
-    found = resolvent(given.A, drive, given.C, alpha * given.dt)
+    high = isinstance(alpha, float) and alpha >= 0.5
+    scale, shift = (1 / alpha, 1 - 1 / alpha) if isinstance(alpha, float) and high else (1.0, 0.0)
+    found = resolvent(given.A, drive, given.C, alpha * given.dt, scale, shift)
     _refuse_pole(where, found.singular, alpha)
-    if isinstance(alpha, float) and alpha >= 0.5 and not found.R.requires_grad:
-        # In place: the first touch of new memory would take a batch of small systems longer than its inverses.
-        Abar = found.R.mul_(1 / alpha)
-        Abar.diagonal(dim1=-2, dim2=-1).add_(1 - 1 / alpha)
-    elif isinstance(alpha, float) and alpha >= 0.5:
-        Abar = torch.add((1 - 1 / alpha) * identity, found.R, alpha=1 / alpha)
-    else:
-        Abar = identity + found.R @ (given.A * step)
+    Abar = found.R if high else identity + found.R @ (given.A * step)
     Dbar = given.D + alpha * (given.C @ found.RB)
     return Discrete(*(given.spread(matrix) for matrix in (Abar, found.RB, found.CR, Dbar)))
 
