@@ -32,6 +32,7 @@ struct ResolventCall {
     int64_t is_double;
     int64_t threads;
     int64_t instruction_set;
+    double scale, shift;  // R is scale (I - tA)⁻¹ + shift I
     Batch A;        // (count, n, n)
     Batch B;        // (count, n, m)
     Batch C;        // (count, p, n)

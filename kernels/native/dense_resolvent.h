@@ -1,4 +1,4 @@
-// R = (I - tA)⁻¹, with R B and C R, by Gauss and Jordan's elimination with partial pivoting, without moving a row.
+// (I - tA)⁻¹, and what it makes of B and C, by Gauss and Jordan's elimination with partial pivoting, without moving a row.
 #pragma once
 
 #include <math.h>
@@ -110,19 +110,20 @@ public:
             for (int64_t k = 0; k < call.p * n; ++k) CR[k] = T(NAN);
             return;
         }
+        const T scale = T(call.scale), shift = T(call.shift);
+        const T* C = static_cast<const T*>(call.C.data) + i * call.C.stride[0];
         // Step k made a 1 of column k in row order[k], and left the column order[k] of the inverse in its place.
         for (int64_t r = 0; r < n; ++r) {
             const T* from = S + order[r];
-            for (int64_t c = 0; c < n; ++c) R[r * n + order[c]] = from[c * ld];
-            for (int64_t c = 0; c < m; ++c) RB[r * m + c] = from[(n + c) * ld];
-        }
-        const T* C = static_cast<const T*>(call.C.data) + i * call.C.stride[0];
-        for (int64_t q = 0; q < call.p; ++q, CR += n) {
-            for (int64_t c = 0; c < n; ++c) CR[c] = 0;
-            for (int64_t r = 0; r < n; ++r) {
+            for (int64_t c = 0; c < n; ++c) row[order[c]] = from[c * ld];
+            for (int64_t c = 0; c < n; ++c) R[r * n + c] = scale * row[c];
+            R[r * n + r] += shift;
+            for (int64_t q = 0; q < call.p; ++q) {
                 const T weight = C[q * call.C.stride[1] + r * call.C.stride[2]];
-                for (int64_t c = 0; c < n; ++c) CR[c] += weight * R[r * n + c];
+                T* to = CR + q * n;
+                for (int64_t c = 0; c < n; ++c) to[c] = (r ? to[c] : 0) + weight * row[c];
             }
+            for (int64_t c = 0; c < m; ++c) RB[r * m + c] = from[(n + c) * ld];
         }
     }
 };

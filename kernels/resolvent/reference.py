@@ -1,13 +1,15 @@
 """The resolvent one matrix at a time, each result by a solve of its own: the truth for the other backends.
 
-R = (I - tA)⁻¹,   RB = (I - tA)⁻¹ B,   CR = C (I - tA)⁻¹
+R = scale (I - tA)⁻¹ + shift I,   RB = (I - tA)⁻¹ B,   CR = C (I - tA)⁻¹
 """
 
 import torch
 from torch import Tensor
 
 
-def resolvent(A: Tensor, B: Tensor, C: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def resolvent(
+    A: Tensor, B: Tensor, C: Tensor, t: Tensor, scale: float, shift: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Solve for each matrix, in the precision of the arguments; autograd goes through the solves.
 
     Args and returns are those of `statespace.kernels.resolvent.resolvent`, which checks them, with one set of leading
@@ -21,7 +23,7 @@ def resolvent(A: Tensor, B: Tensor, C: Tensor, t: Tensor) -> tuple[Tensor, Tenso
     for a, b, c, step in zip(*flat, t.reshape(count), strict=True):
         G = eye - step * a
         R, info = torch.linalg.solve_ex(G, eye)
-        found = [R, torch.linalg.solve_ex(G, b)[0], torch.linalg.solve_ex(G.mT, c.mT)[0].mT]
+        found = [scale * R + shift * eye, torch.linalg.solve_ex(G, b)[0], torch.linalg.solve_ex(G.mT, c.mT)[0].mT]
         if info:
             found = [torch.full_like(matrix, float("nan")) for matrix in found]
         for column, value in zip(columns, [*found, info != 0], strict=True):

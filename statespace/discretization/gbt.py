@@ -8,7 +8,6 @@ unless ``alpha = 0``: SciPy's choice, followed here, folds what the rule takes o
 and `D` change with it.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,22 +49,6 @@ def transform_diagonal(
     return Discrete(Abar, given.spread(Bbar), given.spread(Cbar), given.spread(Dbar))
 
 
-def _scaled_here(R: Tensor, factor: float) -> bool:
-    """Make ``factor R + (1 - factor) I`` of `R` where it stands, in this thread, and tell whether that was possible.
-
-    To touch new memory, or to wake other threads up, would take a batch of small systems longer than its inverses.
-    """
-    if R.requires_grad or not values_can_be_read(R):
-        return False
-    try:
-        entries = R.numpy()
-    except RuntimeError:  # vmap and fake tensors have no memory to look at
-        return False
-    entries *= factor
-    np.einsum("...ii->...i", entries)[...] += 1 - factor
-    return True
-
-
 def transform(
     where: str, A: Tensor, B: Tensor, C: Tensor, D: Tensor, dt: Tensor | float, alpha: float | Tensor
 ) -> Discrete:
@@ -80,14 +63,11 @@ def transform(
     drive = given.B * step
     if isinstance(alpha, float) and alpha == 0:
         return Discrete(*(given.spread(matrix) for matrix in (identity + given.A * step, drive, given.C, given.D)))
-    found = resolvent(given.A, drive, given.C, alpha * given.dt)
+    high = isinstance(alpha, float) and alpha >= 0.5
+    scale, shift = (1 / alpha, 1 - 1 / alpha) if isinstance(alpha, float) and high else (1.0, 0.0)
+    found = resolvent(given.A, drive, given.C, alpha * given.dt, scale, shift)
     _refuse_pole(where, found.singular, alpha)
-    if isinstance(alpha, float) and alpha >= 0.5 and _scaled_here(found.R, 1 / alpha):
-        Abar = found.R
-    elif isinstance(alpha, float) and alpha >= 0.5:
-        Abar = torch.add((1 - 1 / alpha) * identity, found.R, alpha=1 / alpha)
-    else:
-        Abar = identity + found.R @ (given.A * step)
+    Abar = found.R if high else identity + found.R @ (given.A * step)
     Dbar = given.D + alpha * (given.C @ found.RB)
     return Discrete(*(given.spread(matrix) for matrix in (Abar, found.RB, found.CR, Dbar)))
 
@@ -99,16 +79,17 @@ def gbt_diagonal(
 
     Args:
         A: eigenvalues, ``(..., n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``.
-        C: output matrix, ``(..., p, n)``.
-        D: feed-through, ``(..., p, m)``.
-        dt: step in s, ``(...)``.
+        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
+        C: output matrix, ``(..., p, n)``, in output units per state unit.
+        D: feed-through, ``(..., p, m)``, in output units per input unit.
+        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
         alpha: weight of the end of the step, from 0 (Euler) to 1 (backward differences); it must be given.
     Returns:
-        The discrete system, its ``A`` as ``(..., n)``.
+        The discrete system; its ``A`` is the diagonal ``(..., n)``.
     Raises:
-        ShapeError, InputError: as every method; `alpha` is missing or not within [0, 1], or an eigenvalue is
-            ``1 / (alpha dt)``.
+        ShapeError: the matrices disagree on a size, or the leading axes do not broadcast.
+        InputError: an argument is not of a floating type, `dt` is not positive and finite, `alpha` is missing or not
+            within [0, 1], or an eigenvalue is ``1 / (alpha dt)``.
     Source:
         Zhang, Chen and Chen, International Journal of Control 82(4), 2009, 741-754.
     """
@@ -125,16 +106,17 @@ def gbt(
 
     Args:
         A: state matrix, ``(..., n, n)``, in 1/s.
-        B: input matrix, ``(..., n, m)``.
-        C: output matrix, ``(..., p, n)``.
-        D: feed-through, ``(..., p, m)``.
-        dt: step in s, ``(...)``.
+        B: input matrix, ``(..., n, m)``, in state units per (input unit x s).
+        C: output matrix, ``(..., p, n)``, in output units per state unit.
+        D: feed-through, ``(..., p, m)``, in output units per input unit.
+        dt: step in s, positive; a number, or a tensor that broadcasts with the leading axes.
         alpha: weight of the end of the step, from 0 (Euler) to 1 (backward differences); it must be given.
     Returns:
         The discrete system.
     Raises:
-        ShapeError, InputError: as every method; `alpha` is missing or not within [0, 1], or an eigenvalue is
-            ``1 / (alpha dt)``.
+        ShapeError: `A` is not square, the matrices disagree on a size, or the leading axes do not broadcast.
+        InputError: an argument is not of a floating type, `dt` is not positive and finite, `alpha` is missing or not
+            within [0, 1], or an eigenvalue is ``1 / (alpha dt)``.
     Source:
         Zhang, Chen and Chen, International Journal of Control 82(4), 2009, 741-754; `C` and `D` as in SciPy's
         ``cont2discrete``.

@@ -31,7 +31,7 @@ def problem(n: int, m: int = 2, p: int = 3, count: int = 5) -> tuple[Tensor, Ten
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 40, 70])
 def test_every_instruction_set_agrees_with_lapack(n: int, dtype: torch.dtype, instruction_set: str) -> None:
     A, B, C, t = (tensor.to(dtype) for tensor in problem(n))
-    found = native.forward(A, B, C, t, instruction_set)
+    found = native.forward(A, B, C, t, instruction_set=instruction_set)
     G = np.eye(n) - (t[:, None, None].double() * A.double()).numpy()
     inverse = torch.from_numpy(np.linalg.inv(G))
     assert not found[3].any()
@@ -51,7 +51,9 @@ def test_pivots_are_needed_and_found(instruction_set: str) -> None:
         P = torch.eye(n, dtype=torch.float64)[torch.roll(torch.arange(n), 1)]
         P = torch.stack([P, P + 1e-17 * torch.eye(n)])
         eye = torch.eye(n, dtype=torch.float64)
-        R = native.forward(eye - P, eye.expand_as(P), eye.expand_as(P), torch.ones(2).double(), instruction_set)
+        R = native.forward(
+            eye - P, eye.expand_as(P), eye.expand_as(P), torch.ones(2).double(), instruction_set=instruction_set
+        )
         for result in R[:3]:
             torch.testing.assert_close(result, P.mT.clone(), rtol=0, atol=1e-15)
 
@@ -65,7 +67,7 @@ def test_singular_and_not_finite_matrices_are_told_and_stay_alone(dtype: torch.d
         A[1] = torch.eye(n)
         A[2] = torch.eye(n) - 3 * torch.ones(n, n) if n > 1 else 1  # equal rows
         A[3, 0, 0], A[4, -1, -1] = float("nan"), float("inf")
-        R, RB, CR, singular = native.forward(A, B, C, t, instruction_set)
+        R, RB, CR, singular = native.forward(A, B, C, t, instruction_set=instruction_set)
         assert singular[1:3].all()
         assert not singular[[0, 5]].any()
         for result in (R, RB, CR):
@@ -104,16 +106,16 @@ def test_empty_batches_states_and_sides(backend: str) -> None:
     for shape, m, p in (((0, 3), 2, 1), ((2, 0), 2, 1), ((2, 3), 0, 0)):
         n = shape[-1]
         A, B, C = torch.zeros(*shape, n), torch.zeros(*shape, m), torch.zeros(shape[0], p, n)
-        found = resolvent(A, B, C, 0.5, backend)
+        found = resolvent(A, B, C, 0.5, backend=backend)
         assert [tuple(result.shape) for result in found] == [(*shape, n), (*shape, m), (shape[0], p, n), shape[:1]]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_backends_agree_and_leading_axes_broadcast(backend: str) -> None:
     A, B, C = torch.randn(2, 1, 3, 3).double(), torch.randn(4, 3, 2).double(), torch.randn(1, 3).double()
-    found = resolvent(A, B, C, 0.1, backend)
+    found = resolvent(A, B, C, 0.1, 3.0, -0.5, backend)
     R = torch.linalg.inv(torch.eye(3) - 0.1 * A).expand(2, 4, 3, 3)
-    for result, expected in zip(found, (R, R @ B, C @ R), strict=False):
+    for result, expected in zip(found, (3 * R - 0.5 * torch.eye(3), R @ B, C @ R), strict=False):
         torch.testing.assert_close(result, expected, rtol=0, atol=1e-13)
     assert found.singular.shape == (2, 4)
 
@@ -122,14 +124,14 @@ def test_backends_agree_and_leading_axes_broadcast(backend: str) -> None:
 def test_first_and_second_derivatives_of_all_arguments(backend: str) -> None:
     A, B, C, t = problem(3, count=2)
     arguments = [tensor.requires_grad_() for tensor in (0.3 * A, B, C, t)]
-    assert torch.autograd.gradcheck(lambda *given: resolvent(*given, backend)[:3], arguments)
-    assert torch.autograd.gradgradcheck(lambda *given: resolvent(*given, backend)[:3], arguments)
+    assert torch.autograd.gradcheck(lambda *given: resolvent(*given, 2.0, -1.0, backend)[:3], arguments)
+    assert torch.autograd.gradgradcheck(lambda *given: resolvent(*given, 2.0, -1.0, backend)[:3], arguments)
 
 
 def test_is_a_proper_operator() -> None:
     arguments = tuple(tensor.requires_grad_() for tensor in problem(3, count=2))
     tests = ("test_schema", "test_faketensor", "test_autograd_registration", "test_aot_dispatch_static")
-    torch.library.opcheck(torch.ops.statespace.resolvent_native.default, arguments, test_utils=tests)
+    torch.library.opcheck(torch.ops.statespace.resolvent_native.default, (*arguments, 2.0, -1.0), test_utils=tests)
 
 
 def test_vmap_over_some_arguments() -> None:
@@ -146,5 +148,7 @@ def test_bad_arguments_are_told_apart() -> None:
         resolvent(A, B, C, t[:4])
     with pytest.raises(InputError, match=r"resolvent: C is torch.complex128 and A is torch.float64"):
         resolvent(A, B, C + 0j)
+    with pytest.raises(InputError, match=r"resolvent: scale is 0"):
+        resolvent(A, B, C, scale=0)
     with pytest.raises(InputError, match=r"resolvent: backend is 'triton'.*choose one of"):
         resolvent(A, B, C, backend="triton")
