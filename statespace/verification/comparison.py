@@ -23,6 +23,8 @@ from statespace.discretization import discretize as discretize_matrices
 from statespace.errors import InputError
 from statespace.kernels.balancing import better_units
 from statespace.systems import StateSpace, System
+from statespace.systems._arguments import as_time_step
+from statespace.systems.cont2discrete import as_system
 from statespace.verification.conditions import SAMPLES, matrix_conditions, response_conditions, usable_steps
 from statespace.verification.families import STEPS, families
 from statespace.verification.oracles import EXACT_UP_TO, Judge, exact_discrete, scipy_discrete
@@ -201,7 +203,7 @@ def verify(
     """Discretise a system and hold matrices and responses against SciPy's.
 
     Args:
-        system: one real continuous system.
+        system: one real continuous system, or what `cont2discrete` takes for one.
         dt: step in s, or several.
         methods: keys of `METHODS`; all of them if left out.
         alpha: weight for ``gbt`` and ``exponential-trapezoidal``.
@@ -218,13 +220,16 @@ def verify(
         - ``dlsim, dimpulse``: errors of `simulate` and `kernel` over the first ``steps`` of 40, with their tolerance.
           The rest is left out where rounding would leave less than nine digits, ``cut short as`` the discrete system
           is ``unstable`` (``largest pole`` above 1), or as its response ``cancels``;
-        - ``freqresp, freqresp of scipy``: errors of both to 50 digits, with the tolerance of ours;
+        - ``freqresp, freqresp of scipy``: errors of both to 50 digits from the first input to the first output, with
+          the tolerance of ours;
         - ``holds``: whether every error is within its tolerance.
+
+        ``impulse`` is compared without D, for which impulse invariance has no room.
     Raises:
         InputError: the system is discrete, complex, a batch or without a state, a step is not positive, a method is not
             known, or the discrete system overflows.
     """
-    dense = system.to_dense()
+    dense = as_system("verify", system).to_dense()
     if dense.is_discrete:
         raise InputError(
             "verify: the system is discrete already, and nothing is left to discretise: pass the continuous one."
@@ -239,8 +244,11 @@ def verify(
         )
     chosen = [methods] if isinstance(methods, str) else list(methods or METHODS)
     chosen = list(dict.fromkeys(find_method("verify", method).name for method in chosen))
-    steps = [float(dt)] if isinstance(dt, int | float | torch.Tensor) else [float(step) for step in dt]
-    steps = list(dict.fromkeys(steps))
+    several = isinstance(dt, Iterable) and not isinstance(dt, str | torch.Tensor | np.ndarray)
+    checked = as_time_step("verify", list(dt) if several else dt)  # type: ignore[arg-type]  # `several` tells
+    steps = [] if checked is None else list(dict.fromkeys(np.ravel(checked).tolist()))
+    if not steps:
+        raise InputError(f"verify: dt is {dt!r}, but a step in s, or several, is expected.")
     matrices = _arrays(dense)
     balance = _Units(matrices[0], max(steps))
     judge = Judge(*balance(matrices))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 import torch
 from mpmath import mp
 from scipy.signal import butter, cheby2, dlsim, freqs
@@ -163,3 +164,21 @@ def test_a_tolerance_is_never_below_what_its_condition_number_says() -> None:
 def test_what_is_refused(system: StateSpace, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         verify(system, 0.1)
+
+
+@pytest.mark.parametrize(
+    "dt", [np.float32(0.5), torch.tensor([0.5]), np.array([0.5]), (0.5 for _ in range(1)), [0.5, 0.5]]
+)
+def test_steps_and_systems_come_in_any_form(dt):
+    for system in (([1.0], [1.0, 2.0]), scipy.signal.lti([1.0], [1.0, 2.0])):
+        steps = list(dt) if not isinstance(dt, np.floating) else dt
+        found = verify(system, steps, "zoh")
+        assert found["dt"].tolist() == [0.5]
+        assert found["holds"].all()
+        dt = steps
+
+
+@pytest.mark.parametrize("dt", [None, "a", [], -1.0])
+def test_what_is_no_step_is_told(dt):
+    with pytest.raises(InputError, match="verify: dt is"):
+        verify(([1.0], [1.0, 2.0]), dt, "zoh")
