@@ -73,8 +73,10 @@ def as_time_step(where: str, dt: object) -> Tensor | float | None:
         dt = number
         good = isfinite(dt) and dt > 0
     if not good:
+        came = dt.tolist() if isinstance(dt, Tensor) else dt
+        came = came[0] if isinstance(came, list) and len(came) == 1 else came
         raise InputError(
-            f"{where}: dt is {dt}, but a positive finite time step is expected: pass seconds > 0, or None for a "
+            f"{where}: dt is {came}, but a positive finite time step is expected: pass seconds > 0, or None for a "
             "continuous system."
         )
     return dt

@@ -102,7 +102,8 @@ def _report_overflow(
                 f"the system is stable (margin {margin:.3g}), but {method} at this step is not, with a pole of modulus "
                 f"{size:.3g}: take a smaller step, or zoh"
             )
-        raise InputError(f"simulate: the state overflows by step {step}; {why}.")
+        # Before the first infinity the parallel views may meet the products of infinity and zero.
+        raise InputError(f"simulate: the state overflows, in this view by step {step}; {why}.")
 
 
 def _recurrent(matrices: tuple[Tensor, ...], u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -183,7 +183,7 @@ class System(ABC):
         Returns:
             ``(..., w, p, m)``, complex, in output units per input unit.
         Raises:
-            InputError: `w` is complex, or a pole lies on a frequency.
+            InputError: `w` is complex or not finite, or a pole lies exactly on a frequency.
         """
         return responses.frequency_response(self, w)
 

@@ -34,7 +34,7 @@ def _contents(path: Path) -> dict[str, Any]:
         raise InputError(f"{where} is a folder: name the file in it.") from error
     except OSError as error:
         raise InputError(f"{where} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, BadZipFile) as error:
+    except (ValueError, RecursionError, BadZipFile) as error:
         if path.suffix.lower() == ".npz":
             raise InputError(
                 f"{where} is no npz file of plain arrays: write it by numpy.savez(path, A=A, ...)."
@@ -53,7 +53,7 @@ def _numbers(path: Path, name: str, value: Any) -> np.ndarray:
         array = np.asarray(value)
         if array.dtype.kind not in "iufc":
             array = np.array([complex(one) for one in value]) if roots else np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where} is {value!r:.60}, but {expected} are expected.") from error
     if array.dtype.kind == "c" and not roots:
         if (array.imag != 0).any():

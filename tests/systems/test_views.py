@@ -191,7 +191,7 @@ def test_overflow_is_reported_with_the_margin_and_not_as_nan() -> None:
     growing = StateSpace([[2.0]], [[1.0]], [[1.0]])
     assert growing.stability_margin() == -2
     for view in VIEWS:
-        with pytest.raises(InputError, match=r"overflows by step \d+; the stability margin .* is -"):
+        with pytest.raises(InputError, match=r"overflows, in this view by step \d+; the stability margin .* is -"):
             growing.simulate(torch.ones(2000, dtype=torch.float64), dt=1.0, view=view)
     assert torch.isfinite(growing.simulate(torch.ones(100, dtype=torch.float64), dt=1.0).y).all()
 

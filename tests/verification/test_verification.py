@@ -1,5 +1,7 @@
 """The verification itself: that it finds what is wrong, and that the family holds."""
 
+import json
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -12,6 +14,7 @@ from statespace.discretization import METHODS
 from statespace.hippo import transition
 from statespace.verification import cut_short, disputed, families, summarise, verify_families
 from statespace.verification.oracles import Judge, exact_discrete, scipy_discrete
+from statespace.verification.reading import read_system
 
 SMALL = [name for name, system in families().items() if system.n <= 8]
 
@@ -182,3 +185,23 @@ def test_steps_and_systems_come_in_any_form(dt):
 def test_what_is_no_step_is_told(dt):
     with pytest.raises(InputError, match="verify: dt is"):
         verify(([1.0], [1.0, 2.0]), dt, "zoh")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("[" * 100_000, "is not JSON"),
+        (json.dumps({"num": [1], "den": [1, 10**400]}), "rows of real numbers are expected"),
+    ],
+    ids=["nested", "huge"],
+)
+def test_a_file_that_goes_beyond_all_bounds_is_told(tmp_path, content, sentence):
+    path = tmp_path / "system.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=sentence):
+        read_system(path)
+
+
+def test_the_step_is_told_as_it_was_given():
+    with pytest.raises(InputError, match=r"dt is 0\.0, but"):
+        verify(([1.0], [1.0, 2.0]), [0.0], "zoh")
