@@ -11,13 +11,8 @@
 #include <vector>
 
 #include "halves.h"
+#include "export.h"
 #include "workers.h"
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
 
 namespace statespace {
 namespace {
