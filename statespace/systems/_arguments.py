@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import TYPES, as_number, values_can_be_read
-from statespace.errors import InputError
+from statespace.errors import InputError, ShapeError
 
 
 def as_tensor(where: str, name: str, matrix: object) -> Tensor:
@@ -80,3 +80,17 @@ def as_time_step(where: str, dt: object) -> Tensor | float | None:
             "continuous system."
         )
     return dt
+
+
+def leading(dt: Tensor | float | None, *tensors: Tensor) -> torch.Size:
+    """Return the common leading axes of a step and of matrices, or raise a helpful error."""
+    steps = dt.shape if isinstance(dt, Tensor) else ()
+    try:
+        return torch.Size(torch.broadcast_shapes(steps, *(tensor.shape[:-2] for tensor in tensors)))
+    except RuntimeError as error:
+        given = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+        if steps:
+            given += f" and of dt {tuple(steps)}"
+        raise ShapeError(
+            f"system: the leading axes of {given} do not broadcast: give each the same, or none."
+        ) from error

@@ -11,8 +11,8 @@ from statespace.discretization import discretize as discretize_matrices
 from statespace.discretization import find_method
 from statespace.errors import InputError
 from statespace.shapes import expect
-from statespace.systems._arguments import as_tensor
-from statespace.systems.system import Origin, System, leading
+from statespace.systems._arguments import as_tensor, leading
+from statespace.systems.system import Origin, System
 
 Numbers = Tensor | Sequence[float] | np.ndarray
 

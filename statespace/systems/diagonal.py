@@ -9,8 +9,9 @@ from statespace.discretization import discretize as discretize_matrices
 from statespace.discretization import find_method
 from statespace.errors import InputError
 from statespace.shapes import expect
+from statespace.systems._arguments import leading
 from statespace.systems.dense import StateSpace
-from statespace.systems.system import Origin, System, leading
+from statespace.systems.system import Origin, System
 
 
 @dataclass(frozen=True, eq=False, repr=False)

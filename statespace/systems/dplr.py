@@ -15,9 +15,9 @@ from statespace.discretization import find_method
 from statespace.discretization._arguments import check_alpha
 from statespace.errors import InputError
 from statespace.shapes import expect
-from statespace.systems._arguments import as_time_step
+from statespace.systems._arguments import as_time_step, leading
 from statespace.systems.dense import StateSpace
-from statespace.systems.system import Origin, System, leading
+from statespace.systems.system import Origin, System
 
 RATIONAL = {"bilinear": 0.5, "euler": 0.0, "backward_diff": 1.0}
 

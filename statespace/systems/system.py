@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from statespace.discretization._arguments import TYPES, surely_not_finite
-from statespace.errors import InputError, ShapeError
-from statespace.systems import analysis, composition, gramians, responses
+from statespace.errors import InputError
+from statespace.systems import analysis, composition, description, gramians, responses
 from statespace.systems._arguments import as_tensor, as_time_step
 from statespace.systems.simulation import Simulation, simulate_discrete, simulate_sampled
 
@@ -114,25 +114,10 @@ class System(ABC):
         return self.dt is not None
 
     def __repr__(self) -> str:
-        def count(number: int, name: str) -> str:
-            return f"{number} {name}" if number == 1 else f"{number} {name}s"
-
-        batch = "" if self.B.ndim == 2 else f"{' x '.join(map(str, self.B.shape[:-2]))} systems of "
-        sizes = ", ".join([count(self.n, "state"), count(self.inputs, "input"), count(self.outputs, "output")])
-        if self.dt is None:
-            time = "continuous"
-        else:
-            several = isinstance(self.dt, Tensor) and self.dt.numel() != 1
-            time = f"discrete, {'several steps' if several else f'dt = {float(self.dt):g} s'}"
-            time += f" by {self.origin.method}" if self.origin else ""
-        return f"{type(self).__name__}({batch}{sizes}, {str(self.B.dtype).removeprefix('torch.')}, {time})"
+        return description.in_short(self)
 
     def __str__(self) -> str:
-        lines = [repr(self)]
-        for name, matrix in self._matrices():
-            rows = str(matrix.detach().cpu().resolve_conj().resolve_neg().numpy()).splitlines()
-            lines.append(f"{name} = " + f"\n{' ' * (len(name) + 3)}".join(rows))
-        return "\n".join(lines)
+        return description.in_full(self)
 
     def __iter__(self) -> Iterator[Tensor | float | None]:
         """Yield ``A, B, C, D, dt`` of the dense form, as SciPy's ``cont2discrete`` returns them."""
@@ -453,7 +438,12 @@ class System(ABC):
                 raise InputError(f"{where}: {name} holds NaN or infinity: all entries must be finite numbers.")
         return {name: tensor.to(dtype) for name, tensor in tensors.items()}
 
-    def _matrices(self) -> Iterator[tuple[str, Tensor]]:
+    def matrices(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the matrices of this form by name.
+
+        Yields:
+            Name and matrix.
+        """
         return ((name, value) for name, value in vars(self).items() if isinstance(value, Tensor) and name != "dt")
 
     def _set(self, **fields: object) -> None:
@@ -484,7 +474,7 @@ class System(ABC):
             return tensor.to(target)
 
         try:
-            fields = {name: move(value) for name, value in self._matrices()}
+            fields = {name: move(value) for name, value in self.matrices()}
         except RuntimeError as error:
             raise InputError(f"to: {target!r} is neither a type nor a device that is there: {error}.") from error
         return self._moved(**fields, origin=None)
@@ -502,11 +492,11 @@ class System(ABC):
         batch = self.B.shape[:-2]
         axes = {
             name: 1 if name in ("A", "Lambda") and value.ndim == len(batch) + 1 else 2
-            for name, value in self._matrices()
+            for name, value in self.matrices()
         }
         try:
             fields: dict[str, object] = {
-                name: value[(*index, ..., *[slice(None)] * axes[name])] for name, value in self._matrices()
+                name: value[(*index, ..., *[slice(None)] * axes[name])] for name, value in self.matrices()
             }
         except IndexError as error:
             raise InputError(f"select: the batch is {tuple(batch)}, which has no entry {index}.") from error
@@ -528,17 +518,3 @@ def as_dense(where: str, system: object) -> "StateSpace":
             "other libraries' systems go through from_scipy or from_control."
         )
     return system.to_dense()
-
-
-def leading(dt: Tensor | float | None, *tensors: Tensor) -> torch.Size:
-    """Return the common leading axes of a step and of matrices, or raise a helpful error."""
-    steps = dt.shape if isinstance(dt, Tensor) else ()
-    try:
-        return torch.Size(torch.broadcast_shapes(steps, *(tensor.shape[:-2] for tensor in tensors)))
-    except RuntimeError as error:
-        given = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
-        if steps:
-            given += f" and of dt {tuple(steps)}"
-        raise ShapeError(
-            f"system: the leading axes of {given} do not broadcast: give each the same, or none."
-        ) from error
