@@ -25,12 +25,12 @@ help:  ## Say what can be made.
 demo: $(VENV)/.demo  ## Forecast the bundled series and say where the pictures are.
 	@$(BIN)/statespace demo --out demo/
 
-test: $(VENV)/.test  ## Run the whole test suite; ARGS="-k zoh" is passed on to pytest.
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.test  ## Run the whole test suite on all cores; ARGS="-k zoh" is passed on to pytest.
+	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 triton: $(VENV)/.triton  ## Test the kernels for GPUs without one: interpreted, and compiled ahead of time.
-	@TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/interpret $(ARGS)
-	@TRITON_INTERPRET=0 $(BIN)/python -m pytest tests/compile $(ARGS)
+	@TRITON_INTERPRET=1 $(BIN)/python -m pytest --numprocesses auto tests/interpret $(ARGS)
+	@TRITON_INTERPRET=0 $(BIN)/python -m pytest --numprocesses auto tests/compile $(ARGS)
 	@$(BIN)/python -m pytest tests/test_imports.py
 
 lint: $(VENV)/.lint build/typing  ## Check style, format and the direction of imports.
@@ -94,6 +94,12 @@ $(VENV)/.triton: $(VENV)/.python $(INSTALLED_FROM)
 	@echo "Installing statespace, Triton and what the tests need into $(VENV); the first time takes a minute or more"
 	@$(INSTALL) '.[plot,parquet,test,triton]'
 	@touch $@ $(VENV)/.demo $(VENV)/.test
+
+# All that is checked before a change lands, in one installation: the core is compiled once.
+$(VENV)/.check: $(VENV)/.python $(INSTALLED_FROM)
+	@echo "Installing statespace and what its checks need into $(VENV); the first time takes a minute or more"
+	@$(INSTALL) '.[plot,parquet,test,lint,triton]'
+	@touch $@ $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.triton
 
 $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.python $(INSTALLED_FROM)
 	@echo "Installing statespace and what '$*' needs into $(VENV); the first time takes a minute or more"

@@ -10,6 +10,10 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [path for path in sys.path if Path(path or os.curdir).resolve() != ROOT]
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # each core has a worker: more threads would only wait for each other
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+
 
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:
