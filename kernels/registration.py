@@ -112,7 +112,8 @@ def register(
         grads = incoming[:results]
         if all(grad is None for grad in grads):
             return tuple(found) if len(found) > 1 else None
-        extra, of_tensors, plain = ctx.saved_tensors[:kept], iter(ctx.saved_tensors[kept:]), iter(ctx.plain)
+        saved = ctx.saved_tensors  # asked for once: activation checkpointing computes them anew
+        extra, of_tensors, plain = saved[:kept], iter(saved[kept:]), iter(ctx.plain)
         inputs = [next(of_tensors) if kind.startswith("Tensor") else next(plain) for kind in kinds]
         wanted = [ctx.needs_input_grad[i] for i in at]
         values = adjoint(*grads, *extra, *inputs, *([wanted] if selective else []))

@@ -39,6 +39,7 @@ class ResidualBlock(nn.Module):
         x: Tensor,
         state: State | None = None,
         lengths: Tensor | None = None,
+        dt: Tensor | None = None,
         dt_scale: float = 1.0,
         observed: Tensor | None = None,
     ) -> tuple[Tensor, State]:
@@ -48,14 +49,15 @@ class ResidualBlock(nn.Module):
             x: input, ``(b, l, d)``.
             state: the layer's state.
             lengths: samples that count in each sequence, ``(b,)``.
+            dt: time since the sample before, ``(b, l)``.
             dt_scale: factor on the step.
             observed: 1 where a sample is there and 0 in a gap, ``(b, l)``: nothing enters the layer in a gap, but its
                 state moves on.
         Returns:
             The output ``(b, l, d)`` and the layer's state.
         Raises:
-            ShapeError: `x`, `state` or `observed` does not have the shape named here.
-            InputError: `lengths` or `dt_scale` is out of range.
+            ShapeError: `x`, `state`, `dt` or `observed` does not have the shape named here.
+            InputError: `lengths`, `dt` or `dt_scale` is out of range.
         """
         check_sequence("ResidualBlock.forward", x, self.layer.d_model)
         u = self.norm(x)
@@ -63,11 +65,11 @@ class ResidualBlock(nn.Module):
             sizes = {"b": x.shape[0], "l": x.shape[1]}
             expect("ResidualBlock.forward", "observed", observed, "b l", sizes, "One mark a sample, for all channels.")
             u = u.masked_fill((observed == 0)[..., None], 0)
-        y, state = self.layer(u, state, lengths, dt_scale)
+        y, state = self.layer(u, state, lengths, dt, dt_scale)
         return x + self.dropout(self.mixing(y, u)), state
 
-    def step(self, x: Tensor, state: State, dt_scale: float = 1.0) -> tuple[Tensor, State]:
+    def step(self, x: Tensor, state: State, dt: Tensor | None = None, dt_scale: float = 1.0) -> tuple[Tensor, State]:
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
         u = self.norm(x)
-        y, state = self.layer.step(u, state, dt_scale)
+        y, state = self.layer.step(u, state, dt, dt_scale)
         return x + self.dropout(self.mixing(y, u)), state

@@ -7,13 +7,18 @@ It mixes the channels by itself, so it stands in a residual block alone: ``Resid
 Source: Gu and Dao 2023 (Mamba, arXiv:2312.00752), figure 3 and section 3.4.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from statespace.errors import InputError
 from statespace.kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
-from statespace.layers.base import SequenceLayer, check_lengths, check_sample, check_sequence
+from statespace.layers.base import SequenceLayer, beyond, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.capabilities import Capabilities
 from statespace.layers.s6 import S6
+
+STATE_AXES = ("b k e", "b e n")  # the last inputs of the convolution, and the state of the S6
 
 
 class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
@@ -28,6 +33,8 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(selective=True, mixes=True)
 
     def __init__(
         self, d_model: int, d_state: int = 16, expand: int = 2, width: int = 4, discretization: str = "euler-b"
@@ -49,44 +56,51 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
         """Return those of the S6."""
         return self.ssm.ssm_parameters()
 
-    def _parts(self, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor | None, Tensor | None]:
-        return (None, None) if state is None else state
+    def _sizes(self) -> dict[str, int]:
+        inner, width = self.conv_weight.shape
+        return {"e": inner, "k": width - 1, "n": self.ssm.d_state}
 
     def forward(
         self,
         x: Tensor,
         state: tuple[Tensor, Tensor] | None = None,
         lengths: Tensor | None = None,
+        dt: Tensor | None = None,
         dt_scale: float = 1.0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Run over whole sequences; see `SequenceLayer.forward`.
 
-        `dt_scale` reaches the S6; the convolution counts samples, whatever the time between them.
+        `dt` and `dt_scale` reach the S6; the convolution counts samples, whatever the time between them.
         """
-        recent, ssm = self._parts(state)
-        check_sequence("Mamba.forward", x, self.d_model, recent, "b k e", e=len(self.conv_bias))
+        check_sequence("Mamba.forward", x, self.d_model, state, STATE_AXES, **self._sizes())
         lengths = check_lengths("Mamba.forward", lengths, x.shape[0], x.shape[1])
-        u, gate = self.into(x).chunk(2, dim=-1)
+        dt = check_dt("Mamba.forward", x, dt, dt_scale, lengths)
+        recent, ssm = (None, None) if state is None else state
+        padding = beyond(lengths, x.shape[1])
+        # What stands in the padding would enter the gradient of a matrix, times 0: NaN would stay NaN.
+        real = x if padding is None else x.masked_fill(padding[..., None], 0)
+        u, gate = self.into(real.to(self.conv_bias.dtype)).chunk(2, dim=-1)
         u, recent = causal_conv1d(
             u, self.conv_weight, self.conv_bias, recent, "silu", lengths=lengths, return_final_state=True
         )
-        y, ssm = self.ssm(u, ssm, lengths, dt_scale, gate)
-        return self.out(y), (recent, ssm)
+        y, ssm = self.ssm(u, ssm, lengths, dt, dt_scale, gate)
+        return self.out(y).to(x.dtype), (recent, ssm)
 
     def step(
-        self, x: Tensor, state: tuple[Tensor, Tensor], dt_scale: float = 1.0
+        self, x: Tensor, state: tuple[Tensor, Tensor], dt: Tensor | None = None, dt_scale: float = 1.0
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
-        recent, ssm = state
-        check_sample("Mamba.step", x, self.d_model, recent, "b k e", e=len(self.conv_bias))
+        check_sample("Mamba.step", x, self.d_model, state, STATE_AXES, **self._sizes())
+        dt = check_dt("Mamba.step", x, dt, dt_scale)
         if torch.is_grad_enabled():  # the steps in place have no gradients
-            y, state = self(x[:, None], state, None, dt_scale)
+            y, state = self(x[:, None], state, None, None if dt is None else dt[:, None], dt_scale)
             return y[:, 0], state
-        u, gate = self.into(x).chunk(2, dim=-1)
+        recent, ssm = state
+        u, gate = self.into(x.to(self.conv_bias.dtype)).chunk(2, dim=-1)
         recent = recent.clone()
         u = causal_conv1d_update(u, recent, self.conv_weight, self.conv_bias, "silu")
-        y, ssm = self.ssm.step(u, ssm, dt_scale, gate)
-        return self.out(y), (recent, ssm)
+        y, ssm = self.ssm.step(u, ssm, dt, dt_scale, gate)
+        return self.out(y).to(x.dtype), (recent, ssm)
 
     def initial_state(self, batch: int) -> tuple[Tensor, Tensor]:
         """Return zeros: the inputs of the convolution, ``(batch, width - 1, inner)``, and the state of the S6."""

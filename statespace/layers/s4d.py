@@ -14,6 +14,7 @@ is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one s
 """
 
 from math import inf, log
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,10 @@ from statespace.kernels import native
 from statespace.kernels.dispatch import looked_up_once
 from statespace.kernels.lti_scan import lti_scan
 from statespace.layers._convolution import convolve, exp
-from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sample, check_sequence
+from statespace.layers._unequal import scan_unequal
+from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.capabilities import Capabilities
 
-VIEWS = ("auto", "convolution", "scan")
 # The discretizations that leave the feed-through alone.
 LOG_POLES = {name: method.log_poles for name, method in METHODS.items() if method.log_poles}
 
@@ -48,12 +50,14 @@ class S4D(SequenceLayer[Tensor]):
         dt_min: smallest step at the start, in units of the sampling interval.
         dt_max: largest step at the start; the steps are log-uniform between the two.
         view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``: the scan on a CPU that has it compiled, the
-            convolution elsewhere.
+            convolution elsewhere. Where `dt` is given, the poles change from sample to sample, and all views are one
+            scan.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
 
     A_imag: nn.Parameter | None
+    capabilities: ClassVar[Capabilities] = Capabilities(views=("convolution", "scan"))
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class S4D(SequenceLayer[Tensor]):
                 f"S4D: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected, both finite."
             )
         self.d_model = d_model
-        self.view = choose("S4D", "view", view, VIEWS)
+        self.view = choose("S4D", "view", view, ("auto", *self.capabilities.views))
         self.method = choose("S4D", "discretization", discretization, LOG_POLES)
         A = INITIALISATIONS[choose("S4D", "init", init, INITIALISATIONS)](d_state)
         self.is_complex = A.is_complex()
@@ -89,6 +93,13 @@ class S4D(SequenceLayer[Tensor]):
         """Return log Δ and A: their learning rate is bounded and they are never decayed."""
         return [self.log_dt, self.A_log] + ([self.A_imag] if self.A_imag is not None else [])
 
+    def _continuous(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return A ``(d, modes)``, complex, and Δ ``(d,)``, in float64, and the output weights ``(d, modes)``."""
+        decay = -torch.exp(self.A_log.double())
+        A = torch.complex(decay, self.A_imag.double() if self.A_imag is not None else torch.zeros_like(decay))
+        weights = 2 * torch.view_as_complex(self.C) if self.is_complex else torch.complex(self.C, self.C * 0)[..., 0]
+        return A, torch.exp(self.log_dt.double()), weights.to(self.D.dtype.to_complex())
+
     def discretized(self, dt_scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         """Return log(Abar), Bbar and the output weights, each ``(d, modes)`` and complex.
 
@@ -99,36 +110,55 @@ class S4D(SequenceLayer[Tensor]):
         Returns:
             ``log_a``, ``b`` and ``c`` of the recurrence in `kernels.lti_scan`.
         """
-        decay = -torch.exp(self.A_log.double())
-        A = torch.complex(decay, self.A_imag.double() if self.A_imag is not None else torch.zeros_like(decay))
-        weights = 2 * torch.view_as_complex(self.C) if self.is_complex else torch.complex(self.C, self.C * 0)[..., 0]
-        log_a = LOG_POLES[self.method](A, torch.exp(self.log_dt.double()) * dt_scale)
+        A, dt, weights = self._continuous()
+        log_a = LOG_POLES[self.method](A, dt * dt_scale)
         # A constant input drives the discrete system to where it drives the continuous one: Bbar / (1 - Abar) = -B / A,
         # with B = 1. A is never 0, and this takes a quarter of the time of the method's own formula, forward and back.
         Bbar = torch.expm1(log_a) / A
-        to = self.D.dtype.to_complex()
-        return log_a.to(to), Bbar.to(to), weights.to(to)
+        return log_a.to(weights.dtype), Bbar.to(weights.dtype), weights
+
+    def _at_times(self, dt: Tensor, dt_scale: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Return A, the step of each sample ``(..., d)`` for `dt` ``(...)``, and the output weights.
+
+        Both are rounded to the layer's type here, once, so that whole sequences and single steps see the same poles.
+        """
+        A, step, weights = self._continuous()
+        return A.to(weights.dtype), (dt.double()[..., None] * (dt_scale * step)).to(self.D.dtype), weights
 
     def forward(
-        self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None, dt_scale: float = 1.0
+        self,
+        x: Tensor,
+        state: Tensor | None = None,
+        lengths: Tensor | None = None,
+        dt: Tensor | None = None,
+        dt_scale: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Run over whole sequences; see `SequenceLayer.forward`. The state is ``(b, d, modes)``, complex."""
         check_sequence("S4D.forward", x, self.d_model, state, "b d n", n=self.A_log.shape[1])
         lengths = check_lengths("S4D.forward", lengths, x.shape[0], x.shape[1])
-        check_dt_scale("S4D.forward", dt_scale)
-        log_a, b, c = self.discretized(dt_scale)
+        dt = check_dt("S4D.forward", x, dt, dt_scale, lengths)
         u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
         if state is not None:
-            state = state.to(b.dtype)
+            state = state.to(u.dtype.to_complex())
+        if dt is not None:
+            A, delta, c = self._at_times(dt, dt_scale)
+            y, state = scan_unequal(u, delta, A, c, self.D, self.method, state, lengths)
+            return y.to(x.dtype), state
+        log_a, b, c = self.discretized(dt_scale)
         scan = self.view == "scan" or (self.view == "auto" and x.device.type == "cpu" and _scan_is_compiled())
         y, state = (lti_scan if scan else convolve)(u, log_a, b, c, self.D, state, lengths)
         return y.to(x.dtype), state
 
-    def step(self, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    def step(self, x: Tensor, state: Tensor, dt: Tensor | None = None, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
         check_sample("S4D.step", x, self.d_model, state, "b d n", n=self.A_log.shape[1])
-        check_dt_scale("S4D.step", dt_scale)
-        log_a, b, c = self.discretized(dt_scale)
+        dt = check_dt("S4D.step", x, dt, dt_scale)
+        if dt is None:
+            log_a, b, c = self.discretized(dt_scale)
+        else:
+            A, delta, c = self._at_times(dt, dt_scale)
+            log_a = LOG_POLES[self.method](A.to(torch.complex128), delta.double())
+            b = (torch.expm1(log_a) / A).to(c.dtype)
         u = x.to(self.D.dtype)
         # The pole is known to more digits than the state's type holds; what rounding cuts off is carried along, or the
         # state would drift over as many steps as it remembers.

@@ -15,17 +15,30 @@ Where we deviate: `discretization` may also be ``"zoh"``, exact for a constant i
 """
 
 from math import inf, log
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from statespace.errors import InputError, choose
 from statespace.kernels.selective_scan import METHODS, selective_scan
 from statespace.kernels.selective_state_update import selective_state_update
-from statespace.layers.base import SequenceLayer, check_dt_scale, check_lengths, check_sample, check_sequence
+from statespace.layers.base import SequenceLayer, beyond, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.capabilities import Capabilities
 
 # Before the softplus: what makes Δ zero, so that a sample neither moves the state nor enters it.
 NO_STEP = -1e4
+
+
+class _Selected(NamedTuple):
+    """What follows the input, for the scan: the step with its bias before the softplus, or without one as it is."""
+
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    bias: Tensor | None
 
 
 class S6(SequenceLayer[Tensor]):
@@ -41,6 +54,8 @@ class S6(SequenceLayer[Tensor]):
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(selective=True)
 
     def __init__(
         self,
@@ -74,18 +89,25 @@ class S6(SequenceLayer[Tensor]):
         """Return A, the bias of Δ and D: they are never decayed."""
         return [self.A_log, self.dt_bias, self.D]
 
-    def _selected(self, x: Tensor, dt_scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return Δ before bias and softplus, A, B and C."""
+    def _selected(self, x: Tensor, dt: Tensor | None, dt_scale: float) -> _Selected:
+        """Return what follows the input, and the step: before bias and softplus where it needs no more than those."""
         low, B, C = self.select(x).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
-        dt = low @ self.dt_weight.mT
+        delta = low @ self.dt_weight.mT
         A = -torch.exp(self.A_log)
-        return (dt, A, B, C) if dt_scale == 1 else (dt, dt_scale * A, dt_scale * B, C)  # Δ stands with A and B alone
+        if dt is not None:
+            # Beyond 40, the softplus is its argument to the last digit of float64.
+            scale = (dt * dt_scale)[..., None].to(A.dtype)
+            return _Selected(scale * F.softplus(delta + self.dt_bias, threshold=40), A, B, C, None)
+        if dt_scale != 1:  # Δ stands with A and B alone
+            A, B = dt_scale * A, dt_scale * B
+        return _Selected(delta, A, B, C, self.dt_bias)
 
     def forward(
         self,
         x: Tensor,
         state: Tensor | None = None,
         lengths: Tensor | None = None,
+        dt: Tensor | None = None,
         dt_scale: float = 1.0,
         gate: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -95,43 +117,53 @@ class S6(SequenceLayer[Tensor]):
             x: input, ``(b, l, d)``.
             state: state before the first sample.
             lengths: samples that count in each sequence, ``(b,)``.
+            dt: time since the sample before, ``(b, l)``; it multiplies the Δ that follows from the input.
             dt_scale: factor on the step.
             gate: ``(b, l, d)``; the output is multiplied by ``SiLU(gate)``. None: no gate.
         Returns:
             The output ``(b, l, d)`` and the state after the last sample.
         Raises:
-            ShapeError: `x` or `state` does not have the shape named here.
-            InputError: `lengths` or `dt_scale` is out of range.
+            ShapeError: `x`, `state`, `lengths` or `dt` does not have the shape named here.
+            InputError: `lengths`, `dt` or `dt_scale` is out of range.
         """
         check_sequence("S6.forward", x, self.d_model, state, "b d n", n=self.d_state)
         lengths = check_lengths("S6.forward", lengths, x.shape[0], x.shape[1])
-        check_dt_scale("S6.forward", dt_scale)
-        beyond = None
-        if lengths is not None:
-            beyond = (torch.arange(x.shape[1], device=x.device) >= lengths[:, None])[..., None]
-            x = x.masked_fill(beyond, 0)
-            gate = None if gate is None else gate.masked_fill(beyond, 0)
-        dt, A, B, C = self._selected(x, dt_scale)
-        if beyond is not None:
-            dt = dt.masked_fill(beyond, NO_STEP)
+        dt = check_dt("S6.forward", x, dt, dt_scale, lengths)
+        u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
+        padding = beyond(lengths, x.shape[1])
+        if padding is not None:
+            padding = padding[..., None]
+            u = u.masked_fill(padding, 0)
+            gate = None if gate is None else gate.masked_fill(padding, 0)
+        delta, A, B, C, bias = self._selected(u, dt, dt_scale)
+        if padding is not None and bias is not None:
+            delta = delta.masked_fill(padding, NO_STEP)
         y, final = selective_scan(
-            x, dt, A, B, C, self.D, gate, self.dt_bias, True, state, method=self.method, return_final_state=True
+            u, delta, A, B, C, self.D, gate, bias, bias is not None, state, method=self.method, return_final_state=True
         )
-        return y if beyond is None else y.masked_fill(beyond, 0), final
+        y = y if padding is None else y.masked_fill(padding, 0)
+        return y.to(x.dtype), final
 
     def step(
-        self, x: Tensor, state: Tensor, dt_scale: float = 1.0, gate: Tensor | None = None
+        self,
+        x: Tensor,
+        state: Tensor,
+        dt: Tensor | None = None,
+        dt_scale: float = 1.0,
+        gate: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Take one sample ``(b, d)``, and one of the gate if there is one; see `SequenceLayer.step`."""
         check_sample("S6.step", x, self.d_model, state, "b d n", n=self.d_state)
-        check_dt_scale("S6.step", dt_scale)
+        dt = check_dt("S6.step", x, dt, dt_scale)
         if torch.is_grad_enabled():  # the step in place has no gradients
-            y, after = self(x[:, None], state, None, dt_scale, None if gate is None else gate[:, None])
+            dt, gate = (None if value is None else value[:, None] for value in (dt, gate))
+            y, after = self(x[:, None], state, None, dt, dt_scale, gate)
             return y[:, 0], after
-        dt, A, B, C = self._selected(x, dt_scale)
+        u = x.to(self.D.dtype)
+        delta, A, B, C, bias = self._selected(u, dt, dt_scale)
         after = state.clone()
-        y = selective_state_update(after, x, dt, A, B, C, self.D, gate, self.dt_bias, True, method=self.method)
-        return y, after
+        y = selective_state_update(after, u, delta, A, B, C, self.D, gate, bias, bias is not None, method=self.method)
+        return y.to(x.dtype), after
 
     def initial_state(self, batch: int) -> Tensor:
         """Return zeros, ``(batch, d, n)``."""

@@ -53,6 +53,7 @@ class Backbone(nn.Module):
         x: Tensor,
         state: list[State] | None = None,
         lengths: Tensor | None = None,
+        dt: Tensor | None = None,
         dt_scale: float = 1.0,
         observed: Tensor | None = None,
     ) -> tuple[Tensor, list[State]]:
@@ -62,16 +63,18 @@ class Backbone(nn.Module):
         states: list[State] = []
         for i, block in enumerate(self._blocks()):
             before = None if state is None else state[i]
-            x, after = block(x, before, lengths, dt_scale, observed)
+            x, after = block(x, before, lengths, dt, dt_scale, observed)
             states.append(after)
         return self.norm(x), states
 
-    def step(self, x: Tensor, state: list[State], dt_scale: float = 1.0) -> tuple[Tensor, list[State]]:
+    def step(
+        self, x: Tensor, state: list[State], dt: Tensor | None = None, dt_scale: float = 1.0
+    ) -> tuple[Tensor, list[State]]:
         """Take one sample ``(b, d)`` with one state a block; see `SequenceLayer.step`."""
         self._check_states("Backbone.step", state)
         states: list[State] = []
         for block, before in zip(self._blocks(), state, strict=True):
-            x, after = block.step(x, before, dt_scale)
+            x, after = block.step(x, before, dt, dt_scale)
             states.append(after)
         return self.norm(x), states
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from statespace.errors import InputError
 from statespace.kernels.dispatch import pick
@@ -48,6 +49,12 @@ def test_operator_is_what_torch_wants(powers, with_scale):
 def test_a_result_that_nobody_used_costs_nothing(powers):
     x = torch.rand(5, dtype=torch.float64).requires_grad_()
     torch.testing.assert_close(torch.autograd.grad(powers(x, None, 3)[1], x)[0], torch.ones_like(x))
+
+
+def test_gradients_through_a_checkpoint(powers):
+    x = torch.rand(5, dtype=torch.float64).requires_grad_()
+    y, *_ = checkpoint(powers, x, None, 3, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(y.sum(), x)[0], 3 * x**2)
 
 
 def test_what_is_kept_has_no_gradient(powers):

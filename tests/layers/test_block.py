@@ -56,7 +56,7 @@ def test_step_by_step(mixing: str, dt_scale: float) -> None:
     expected, final = block(x, dt_scale=dt_scale)
     state = block.layer.initial_state(BATCH)
     for t in range(LENGTH):
-        y, state = block.step(x[:, t], state, dt_scale)
+        y, state = block.step(x[:, t], state, dt_scale=dt_scale)
         torch.testing.assert_close(y, expected[:, t], rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(state, final, rtol=0, atol=TOLERANCE)
 
@@ -97,7 +97,7 @@ def test_the_state_moves_on_in_a_gap(mixing: str, view: str) -> None:
     A = (-layer.A_log.exp() + 1j * layer.A_imag) * layer.log_dt.exp()[:, None]
     torch.testing.assert_close(final, torch.exp(gap * A) * state, rtol=0, atol=TOLERANCE)
     # One gap of k samples is one step of a system k times as slow, without input.
-    _, once = layer.step(torch.zeros(BATCH, CHANNELS, dtype=torch.float64), state, float(gap))
+    _, once = layer.step(torch.zeros(BATCH, CHANNELS, dtype=torch.float64), state, dt_scale=float(gap))
     torch.testing.assert_close(final, once, rtol=0, atol=TOLERANCE)
     torch.testing.assert_close(y[:, :before], block(x[:, :before])[0], rtol=0, atol=TOLERANCE)
 

@@ -1,40 +1,57 @@
-"""The contract of every layer: convolution = scan = step by step = any split into chunks with the state carried over.
+"""The contract of every layer: whole sequences = step by step = any split into chunks with the state carried over.
 
-It holds for outputs, final state and all gradients, in whole and in ragged batches. A new layer joins by a line in
-``statespace.layers.LAYERS``, and a line in ``VIEWS`` and in ``OPTIONS`` here.
+It holds for every view, for outputs, final state and all gradients, in whole and in ragged batches, for equal and for
+unequal times between samples. What a layer cannot do, it declares in its `capabilities`; that it refuses it with one
+sentence is checked too. A new layer joins by a line in ``statespace.layers.LAYERS``, and one in ``OPTIONS`` here.
 """
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise, product
-from math import log
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from statespace.errors import InputError
 from statespace.hippo import INITIALISATIONS
-from statespace.layers import LAYERS, SequenceLayer
+from statespace.kernels.selective_scan import METHODS
+from statespace.layers import LAYERS, SequenceLayer, State
 from statespace.layers.s4d import LOG_POLES
 
-BATCH, LENGTH, CHANNELS, STATES = 3, 131, 5, 8
-VIEWS = {"s4d": ["convolution", "scan"]}
-OPTIONS: dict[str, list[dict[str, str]]] = {
-    "s4d": [{"init": init, "discretization": method} for init, method in product(INITIALISATIONS, LOG_POLES)]
+BATCH, LENGTH, CHANNELS = 2, 37, 4  # longer than a chunk of 32, which is what compiled scans go by
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "s4d": [
+        {"d_state": 8, "init": init, "discretization": method} for init, method in product(INITIALISATIONS, LOG_POLES)
+    ],
+    "s6": [{"d_state": 4, "discretization": method} for method in METHODS],
+    "mamba": [{"d_state": 4}],
 }
-CASES = [
-    pytest.param(name, tuple(options.items()), id="-".join([name, *options.values()]))
-    for name in LAYERS
-    for options in OPTIONS[name]
-]
+CASES = {
+    "-".join([name, *(str(value) for value in options.values() if isinstance(value, str))]): (name, options)
+    for name, every in OPTIONS.items()
+    for options in every
+}
+FIRST = [next(case for case, (other, _) in CASES.items() if other == name) for name in OPTIONS]
 # Of the largest number in each tensor. The views round the same sums of up to LENGTH terms in different orders.
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+# The times between samples: as in training, another rate, or a different one before each sample.
+TIMES = ["equal", "scaled", "unequal"]
 
-cases = pytest.mark.parametrize(("name", "options"), CASES)
-types = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-Options = tuple[tuple[str, str], ...]
+cases = pytest.mark.parametrize("case", CASES)
+firsts = pytest.mark.parametrize("case", FIRST)
+# Every option in float64, which shows a wrong formula; one of each layer in float32, which shows rounding.
+typed = pytest.mark.parametrize(
+    ("case", "dtype"), [*product(CASES, [torch.float64]), *product(FIRST, [torch.float32])], ids=str
+)
+
+Run = tuple[Tensor, State]
+Times = dict[str, Any]
+Way = Callable[[SequenceLayer, Tensor, State, Times], Run]
 
 
 @dataclass(frozen=True)
@@ -47,204 +64,331 @@ class Result:
         assert self.values.keys() == expected.values.keys()
         for name, value in self.values.items():
             other = expected.values[name]
-            assert value.dtype == other.dtype
+            assert value.dtype == other.dtype, name
+            assert value.shape == other.shape, name
             assert value.isfinite().all(), f"{name} is not finite"
-            error, size = float((value - other).abs().max()), float(other.abs().max())
-            assert error <= tolerance * size, f"{name} is off by {error / size:.1e}"
+            if value.numel():
+                error, size = float((value - other).abs().max()), float(other.abs().max())
+                assert error <= tolerance * size, f"{name} is off by {error:.1e} of {size:.1e}"
 
 
-def make(name: str, options: Options, dtype: torch.dtype, view: str | None = None) -> SequenceLayer:
+def make(case: str, dtype: torch.dtype, view: str | None = None) -> SequenceLayer:
     """Make a layer; the same one each time but for its view."""
+    name, options = CASES[case]
     torch.manual_seed(1)
-    chosen = dict(options) | ({} if view is None else {"view": view})
-    return LAYERS[name](CHANNELS, STATES, **chosen).to(dtype)
+    return LAYERS[name](CHANNELS, **options, **({} if view is None else {"view": view})).to(dtype)
 
 
-def whole(layer: SequenceLayer, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    return layer(x, state, dt_scale=dt_scale)
+def views(case: str) -> list[str | None]:
+    return list(LAYERS[CASES[case][0]].capabilities.views) or [None]
 
 
-def steps(layer: SequenceLayer, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def takes(case: str, times: str) -> bool:
+    capabilities = LAYERS[CASES[case][0]].capabilities
+    return {"equal": True, "scaled": capabilities.any_rate, "unequal": capabilities.irregular}[times]
+
+
+def parts(state: State) -> tuple[Tensor, ...]:
+    return state if isinstance(state, tuple) else (state,)
+
+
+def like(state: State, every: list[Tensor]) -> State:
+    return tuple(every) if isinstance(state, tuple) else every[0]
+
+
+def rows(state: State, chosen: slice) -> State:
+    return like(state, [part[chosen] for part in parts(state)])
+
+
+def join(states: list[State]) -> State:
+    return like(states[0], [torch.cat(every) for every in zip(*map(parts, states), strict=True)])
+
+
+def moves(part: Tensor) -> bool:
+    return part.is_floating_point() or part.is_complex()
+
+
+def state_after(layer: SequenceLayer, batch: int, generator: torch.Generator) -> State:
+    """The state after a few samples, detached: one that the layer can have, and not zero."""
+    x = torch.randn(batch, 9, CHANNELS, dtype=next(layer.parameters()).dtype, generator=generator)
+    state = layer(x)[1]
+    return like(state, [part.detach().clone().requires_grad_(moves(part)) for part in parts(state)])
+
+
+def draw_times(times: str, shape: tuple[int, ...], dtype: torch.dtype) -> Times:
+    """Draw `dt` over a factor of ten, and a rate besides."""
+    if times == "unequal":
+        generator = torch.Generator().manual_seed(3)
+        dt = 10 ** (torch.rand(*shape, dtype=dtype, generator=generator) - 0.6)
+        return {"dt": dt.requires_grad_(), "dt_scale": 0.7}
+    return {"dt_scale": 2.0} if times == "scaled" else {}
+
+
+def at(times: Times, when: int | slice, batch: slice = slice(None)) -> Times:
+    return {name: value[batch, when] if isinstance(value, Tensor) else value for name, value in times.items()}
+
+
+def whole(layer: SequenceLayer, x: Tensor, state: State, times: Times) -> Run:
+    return layer(x, state, **times)
+
+
+def steps(layer: SequenceLayer, x: Tensor, state: State, times: Times) -> Run:
     outputs = []
-    for sample in x.unbind(1):
-        y, state = layer.step(sample, state, dt_scale)
+    for t, sample in enumerate(x.unbind(1)):
+        y, state = layer.step(sample, state, **at(times, t))
         outputs.append(y)
     return torch.stack(outputs, dim=1), state
 
 
-def chunks(layer: SequenceLayer, x: Tensor, state: Tensor, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def chunks(layer: SequenceLayer, x: Tensor, state: State, times: Times) -> Run:
     """Cut at random places; pieces of one sample and of none are among them."""
-    cuts = torch.randint(0, x.shape[1] + 1, (6,)).tolist()
+    cuts = torch.randint(0, x.shape[1] + 1, (4,)).tolist()
     outputs = []
-    for begin, end in pairwise(sorted([0, 1, *cuts, *cuts[:1], x.shape[1]])):
-        y, state = layer(x[:, begin:end], state, dt_scale=dt_scale)
+    for begin, end in pairwise(sorted([0, 1, *cuts, cuts[0], x.shape[1]])):
+        y, state = layer(x[:, begin:end], state, **at(times, slice(begin, end)))
         outputs.append(y)
     return torch.cat(outputs, dim=1), state
 
 
-Way = Callable[..., tuple[Tensor, Tensor]]
-
-
-def run(layer: SequenceLayer, way: Way, dtype: torch.dtype, length: int = LENGTH, dt_scale: float = 1.0) -> Result:
-    """Run from a random state, and take the gradients of a loss on outputs and final state."""
-    generator = torch.Generator().manual_seed(2)
-
-    def draw(*shape: int, dtype: torch.dtype = dtype) -> Tensor:
-        return torch.randn(*shape, dtype=dtype, generator=generator)
-
-    x = draw(BATCH, length, CHANNELS).requires_grad_()
-    like = layer.initial_state(BATCH)
-    state = draw(*like.shape, dtype=like.dtype).requires_grad_()
-    torch.manual_seed(length)  # of the cuts
-    y, final = way(layer, x, state, dt_scale)
-    loss = (y * draw(*y.shape)).sum() + (final * draw(*like.shape, dtype=like.dtype)).real.sum()
-    leaves = {"x": x, "state": state, **dict(layer.named_parameters())}
-    gradients = torch.autograd.grad(loss, list(leaves.values()))
-    values = {"y": y.detach(), "final state": final.detach()}
+def collect(layer: SequenceLayer, found: dict[str, Tensor], leaves: dict[str, Tensor]) -> Result:
+    """Take the gradients of a loss that weighs every number that was found at random."""
+    generator = torch.Generator().manual_seed(4)
+    loss = torch.zeros(())
+    for value in found.values():
+        if value.requires_grad:
+            weights = torch.randn(value.shape, dtype=value.dtype, generator=generator)
+            loss = loss + (value * weights).real.sum()
+    leaves = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad} | dict(layer.named_parameters())
+    gradients = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+    values = {name: value.detach() for name, value in found.items()}
     values |= {f"gradient of {leaf}": value for leaf, value in zip(leaves, gradients, strict=True)}
     return Result(values)
 
 
+def named(name: str, state: State) -> dict[str, Tensor]:
+    return {f"{name} {i}": part for i, part in enumerate(parts(state))}
+
+
+def run(layer: SequenceLayer, way: Way, dtype: torch.dtype, times: str = "equal", length: int = LENGTH) -> Result:
+    """Run from a state that is not zero, and take the gradients of a loss on outputs and final state."""
+    generator = torch.Generator().manual_seed(2)
+    state = state_after(layer, BATCH, generator)
+    x = torch.randn(BATCH, length, CHANNELS, dtype=dtype, generator=generator).requires_grad_()
+    drawn = draw_times(times, (BATCH, length), dtype)
+    torch.manual_seed(length)  # of the cuts
+    y, final = way(layer, x, state, drawn)
+    leaves = {"x": x, **named("state", state)} | ({"dt": drawn["dt"]} if "dt" in drawn else {})
+    return collect(layer, {"y": y, **named("final state", final)}, leaves)
+
+
 @cache
-def step_by_step(name: str, options: Options, dtype: torch.dtype, length: int = LENGTH, scale: float = 1.0) -> Result:
-    return run(make(name, options, dtype), steps, dtype, length, scale)
+def step_by_step(case: str, dtype: torch.dtype, times: str = "equal", length: int = LENGTH) -> Result:
+    return run(make(case, dtype), steps, dtype, times, length)
+
+
+@typed
+@pytest.mark.parametrize("times", TIMES)
+def test_every_view_is_the_recurrence(case: str, dtype: torch.dtype, times: str) -> None:
+    if not takes(case, times):
+        pytest.skip("the layer does not take these times")
+    expected = step_by_step(case, dtype, times)
+    for view in views(case) if times != "unequal" else [None]:
+        for way in [whole, chunks]:
+            run(make(case, dtype, view), way, dtype, times).assert_close(expected, TOLERANCE[dtype])
 
 
 @cases
-@types
-@pytest.mark.parametrize("way", [whole, chunks])
-def test_every_view_is_the_recurrence(name: str, options: Options, dtype: torch.dtype, way: Way) -> None:
-    expected = step_by_step(name, options, dtype)
-    for view in VIEWS[name]:
-        run(make(name, options, dtype, view), way, dtype).assert_close(expected, TOLERANCE[dtype])
+def test_equal_times_are_another_rate(case: str) -> None:
+    """A dt of 2 throughout is a dt_scale of 2, and one of 1 is none."""
+    layer, x = make(case, torch.float64), torch.randn(BATCH, LENGTH, CHANNELS, dtype=torch.float64)
+    ones = torch.ones(BATCH, LENGTH, dtype=torch.float64)
+    if not takes(case, "unequal"):
+        with pytest.raises(InputError, match="dt is given, but"):
+            layer(x, dt=ones)
+        with pytest.raises(InputError, match="dt is given, but"):
+            layer.step(x[:, 0], layer.initial_state(BATCH), dt=ones[:, 0])
+    else:
+        for dt, dt_scale, equal in [(2 * ones, 1.0, 2.0), (4 * ones, 0.5, 2.0), (ones, 1.0, 1.0)]:
+            for ours, expected in zip(
+                *(parts(one) for one in (layer(x, dt=dt, dt_scale=dt_scale)[1], layer(x, dt_scale=equal)[1])),
+                strict=True,
+            ):
+                torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+            torch.testing.assert_close(
+                layer(x, dt=dt, dt_scale=dt_scale)[0], layer(x, dt_scale=equal)[0], rtol=1e-10, atol=1e-12
+            )
+    if not takes(case, "scaled"):
+        with pytest.raises(InputError, match=r"dt_scale is 2.0, but"):
+            layer(x, dt_scale=2.0)
+        with pytest.raises(InputError, match=r"dt_scale is 2.0, but"):
+            layer.step(x[:, 0], layer.initial_state(BATCH), dt_scale=2.0)
+    else:
+        assert not torch.allclose(layer(x)[0], layer(x, dt_scale=2.0)[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("length", [1, 2, 63, 65])
-def test_at_odd_lengths(name: str, length: int) -> None:
-    expected = step_by_step(name, (), torch.float64, length)
-    for view in [*VIEWS[name], None]:
-        layer = make(name, (), torch.float64, view)
-        run(layer, whole, torch.float64, length).assert_close(expected, TOLERANCE[torch.float64])
+@firsts
+@pytest.mark.parametrize("length", [1, 2, 33, 65])
+def test_at_odd_lengths(case: str, length: int) -> None:
+    expected = step_by_step(case, torch.float64, "equal", length)
+    for view in {*views(case), None}:
+        found = run(make(case, torch.float64, view), whole, torch.float64, "equal", length)
+        found.assert_close(expected, TOLERANCE[torch.float64])
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_no_samples_leave_the_state_alone(name: str) -> None:
-    for view in VIEWS[name]:
-        layer = make(name, (), torch.float32, view)
-        state = torch.randn_like(layer.initial_state(BATCH))
+@firsts
+def test_no_samples_leave_the_state_alone(case: str) -> None:
+    nothing = torch.zeros(BATCH, 0, CHANNELS)
+    for view in views(case):
+        layer = make(case, torch.float32, view)
+        state = state_after(layer, BATCH, torch.Generator().manual_seed(0))
         for before, expected in ((state, state), (None, layer.initial_state(BATCH))):
-            y, after = layer(torch.zeros(BATCH, 0, CHANNELS), before)
-            assert y.shape == (BATCH, 0, CHANNELS)
-            assert torch.equal(after, expected)
+            for times in ({}, {"dt": torch.ones(BATCH, 0)}) if takes(case, "unequal") else ({},):
+                y, after = layer(nothing, before, **times)
+                assert y.shape == nothing.shape
+                assert all(map(torch.equal, parts(after), parts(expected)))
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_no_state_is_the_initial_state(name: str) -> None:
+@firsts
+def test_no_state_is_the_initial_state(case: str) -> None:
     x = torch.randn(BATCH, LENGTH, CHANNELS, dtype=torch.float64)
-    for view in VIEWS[name]:
-        layer = make(name, (), torch.float64, view)
-        for ours, expected in zip(layer(x), layer(x, layer.initial_state(BATCH)), strict=True):
-            torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+    for view in views(case):
+        layer = make(case, torch.float64, view)
+        (y, final), (expected, last) = layer(x), layer(x, layer.initial_state(BATCH))
+        for ours, theirs in zip([y, *parts(final)], [expected, *parts(last)], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
-LENGTHS = [0, 1, 77, LENGTH - 1, LENGTH]
+@firsts
+def test_a_step_leaves_the_state_that_it_was_given(case: str) -> None:
+    """With gradients and without: the compiled steps work in place, on a state of their own."""
+    layer = make(case, torch.float64)
+    state = state_after(layer, BATCH, torch.Generator().manual_seed(0))
+    x = torch.randn(BATCH, CHANNELS, dtype=torch.float64)
+    before = [part.detach().clone() for part in parts(state)]
+    y, after = layer.step(x, state)
+    with torch.no_grad():
+        found, last = layer.step(x, state)
+    for ours, theirs in zip([found, *parts(last)], [y, *parts(after)], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert all(map(torch.equal, parts(state), before))
 
 
-@cases
-@types
-def test_ragged_batches(name: str, options: Options, dtype: torch.dtype) -> None:
-    """Each sequence is as if it were alone, whatever stands in the padding; another sample can follow at once."""
-    x = torch.randn(len(LENGTHS), LENGTH, CHANNELS, dtype=dtype)
-    after = torch.randn(len(LENGTHS), CHANNELS, dtype=dtype)
-    lengths = torch.tensor(LENGTHS)
-    padding = torch.arange(LENGTH) >= lengths[:, None]
-    x[padding] = float("nan")
-    like = make(name, options, dtype).initial_state(len(LENGTHS))
-    start = torch.randn_like(like)
-    weigh_y, weigh_next, weigh_final = torch.randn_like(x), torch.randn_like(after), torch.randn_like(like)
+LENGTHS = [0, 1, 18, LENGTH]
 
-    def result(layer: SequenceLayer, y: Tensor, following: Tensor, final: Tensor, given: Tensor, at: Tensor) -> Result:
-        loss = (weigh_y.masked_fill(padding[..., None], 0) * y).sum()
-        loss = loss + (weigh_next * following).sum() + (weigh_final * final).real.sum()
-        gradients = torch.autograd.grad(loss, [given, at, *layer.parameters()])
-        names = ["gradient of x", "gradient of state", *(name for name, _ in layer.named_parameters())]
-        values = {"y": y.detach(), "next": following.detach(), "final": final.detach()}
-        return Result(values | dict(zip(names, gradients, strict=True)))
 
-    layer = make(name, options, dtype)
-    given, at = x.clone().requires_grad_(), start.clone().requires_grad_()
-    ys, nexts, finals = [], [], []
+@cache
+def alone(case: str, dtype: torch.dtype, times: str) -> Result:
+    return ragged(make(case, dtype), dtype, times, one_by_one)
+
+
+def one_by_one(layer: SequenceLayer, x: Tensor, state: State, times: Times) -> Run:
+    """Each sequence by itself, step by step."""
+    ys, finals = [], []
     for i, length in enumerate(LENGTHS):
-        y, final = steps(layer, given[i : i + 1, :length], at[i : i + 1]) if length else (given[:1, :0], at[i : i + 1])
+        row = slice(i, i + 1)
+        y, final = x[row, :0], rows(state, row)
+        if length:
+            y, final = steps(layer, x[row, :length], final, at(times, slice(length), row))
         ys.append(torch.cat([y, y.new_zeros(1, LENGTH - length, CHANNELS)], dim=1))
-        following, final = layer.step(after[i : i + 1], final)
-        nexts.append(following)
         finals.append(final)
-    expected = result(layer, torch.cat(ys), torch.cat(nexts), torch.cat(finals), given, at)
+    return torch.cat(ys), join(finals)
 
-    for view in VIEWS[name]:
-        layer = make(name, options, dtype, view)
-        given, at = x.clone().requires_grad_(), start.clone().requires_grad_()
-        y, final = layer(given, at, lengths)
-        assert (y[padding] == 0).all()
-        found = result(layer, y, *layer.step(after, final), given, at)
-        assert (found.values["gradient of x"][padding] == 0).all()
-        found.assert_close(expected, TOLERANCE[dtype])
+
+def all_at_once(layer: SequenceLayer, x: Tensor, state: State, times: Times) -> Run:
+    return layer(x, state, torch.tensor(LENGTHS), **times)
+
+
+def ragged(layer: SequenceLayer, dtype: torch.dtype, times: str, way: Way) -> Result:
+    """Run a ragged batch with NaN in its padding, and let another sample follow at once."""
+    generator = torch.Generator().manual_seed(5)
+    state = state_after(layer, len(LENGTHS), generator)
+    x = torch.randn(len(LENGTHS), LENGTH, CHANNELS, dtype=dtype, generator=generator)
+    following = torch.randn(len(LENGTHS), CHANNELS, dtype=dtype, generator=generator)
+    drawn = draw_times(times, (len(LENGTHS), LENGTH), dtype)
+    padding = torch.arange(LENGTH) >= torch.tensor(LENGTHS)[:, None]
+    x[padding] = float("nan")
+    x.requires_grad_()
+    given = dict(drawn)
+    if "dt" in drawn:
+        given["dt"] = drawn["dt"].masked_fill(padding, float("nan"))
+    y, final = way(layer, x, state, given)
+    assert (y[padding] == 0).all()
+    after, last = layer.step(following, final, **at(drawn, 0))
+    leaves = {"x": x, **named("state", state)} | ({"dt": drawn["dt"]} if "dt" in drawn else {})
+    found = {"y": y, "next y": after, **named("final state", final), **named("next state", last)}
+    result = collect(layer, found, leaves)
+    assert (result.values["gradient of x"][padding] == 0).all()
+    return result
+
+
+@typed
+@pytest.mark.parametrize("times", ["equal", "unequal"])
+def test_ragged_batches(case: str, dtype: torch.dtype, times: str) -> None:
+    """Each sequence is as if it were alone, whatever stands in the padding; another sample can follow at once."""
+    if not takes(case, times):
+        pytest.skip("the layer does not take these times")
+    expected = alone(case, dtype, times)
+    for view in views(case) if times == "equal" else [None]:
+        ragged(make(case, dtype, view), dtype, times, all_at_once).assert_close(expected, TOLERANCE[dtype])
 
 
 @cases
-def test_dt_scale_is_a_factor_on_the_step(name: str, options: Options) -> None:
-    expected = step_by_step(name, options, torch.float64, scale=2.0)
-    for view in VIEWS[name]:
-        layer = make(name, options, torch.float64, view)
-        for way in (whole, chunks):
-            run(layer, way, torch.float64, dt_scale=2.0).assert_close(expected, TOLERANCE[torch.float64])
-        with torch.no_grad():
-            layer.get_parameter("log_dt").add_(log(2))
-        run(layer, whole, torch.float64).assert_close(expected, TOLERANCE[torch.float64])
-
-
-@cases
-def test_saved_and_loaded(name: str, options: Options) -> None:
-    layer = make(name, options, torch.float32)
+def test_saved_and_loaded(case: str) -> None:
+    name, options = CASES[case]
+    layer = make(case, torch.float32)
     file = io.BytesIO()
     torch.save(layer.state_dict(), file)
     file.seek(0)
     torch.manual_seed(3)
-    other = LAYERS[name](CHANNELS, STATES, **dict(options))
+    other = LAYERS[name](CHANNELS, **options)
     other.load_state_dict(torch.load(file, weights_only=True))
     x = torch.randn(BATCH, LENGTH, CHANNELS)
-    for ours, theirs in zip(other(x), layer(x), strict=True):
-        assert torch.equal(ours, theirs)
-    for ours, theirs in zip(other.step(x[:, 0], other(x)[1]), layer.step(x[:, 0], layer(x)[1]), strict=True):
+    (y, final), (expected, last) = other(x), layer(x)
+    (after, final), (following, last) = other.step(x[:, 0], final), layer.step(x[:, 0], last)
+    for ours, theirs in zip([y, after, *parts(final)], [expected, following, *parts(last)], strict=True):
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("length", [64, 256, 300])
-def test_the_layout_of_the_input_does_not_matter(name: str, length: int) -> None:
+@firsts
+@pytest.mark.parametrize("length", [64, 300])
+def test_the_layout_of_the_input_does_not_matter(case: str, length: int) -> None:
     x = torch.randn(BATCH, CHANNELS, length, dtype=torch.float64).transpose(1, 2)
-    for view in VIEWS[name]:
-        layer = make(name, (), torch.float64, view)
-        for ours, expected in zip(layer(x), layer(x.contiguous()), strict=True):
-            torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+    for view in views(case):
+        layer = make(case, torch.float64, view)
+        (y, final), (expected, last) = layer(x), layer(x.contiguous())
+        for ours, theirs in zip([y, *parts(final)], [expected, *parts(last)], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@firsts
 @pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
-def test_half_precision_input_keeps_a_full_state(name: str, half: torch.dtype) -> None:
+def test_half_precision_input_keeps_a_full_state(case: str, half: torch.dtype) -> None:
     x = torch.randn(BATCH, LENGTH, CHANNELS).to(half)
-    for view in VIEWS[name]:
-        layer = make(name, (), torch.float32, view)
-        for ours, full in [
+    for view in views(case):
+        layer = make(case, torch.float32, view)
+        start = layer.initial_state(BATCH)
+        for (y, state), (full, expected) in [
             (layer(x), layer(x.float())),
-            (layer.step(x[:, 0], layer.initial_state(BATCH)), layer.step(x[:, 0].float(), layer.initial_state(BATCH))),
+            (layer.step(x[:, 0], start), layer.step(x[:, 0].float(), start)),
         ]:
-            assert ours[0].dtype == half
-            assert torch.equal(ours[0], full[0].to(half))
-            assert torch.equal(ours[1], full[1])
+            assert y.dtype == half
+            assert torch.equal(y, full.to(half))
+            assert all(map(torch.equal, parts(state), parts(expected)))
 
 
-def test_views_and_options_are_known_for_every_layer() -> None:
-    assert VIEWS.keys() == OPTIONS.keys() == LAYERS.keys()
+@firsts
+def test_a_state_of_another_kind_is_refused(case: str) -> None:
+    layer, x = make(case, torch.float32), torch.zeros(BATCH, LENGTH, CHANNELS)
+    state = layer.initial_state(BATCH)
+    wrong = (*parts(state), torch.zeros(BATCH))
+    wanted = f"a tuple of {len(state)} tensors" if isinstance(state, tuple) else "one tensor"
+    sentence = re.escape(f"state is a tuple of {len(wrong)}, but {wanted} is expected: pass what")
+    with pytest.raises(InputError, match=sentence):
+        layer(x, wrong)
+    with pytest.raises(InputError, match=sentence):
+        layer.step(x[:, 0], wrong)
+
+
+def test_every_layer_is_among_the_cases() -> None:
+    assert OPTIONS.keys() == LAYERS.keys()
+    assert all(layer.capabilities.steps for layer in LAYERS.values())

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import permutations
 
 import pytest
 import torch
@@ -48,10 +49,22 @@ def test_integer_input(layer: SequenceLayer) -> None:
 
 def test_the_state_of_another_batch(layer: SequenceLayer) -> None:
     state = layer.initial_state(3)
-    with raises(ShapeError, "state is (3,", "b = 2", "one batch size"):
+    name = "state[0]" if isinstance(state, tuple) else "state"
+    with raises(ShapeError, f"{name} is (3,", "b = 2", "one batch size"):
         layer(x, state)
-    with raises(ShapeError, "state is (3,", "b = 2", "one batch size"):
+    with raises(ShapeError, f"{name} is (3,", "b = 2", "one batch size"):
         layer.step(x[:, 0], state)
+
+
+def test_the_state_of_another_layer() -> None:
+    for name, other in permutations(LAYERS, 2):
+        state = LAYERS[other](CHANNELS + 1).initial_state(BATCH)
+        with raises(InputError, "state"):
+            LAYERS[name](CHANNELS)(x, state)
+    with raises(InputError, "Mamba.forward: state is a Tensor", "a tuple of 2 tensors", "initial_state"):
+        LAYERS["mamba"](CHANNELS)(x, torch.zeros(BATCH, 3, 8))
+    with raises(InputError, "S4D.forward: state is a tuple of 2", "one tensor"):
+        LAYERS["s4d"](CHANNELS)(x, LAYERS["mamba"](CHANNELS).initial_state(BATCH))
 
 
 @pytest.mark.parametrize("lengths", [[0, LENGTH + 1], [-1, 2]])
@@ -70,13 +83,34 @@ def test_lengths_of_another_kind(layer: SequenceLayer) -> None:
 
 @pytest.mark.parametrize("dt_scale", [0.0, -1.0, float("nan"), float("inf")])
 def test_dt_scale_out_of_range(layer: SequenceLayer, dt_scale: float) -> None:
+    if not layer.capabilities.any_rate:
+        return
     calls: list[Callable[[], object]] = [
         lambda: layer(x, dt_scale=dt_scale),
-        lambda: layer.step(x[:, 0], layer.initial_state(BATCH), dt_scale),
+        lambda: layer.step(x[:, 0], layer.initial_state(BATCH), dt_scale=dt_scale),
     ]
     for call in calls:
         with raises(InputError, f"dt_scale is {dt_scale}", "positive"):
             call()
+
+
+def test_dt_out_of_range(layer: SequenceLayer) -> None:
+    if not layer.capabilities.irregular:
+        return  # that it is refused as such, the suite of the contract shows
+    for value in (0.0, -0.5, float("nan"), float("inf")):
+        dt = torch.ones(BATCH, LENGTH)
+        dt[1, 2] = value
+        with raises(InputError, ".forward", f"dt has {value} among its values", "positive and finite"):
+            layer(x, dt=dt)
+        with raises(InputError, ".step", f"dt has {value} among its values", "positive and finite"):
+            layer.step(x[:, 2], layer.initial_state(BATCH), dt[:, 2])
+        layer(x, dt=dt, lengths=torch.tensor([LENGTH, 2]))  # in the padding, it is not looked at
+    with raises(ShapeError, "dt is (2, 6, 4)", "(b, l)", "for all its channels"):
+        layer(x, dt=torch.ones_like(x))
+    with raises(ShapeError, "dt is (2, 6)", "(b)"):
+        layer.step(x[:, 0], layer.initial_state(BATCH), torch.ones(BATCH, LENGTH))
+    with raises(InputError, "dt is torch.int64", "dt.float()"):
+        layer(x, dt=torch.ones(BATCH, LENGTH, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """S4D against SciPy: the same systems, simulated by ``scipy.signal``, and what the layer promises of itself."""
 
+from math import log
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,54 @@ def test_is_the_real_system_that_scipy_simulates(init: str, method: str, view: s
         h = states[LENGTH]
         state = h if layer.A_imag is None else h.reshape(-1, 2) @ [1, 1j]
         assert relative(final[0, channel], state) < TOLERANCE
+
+
+@inits
+@methods
+def test_unequal_times_are_systems_that_scipy_discretises_one_by_one(init: str, method: str) -> None:
+    layer = make(init, method)
+    x = torch.randn(1, 12, CHANNELS, dtype=torch.float64)
+    times = 10 ** (torch.rand(1, 12, dtype=torch.float64) - 0.5)
+    y, final = layer(x, dt=times, dt_scale=1.5)
+    for channel in range(CHANNELS):
+        A, B, C, D = real_system(layer, channel)
+        h, expected = np.zeros((len(A), 1)), []
+        for u, time in zip(x[0, :, channel].tolist(), times[0].tolist(), strict=True):
+            Abar, Bbar, *_ = scipy_discrete(A, B, C, D, steps(layer)[channel] * 1.5 * time, method, 0.5)
+            h = Abar @ h + Bbar * u
+            expected.append((C @ h + D * u).item())
+        assert relative(y[0, :, channel], np.array(expected)) < TOLERANCE
+        state = h[:, 0] if layer.A_imag is None else h[:, 0].reshape(-1, 2) @ [1, 1j]
+        assert relative(final[0, channel], state) < TOLERANCE
+
+
+def test_a_held_input_may_be_sampled_at_any_times() -> None:
+    """A zero-order hold over one long step is that over two short ones of the same input: only time counts."""
+    layer = make("legs", "zoh")
+    x = torch.randn(1, LENGTH, CHANNELS, dtype=torch.float64)
+    first = torch.rand(1, LENGTH, dtype=torch.float64) * 0.9 + 0.05
+    halves = torch.stack([first, 1 - first], -1).flatten(1)
+    twice = x.repeat_interleave(2, 1)
+    y, final = layer(twice, dt=halves)
+    expected, last = layer(x)
+    assert relative(y[:, 1::2], expected.detach().numpy()) < TOLERANCE
+    assert relative(final, last.detach().numpy()) < TOLERANCE
+
+
+@pytest.mark.parametrize("method", LOG_POLES)
+def test_unequal_times_in_blocks_of_any_length(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = make("legs", method), torch.randn(2, 30, CHANNELS, dtype=torch.float64)
+    dt = torch.rand(2, 30, dtype=torch.float64) + 0.5
+
+    def result() -> list[torch.Tensor]:
+        y, final = layer(x, dt=dt)
+        loss = y.square().sum() + final.abs().square().sum()
+        return [y, final, *torch.autograd.grad(loss, list(layer.parameters()))]
+
+    expected = result()
+    monkeypatch.setattr("statespace.layers._unequal.STATES_IN_A_BLOCK", 7 * 2 * layer.A_log.numel())
+    for ours, theirs in zip(result(), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
 @inits
@@ -172,6 +222,16 @@ def test_starts_with_steps_within_the_range() -> None:
     dt = S4D(1000, dt_min=1e-3, dt_max=1e-1).log_dt.detach().exp()
     assert 1e-3 <= float(dt.min()) < 2e-3  # a thousand draws, uniform in the logarithm, come near both ends
     assert 0.5e-1 < float(dt.max()) <= 1e-1 * (1 + 1e-6)
+
+
+@views
+@methods
+def test_another_rate_is_another_step(method: str, view: str) -> None:
+    layer, x = make("lin", method, view), torch.randn(2, 30, CHANNELS, dtype=torch.float64)
+    expected, _ = layer(x, dt_scale=2.0)
+    with torch.no_grad():
+        layer.log_dt.add_(log(2))
+    torch.testing.assert_close(layer(x)[0], expected, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("init", ["legs", "inv"])

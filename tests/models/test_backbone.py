@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
-from statespace.layers import LAYERS
+from statespace.layers import LAYERS, State
 from statespace.layers.mixing import MIXINGS
 from statespace.models import Backbone
 
@@ -24,8 +24,12 @@ def signal() -> Tensor:
     return torch.randn(BATCH, LENGTH, CHANNELS, dtype=torch.float64)
 
 
-def assert_equal(ours: tuple[Tensor, list[Tensor]], expected: tuple[Tensor, list[Tensor]]) -> None:
-    for one, other in zip([ours[0], *ours[1]], [expected[0], *expected[1]], strict=True):
+def tensors(states: list[State]) -> list[Tensor]:
+    return [part for state in states for part in (state if isinstance(state, tuple) else (state,))]
+
+
+def assert_equal(ours: tuple[Tensor, list[State]], expected: tuple[Tensor, list[State]]) -> None:
+    for one, other in zip([ours[0], *tensors(ours[1])], [expected[0], *tensors(expected[1])], strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE)
 
 
@@ -48,7 +52,7 @@ def test_step_by_step(layer: str, mixing: str, dt_scale: float) -> None:
     states = backbone.initial_state(BATCH)
     outputs = []
     for sample in x.unbind(1):
-        y, states = backbone.step(sample, states, dt_scale)
+        y, states = backbone.step(sample, states, dt_scale=dt_scale)
         outputs.append(y)
     assert_equal(backbone(x, dt_scale=dt_scale), (torch.stack(outputs, 1), states))
 
@@ -74,7 +78,8 @@ def test_prefill_of_a_ragged_batch_then_a_step(layer: str, mixing: str) -> None:
     for i, length in enumerate(lengths.tolist()):
         alone = torch.cat([x[i, :length], following[i : i + 1]])[None]
         expected, final = backbone(alone)
-        assert_equal((after[i], [state[i] for state in states]), (expected[0, -1], [state[0] for state in final]))
+        here, there = ([part[row] for part in tensors(every)] for row, every in ((i, states), (0, final)))
+        assert_equal((after[i], here), (expected[0, -1], there))
         torch.testing.assert_close(y[i, :length], expected[0, :length], rtol=0, atol=TOLERANCE)
 
 
