@@ -5,14 +5,35 @@ from typing import Any
 from statespace.layers.base import SequenceLayer, State
 from statespace.layers.block import ResidualBlock
 from statespace.layers.capabilities import Capabilities
+from statespace.layers.lru import LRU
+from statespace.layers.lssl import LSSL
 from statespace.layers.mamba import Mamba
+from statespace.layers.s4 import S4
 from statespace.layers.s4d import S4D
+from statespace.layers.s5 import S5
 from statespace.layers.s6 import S6
 
-__all__ = ["LAYERS", "S4D", "S6", "Capabilities", "Mamba", "ResidualBlock", "SequenceLayer", "State"]
+__all__ = [
+    "LAYERS",
+    "LRU",
+    "LSSL",
+    "S4",
+    "S4D",
+    "S5",
+    "S6",
+    "Capabilities",
+    "Mamba",
+    "ResidualBlock",
+    "SequenceLayer",
+    "State",
+]
 
 LAYERS: dict[str, type[SequenceLayer[Any]]] = {
+    "lssl": LSSL,
+    "s4": S4,
     "s4d": S4D,
+    "s5": S5,
+    "lru": LRU,
     "s6": S6,
     "mamba": Mamba,
 }

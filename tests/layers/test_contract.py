@@ -25,14 +25,24 @@ from statespace.layers.s4d import LOG_POLES
 
 BATCH, LENGTH, CHANNELS = 2, 37, 4  # longer than a chunk of 32, which is what compiled scans go by
 OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "lssl": [
+        {"d_state": 5, "init": init, "discretization": method}
+        for init, method in [("legs", "bilinear"), ("legt", "zoh"), ("lagt", "bilinear"), ("fout", "zoh")]
+    ],
+    "s4": [{"d_state": 8}],
     "s4d": [
         {"d_state": 8, "init": init, "discretization": method} for init, method in product(INITIALISATIONS, LOG_POLES)
     ],
+    "s5": [
+        {"d_state": 8, "blocks": 2, "conj_sym": pairs, "discretization": method}
+        for pairs, method in product([True, False], LOG_POLES)
+    ],
+    "lru": [{"d_state": 6}],
     "s6": [{"d_state": 4, "discretization": method} for method in METHODS],
     "mamba": [{"d_state": 4}],
 }
 CASES = {
-    "-".join([name, *(str(value) for value in options.values() if isinstance(value, str))]): (name, options)
+    "-".join([name, *(str(value) for option, value in options.items() if option != "d_state")]): (name, options)
     for name, every in OPTIONS.items()
     for options in every
 }
@@ -391,4 +401,5 @@ def test_a_state_of_another_kind_is_refused(case: str) -> None:
 
 def test_every_layer_is_among_the_cases() -> None:
     assert OPTIONS.keys() == LAYERS.keys()
+    assert len(CASES) == sum(map(len, OPTIONS.values()))
     assert all(layer.capabilities.steps for layer in LAYERS.values())
