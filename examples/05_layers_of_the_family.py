@@ -19,7 +19,7 @@ FAMILY = ("lssl", "s4", "s4d", "s5", "lru")
 # -------------------------
 # One random signal through each layer: as a whole in each of its views, cut into chunks, and sample by sample.
 
-x = torch.randn(1, 200, 4, dtype=torch.float64)
+x = torch.randn(1, 100, 4, dtype=torch.float64)
 for name in FAMILY:
     for view in LAYERS[name].capabilities.views or ("scan",):
         torch.manual_seed(1)
@@ -31,8 +31,8 @@ for name in FAMILY:
             for sample in x.unbind(1):
                 y, state = layer.step(sample, state)
                 outputs.append(y)
-            first, state = layer(x[:, :77])
-            second, _ = layer(x[:, 77:], state)
+            first, state = layer(x[:, :37])
+            second, _ = layer(x[:, 37:], state)
         steps, chunks = torch.stack(outputs, 1), torch.cat([first, second], 1)
         size = steps.abs().max()
         print(
@@ -61,11 +61,10 @@ for order, panel in zip(ORDERS, panels, strict=True):
         lssl.C.copy_(torch.eye(3, order))
         s4.C.copy_(torch.view_as_real(basis.V[:3, half]))
         s4d.C.copy_(torch.view_as_real(basis.V[:3, half] * basis.B[half, 0] / 2))
-        for layer, style in ((lssl, "-"), (s4, ":"), (s4d, "--")):
+        for layer, style, colour, width in ((s4d, "-", "tab:orange", 0.8), (lssl, "-", "0.7", 4), (s4, ":", "k", 1.5)):
             layer.D.zero_()
-            colour = {"-": "0.75", ":": "tab:blue", "--": "tab:orange"}[style]
-            panel.plot(time, layer(impulse)[0][0], style, color=colour, linewidth=3 if style == "-" else 1.5)
-            panel.plot([], [], style, color=colour, label=type(layer).__name__)
+            lines = panel.plot(time, layer(impulse)[0][0], style, color=colour, linewidth=width)
+            lines[0].set_label(type(layer).__name__)
     panel.set_title(f"order {order}")
     panel.set_xlabel("time (units of 1/A)")
 panels[0].set_ylabel("output")
@@ -87,6 +86,7 @@ for name, layer in (
     left.plot(torch.full_like(imaginary, offset), imaginary, "_", markersize=22, label=name)
 left.set_xticks([0, 1, 2], ["S4D-LegS", "S4D-Lin", "S5, 4 blocks"])
 left.set_yscale("symlog", linthresh=10)
+left.set_ylim(bottom=-2)
 left.set_ylabel("Im A (1/s); Re A = -1/2")
 ring = LRU(1, 256, r_min=0.7, r_max=0.98)
 poles = torch.exp(ring.discretized()[0]).detach()
