@@ -8,9 +8,9 @@ A model is two blocks deep, and as wide as makes its number of parameters closes
 - *torch attention*: pre-norm blocks of ``scaled_dot_product_attention`` with a causal mask, and an MLP of width 4 d.
 
 *Training* is forward, mean squared error, backward and AdamW on 16384 samples, cut into sequences of length L; all take
-turns. *Peak memory* is how far one such step raises the memory of a fresh process. *Streaming* is one sample at a time,
-batch 1, one thread, in eager torch without gradients, from the state after L samples: for attention with its cache of
-keys and values, which grows.
+turns. *Peak memory* is how far one such step raises the memory of a process of its own. *Streaming* is one sample at a
+time, batch 1, one thread, in eager torch without gradients, from the state after L samples: for attention with its
+cache of keys and values, which grows.
 
     python benchmarks/family.py                                # about ten minutes
     python benchmarks/family.py --layers s4 s5 --lengths 512   # some of it, beside LSTM and attention
@@ -21,6 +21,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,12 @@ def training(side: str, d: int, length: int, samples: int) -> Callable[[], objec
     return step
 
 
+def memory_of(side: str, d: int, length: int, samples: int, threads: int) -> float | None:
+    """Return how far a training step raises the memory of this process, which is new, in MB."""
+    torch.set_num_threads(threads)
+    return peak_memory(training(side, d, length, samples))
+
+
 def streaming(side: str, d: int, length: int) -> Callable[[], object] | None:
     """Return a function that takes some steps after `length` samples; None where the layer cannot step."""
     torch.manual_seed(0)
@@ -213,25 +220,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small size and few rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     parser.add_argument("--time", action="store_true", help=argparse.SUPPRESS)  # for the processes started from here
-    parser.add_argument("--memory", nargs=2, metavar=("SIDE", "L"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.quick:
         options.lengths, options.samples, options.channels, options.rounds = [32], 64, 8, 1
     sides = [*options.layers, *PEERS]
-    torch.set_num_threads(options.threads)
-    if options.memory:
-        side, length = options.memory
-        step = training(side, widths([side], options.channels)[side], int(length), options.samples)
-        print(json.dumps(peak_memory(step)))
-        return
-    options.widths = widths(sides, options.channels)
     if options.time:
+        options.widths = widths(sides, options.channels)
         print(json.dumps(time_all(options)))
         return
     times = {name: json.loads(run_again([*sys.argv[1:], "--time"], name)) for name in ALLOCATORS}
-    for row in times["default"]:
-        memory = run_again([*sys.argv[1:], "--memory", row["layer"], str(row["L"])])
-        row["peak memory, MB"] = json.loads(memory)
+    # This process computes nothing, so that it can be forked: each step has one of its own, at no cost.
+    jobs = [(row["layer"], row["width"], row["L"], options.samples, options.threads) for row in times["default"]]
+    with get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        for row, memory in zip(times["default"], pool.starmap(memory_of, jobs, chunksize=1), strict=True):
+            row["peak memory, MB"] = memory
     head = f"{DEPTH} blocks, {options.samples} samples a step, float32; torch {torch.__version__}"
     print(f"{head}; {machine(options.threads)}; native: {backends()['native']}\n")
     print("\n\n".join(f"Allocator: {name}\n\n{markdown(rows)}" for name, rows in times.items()))
