@@ -14,6 +14,7 @@ import statespace.kernels
 
 ROOMS = [
     "datasets",
+    "datasets.tasks",
     "discretization",
     "errors",
     "files",
