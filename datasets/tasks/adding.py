@@ -23,6 +23,7 @@ class Adding(Task):
     """
 
     tokens = classes = False
+    per_sequence = True
     inputs, outputs = 2, 1
 
     def __init__(self, length: int = 256) -> None:

@@ -39,10 +39,12 @@ class Task(ABC):
         inputs: size of the vocabulary, or number of channels.
         classes: whether the targets are classes; else they are real values.
         outputs: number of classes, or of values.
+        per_sequence: whether a sequence as a whole has one target; else positions have theirs.
     """
 
     tokens: ClassVar[bool] = True
     classes: ClassVar[bool] = True
+    per_sequence: ClassVar[bool] = False
     inputs: int
     outputs: int
 

@@ -78,6 +78,7 @@ class ListOps(Task):
         InputError: an argument is out of range.
     """
 
+    per_sequence = True
     inputs, outputs = len(TOKENS), 10
 
     def __init__(self, length: int = 256, shortest: int = 64, depth: int = 10, arguments: int = 10) -> None:

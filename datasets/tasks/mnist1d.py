@@ -75,6 +75,7 @@ class MNIST1D(Task):
     """Tell which of ten shapes a signal of 40 samples holds; an endless stream, drawn by the published recipe."""
 
     tokens = False
+    per_sequence = True
     inputs, outputs, length = 1, 10, _SAMPLES
 
     def draw(self, rng: np.random.Generator, size: int) -> Batch:

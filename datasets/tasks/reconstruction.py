@@ -28,6 +28,7 @@ class Reconstruction(Task):
     """
 
     tokens = classes = False
+    per_sequence = True
     inputs = 1
 
     def __init__(self, length: int = 1000, points: int = 64, band: float = 0.02) -> None:

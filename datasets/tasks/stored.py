@@ -18,6 +18,7 @@ class StoredTask(Task):
     """
 
     tokens = False
+    per_sequence = True
 
     def __init__(self, parts: Mapping[str, Part], classes: int) -> None:
         self.parts = parts

@@ -17,9 +17,13 @@ from statespace.version import __version__
 COMMANDS = {
     "forecast": "forecast the series of a table, with intervals, pictures and metrics",
     "demo": "forecast the bundled series",
+    "fit": "train what a file describes: a model of any layers, on any task",
     "verify": "hold every discretization against SciPy, on a family of systems or on your own",
 }
 """Each subcommand with its line of help; ``statespace.cli.<name>`` is loaded when it is chosen."""
+
+FREE = {"fit"}
+"""The subcommands that read options themselves which they do not announce; they find them in ``options.others``."""
 
 
 class Command(Protocol):
@@ -78,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = next((argument for argument in given if not argument.startswith("-")), None)
     try:
         parser = _parser(chosen)
-        options = parser.parse_args(given)
+        options, others = parser.parse_known_args(given)
+        if others and options.command not in FREE:
+            parser.error(f"unrecognized arguments: {' '.join(others)}")
+        options.others = others
         if options.command is None:
             parser.print_help()
             return 0

@@ -2,5 +2,6 @@
 
 from statespace.models.backbone import Backbone
 from statespace.models.forecaster import QUANTILES, QuantileForecaster
+from statespace.models.sequence import POOLINGS, SequenceModel
 
-__all__ = ["QUANTILES", "Backbone", "QuantileForecaster"]
+__all__ = ["POOLINGS", "QUANTILES", "Backbone", "QuantileForecaster", "SequenceModel"]

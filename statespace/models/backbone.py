@@ -18,6 +18,8 @@ class Backbone(nn.Module):
         d_state: order of each system in the layer.
         mixing: ``"glu"``, ``"gated"`` or ``"none"``.
         dropout: probability of dropping, in [0, 1).
+    Attributes:
+        d_model: number of channels.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -34,6 +36,7 @@ class Backbone(nn.Module):
         super().__init__()
         if n_layers < 1:
             raise InputError(f"Backbone: n_layers is {n_layers}, but at least one block is needed.")
+        self.d_model = d_model
         make = LAYERS[choose("Backbone", "layer", layer, LAYERS)]
         self.blocks = nn.ModuleList(ResidualBlock(make(d_model, d_state), mixing, dropout) for _ in range(n_layers))
         self.norm = nn.LayerNorm(d_model)

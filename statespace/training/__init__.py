@@ -1,18 +1,25 @@
 """Training through Lightning: modules, data modules, callbacks, parameter groups."""
 
 from statespace.training.augmentation import augment, usual_strength
+from statespace.training.curve import Curve
 from statespace.training.fitting import Outcome, fit
 from statespace.training.module import ForecastModule
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.tasks import TaskBatch, TaskDataModule, TaskModule, as_tensors
 from statespace.training.threads import threads_for
 from statespace.training.windows import WindowDataModule, Windows, WindowSource
 
 __all__ = [
+    "Curve",
     "ForecastModule",
     "Outcome",
+    "TaskBatch",
+    "TaskDataModule",
+    "TaskModule",
     "WindowDataModule",
     "WindowSource",
     "Windows",
+    "as_tensors",
     "augment",
     "fit",
     "parameter_groups",

@@ -76,20 +76,36 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, total: int, title: str) -> None:
-        self.bar = tqdm(total=total, desc=title, unit="step", leave=True, dynamic_ncols=True, mininterval=0.2)
+        self.total, self.title = total, title
+        self.bar: tqdm[Any] | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar: not before, since what is refused is told in one line and nothing beside it."""
+        self.bar = tqdm(
+            initial=trainer.global_step,
+            total=self.total,
+            desc=self.title,
+            unit="step",
+            leave=True,
+            dynamic_ncols=True,
+            mininterval=0.2,
+        )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move on by one step."""
-        self.bar.update(1)
+        """Move on to the step that was taken."""
+        if self.bar:
+            self.bar.update(trainer.global_step - self.bar.n)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the losses."""
         metrics = trainer.callback_metrics
         shown = {name: f"{float(metrics[name]):.4f}" for name in ("loss", "val_loss") if name in metrics}
-        self.bar.set_postfix(shown, refresh=False)
+        if self.bar:
+            self.bar.set_postfix(shown, refresh=False)
 
     def close(self) -> None:
         """Leave the finished line on the screen."""
-        self.bar.close()
+        if self.bar:
+            self.bar.close()

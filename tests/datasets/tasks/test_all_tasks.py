@@ -35,6 +35,7 @@ def test_a_batch_is_what_the_task_says(task: Task) -> None:
         assert batch.x.dtype == np.float32
         assert batch.x.shape[2] == task.inputs
     length = batch.x.shape[1]
+    assert task.per_sequence == (batch.mask is None)
     expected = (5, length) if batch.mask is not None else (5,)
     if batch.mask is not None:
         assert batch.mask.shape == (5, length)

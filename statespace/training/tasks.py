@@ -1,0 +1,239 @@
+"""Training on tasks: batches of `statespace.datasets.tasks` as tensors, cross-entropy or squared error, AdamW.
+
+    loss = mean over judged answers of  -log softmax(y)_target   or of  |y - target|²
+
+The learning rate rises linearly over `warmup` steps and then falls along a half cosine to a hundredth of its peak.
+
+Source: Loshchilov and Hutter 2016 (arXiv:1608.03983), equation (5), for the cosine.
+"""
+
+from collections.abc import Iterator
+from math import cos, pi
+from typing import NamedTuple
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from statespace.datasets.tasks import Batch, Task
+from statespace.errors import InputError
+from statespace.models import SequenceModel
+from statespace.training.parameter_groups import parameter_groups
+
+_FLOOR = 0.01  # of the learning rate, at the end
+
+
+class TaskBatch(NamedTuple):
+    """A `Batch` as tensors.
+
+    Attributes:
+        x: tokens ``(b, l)`` or samples ``(b, l, channels)``.
+        y: targets, one a position or one a sequence.
+        mask: true where an answer is judged, ``(b, l)``, or ``None``.
+        lengths: samples that count in each sequence, ``(b,)``, or ``None``.
+    """
+
+    x: Tensor
+    y: Tensor
+    mask: Tensor | None
+    lengths: Tensor | None
+
+
+def as_tensors(batch: Batch) -> TaskBatch:
+    """Return a batch as tensors that share its memory.
+
+    Args:
+        batch: what a task made.
+    Returns:
+        The same numbers.
+    """
+    return TaskBatch(*(None if part is None else torch.from_numpy(part) for part in batch))  # type: ignore[arg-type]
+
+
+class _Stream(IterableDataset[TaskBatch]):
+    """The training batches of a task from one on, for ever."""
+
+    def __init__(self, data: "TaskDataModule", first: int) -> None:
+        self.data, self.first = data, first
+
+    def __iter__(self) -> Iterator[TaskBatch]:
+        index = self.first
+        while True:
+            yield as_tensors(self.data.task.batch(self.data.batch_size, index, self.data.seed))
+            index += 1
+
+
+class _Counted(Dataset[TaskBatch]):
+    """A given number of batches of a split."""
+
+    def __init__(self, data: "TaskDataModule", split: str, most: int) -> None:
+        count = data.task.batches(data.batch_size, split)
+        self.data, self.split, self.count = data, split, most if count is None else count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> TaskBatch:
+        return as_tensors(self.data.task.batch(self.data.batch_size, index, self.data.seed, self.split))
+
+
+class TaskDataModule(LightningDataModule):
+    """The batches of a task: an endless stream to train on, and others to be judged by.
+
+    A run that is resumed goes on with the batch that would have come next.
+
+    Args:
+        task: one of `statespace.datasets.tasks`.
+        batch_size: sequences in a batch.
+        val_batches: batches in a validation, for tasks that are drawn; stored ones have a part of their own.
+        test_batches: batches in the test, likewise.
+        seed: of the stream.
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    def __init__(
+        self, task: Task, batch_size: int = 32, val_batches: int = 8, test_batches: int = 32, seed: int = 0
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("val_batches", val_batches), ("test_batches", test_batches)):
+            if value < 1:
+                raise InputError(f"TaskDataModule: {name} is {value}, but at least 1 is expected.")
+        if seed < 0:
+            raise InputError(f"TaskDataModule: seed is {seed}, but a whole number of at least 0 is expected.")
+        self.task, self.batch_size, self.seed = task, batch_size, seed
+        self.val_batches, self.test_batches = val_batches, test_batches
+
+    def train_dataloader(self) -> DataLoader[TaskBatch]:
+        """Return the stream from the step that training stands at."""
+        done = self.trainer.global_step * self.trainer.accumulate_grad_batches if self.trainer else 0
+        return DataLoader(_Stream(self, done), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[TaskBatch]:
+        """Return the batches of a validation, always the same."""
+        return DataLoader(_Counted(self, "val", self.val_batches), batch_size=None)
+
+    def test_dataloader(self) -> DataLoader[TaskBatch]:
+        """Return the batches of the test."""
+        return DataLoader(_Counted(self, "test", self.test_batches), batch_size=None)
+
+
+class TaskModule(LightningModule):
+    """Train a `SequenceModel` on a task.
+
+    Args:
+        model: the network; its inputs and outputs are those of the task.
+        learning_rate: peak of the schedule; the dynamics stay at or below 1e-3.
+        weight_decay: of the matrices.
+        warmup: steps until the peak.
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    def __init__(
+        self, model: SequenceModel, learning_rate: float = 1e-3, weight_decay: float = 0.01, warmup: int = 100
+    ) -> None:
+        super().__init__()
+        if not 0 < learning_rate < float("inf"):
+            raise InputError(f"TaskModule: learning_rate is {learning_rate}, but a positive number is expected.")
+        if weight_decay < 0 or warmup < 0:
+            raise InputError(
+                f"TaskModule: weight_decay is {weight_decay} and warmup {warmup}, but neither may be negative."
+            )
+        self.model = model
+        self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
+        self._random: Tensor | None = None
+
+    def setup(self, stage: str) -> None:
+        """Check that model and task belong together.
+
+        Args:
+            stage: Lightning's name of what is done.
+        Raises:
+            InputError: the model has other inputs or outputs than the task.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, TaskDataModule):
+            return
+        task, model = data.task, self.model
+        name = type(task).__name__
+        if (model.tokens, model.inputs, model.outputs) != (task.tokens, task.inputs, task.outputs):
+            raise InputError(
+                f"TaskModule: the model has tokens {model.tokens}, inputs {model.inputs}, outputs {model.outputs}, but "
+                f"{name} has tokens {task.tokens}, inputs {task.inputs}, outputs {task.outputs}: give the model these."
+            )
+        if task.per_sequence == (model.pooling == "none"):
+            expected = (
+                '"last" or "mean": it has one target a sequence'
+                if task.per_sequence
+                else '"none": it has one a position'
+            )
+            raise InputError(f"TaskModule: the model has pooling {model.pooling!r}, but {name} needs {expected}.")
+
+    def answers(self, batch: TaskBatch) -> tuple[Tensor, Tensor]:
+        """Return the judged answers, ``(answers, outputs)``, and their targets."""
+        y, _ = self.model(batch.x, lengths=batch.lengths)
+        return (y, batch.y) if batch.mask is None else (y[batch.mask], batch.y[batch.mask])
+
+    def _judge(self, batch: TaskBatch, prefix: str) -> Tensor:
+        y, target = self.answers(batch)
+        if target.is_floating_point():
+            loss = torch.nn.functional.mse_loss(y, target)
+        else:
+            loss = torch.nn.functional.cross_entropy(y, target)
+            self.log(f"{prefix}accuracy", (y.argmax(-1) == target).float().mean(), batch_size=len(target))
+        self.log(f"{prefix}loss", loss, batch_size=len(target))
+        return loss
+
+    def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch."""
+        return self._judge(batch, "")
+
+    def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Log loss and accuracy of one batch."""
+        self._judge(batch, "val_")
+
+    def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Log loss and accuracy of one batch."""
+        self._judge(batch, "test_")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Keep the state of torch's random numbers, from which dropout draws."""
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Take it out again."""
+        state = checkpoint["random_state"]
+        assert isinstance(state, Tensor)
+        self._random = state
+
+    def on_train_start(self) -> None:
+        """Go on with the random numbers that would have come next."""
+        if self._random is not None:
+            torch.set_rng_state(self._random.cpu())
+            self._random = None
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return AdamW over the parameter groups, with warm-up and cosine.
+
+        Returns:
+            Optimiser and schedule, as Lightning takes them.
+        Raises:
+            InputError: the trainer does not say when to stop.
+        """
+        steps = self.trainer.max_steps
+        if steps < 1:
+            raise InputError(
+                f"TaskModule: trainer.max_steps is {steps}, but tasks have no last batch: say how many steps to train."
+            )
+
+        def factor(step: int) -> float:
+            rise = min(1.0, (step + 1) / max(self.warmup, 1))
+            return rise * (_FLOOR + (1 - _FLOOR) * 0.5 * (1 + cos(pi * min(1.0, step / steps))))
+
+        groups = parameter_groups(self.model, self.learning_rate, self.weight_decay)
+        optimizer = torch.optim.AdamW([dict(group) for group in groups])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
