@@ -30,6 +30,15 @@ class BestWeights(Callback):
             self.best_loss, self.best_step = loss, trainer.global_step
             self.weights = {name: value.detach().clone() for name, value in pl_module.state_dict().items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run that is resumed must know."""
+        return {"best_loss": self.best_loss, "best_step": self.best_step, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it from a checkpoint."""
+        self.best_loss, self.best_step = state_dict["best_loss"], state_dict["best_step"]
+        self.weights = state_dict["weights"]
+
     def restore(self, pl_module: LightningModule) -> None:
         """Put the best weights back, if any were seen."""
         if self.weights is not None:

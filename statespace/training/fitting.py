@@ -2,14 +2,15 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from statespace.errors import InputError
 from statespace.training.callbacks import BestWeights, ProgressBar, StopOnInterrupt
@@ -67,6 +68,8 @@ def fit(
     accelerator: str = "auto",
     title: str = "fit",
     verbose: bool = True,
+    callbacks: Sequence[Callback] = (),
+    resume_from: Path | None = None,
 ) -> Outcome:
     """Train `module` on `data`, and leave its best weights in it.
 
@@ -80,19 +83,21 @@ def fit(
         accelerator: Lightning's name of the device: ``"cpu"``, ``"gpu"``, ``"auto"`` …
         title: text in front of the bar.
         verbose: whether to show the bar.
+        callbacks: what else is to happen meanwhile.
+        resume_from: a checkpoint to go on from.
     Returns:
         How it went. After Ctrl-C the best weights so far are in `module` all the same.
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed twice.
     """
     best, interrupt = BestWeights(), StopOnInterrupt()
-    callbacks: list[Callback] = [interrupt]
+    called: list[Callback] = [interrupt]
     bar = ProgressBar(max_steps, title) if verbose else None
-    callbacks += [bar] if bar else []
+    called += [bar] if bar else []
     if has_validation:
-        callbacks.append(best)
+        called.append(best)
         if patience >= 0:
-            callbacks.append(EarlyStopping("val_loss", patience=max(patience, 1), check_on_train_epoch_end=False))
+            called.append(EarlyStopping("val_loss", patience=max(patience, 1), check_on_train_epoch_end=False))
     gradients = torch.is_grad_enabled()
     with without_banners():
         trainer = _trainer(
@@ -102,16 +107,16 @@ def fit(
             val_check_interval=min(check_every, max_steps) if has_validation else None,
             check_val_every_n_epoch=None if has_validation else 1,
             gradient_clip_val=1.0,
-            callbacks=callbacks,
+            callbacks=[*called, *callbacks],
             logger=False,
-            enable_checkpointing=False,
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=check_every,
         )
         try:
-            trainer.fit(module, datamodule=data)
+            trainer.fit(module, datamodule=data, ckpt_path=resume_from)
         except SystemExit as ending:
             if isinstance(ending.__context__, KeyboardInterrupt):  # Lightning would end the process
                 raise KeyboardInterrupt from None
