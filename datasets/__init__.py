@@ -3,6 +3,8 @@
 if __name__ != "statespace.datasets":
     raise ImportError(f"{__name__} is a part of statespace: import it as statespace.datasets, after 'pip install -e .'")
 
+from statespace.datasets.archives import Cases, read_archive
+from statespace.datasets.audio import Audio, read_audio
 from statespace.datasets.bundled import DATASETS, Series, load, names
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
 from statespace.datasets.signals import SIGNALS, load_signal
@@ -11,10 +13,14 @@ __all__ = [
     "DATASETS",
     "SIGNALS",
     "SUFFIXES",
+    "Audio",
+    "Cases",
     "Series",
     "load",
     "load_signal",
     "names",
+    "read_archive",
+    "read_audio",
     "read_frame",
     "write_frame",
 ]
