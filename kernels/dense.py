@@ -62,6 +62,8 @@ def check(where: str, t: Tensor | float, **matrices: Tensor) -> tuple[torch.Size
     if isinstance(t, Tensor):
         if t.is_complex() or t.dtype is torch.bool:
             raise InputError(f"{where}: t is {t.dtype}, but real times are expected: pass t.real or a float.")
+        if t.device != A.device and t.device.type != "cpu":  # from there, a few numbers come without a word
+            raise InputError(f"{where}: t is on {t.device} but A on {A.device}: use t.to(A.device).")
         t = t.to(device=A.device, dtype=_REAL[A.dtype])
     else:
         t = torch.full((), t, dtype=_REAL[A.dtype], device=A.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 from statespace.errors import InputError
 
 
-def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function without autocast, in the precision that it chose itself."""
 
     @wraps(function)
@@ -73,7 +73,7 @@ def register(
 
     operator = torch.library.custom_op(
         f"statespace::{name}",
-        _as_written(forward),
+        as_written(forward),
         mutates_args=(),
         schema=f"({arguments}) -> {tensors(results + kept)}",
     )
@@ -82,7 +82,7 @@ def register(
     choice = ["bool[] wanted"] if selective else []
     adjoint = torch.library.custom_op(
         f"statespace::{name}_backward",
-        _as_written(backward),
+        as_written(backward),
         mutates_args=(),
         schema=f"({', '.join([*incoming, arguments, *choice])}) -> {tensors(len(gradients))}",
     )

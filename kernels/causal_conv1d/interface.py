@@ -177,6 +177,11 @@ def causal_conv1d(
     if initial_state is not None:
         sizes["k-1"] = sizes["k"] - 1
         expect(where, "initial_state", initial_state, "s k-1 d", sizes, "It holds the last k - 1 inputs of each.")
+        if not initial_state.is_floating_point():
+            raise InputError(
+                f"{where}: initial_state is {initial_state.dtype}, but a real dtype is expected, as that of x: "
+                "use initial_state.to(x.dtype)."
+            )
     same_device(where, x, weight=weight, bias=bias, initial_state=initial_state)
     refusals = dict.fromkeys(BACKENDS) | {
         "triton": gpu.why_refused(x.device.type) if x.numel() else "there is nothing to launch a kernel for.",

@@ -7,14 +7,15 @@ from torch import Tensor
 from statespace.errors import InputError
 from statespace.kernels.dense import BACKENDS, check, pick
 from statespace.kernels.expm import chunked, native, reference
+from statespace.kernels.registration import as_written
 from statespace.shapes import expect
 
 __all__ = ["BACKENDS", "expm", "expm_phi"]
 LARGEST = 128  # rows that the native backend takes by default
 _RUN: dict[str, Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]] = {
     "native": native.expm_phi,
-    "chunked": chunked.expm_phi,
-    "reference": reference.expm_phi,
+    "chunked": as_written(chunked.expm_phi),
+    "reference": as_written(reference.expm_phi),
 }
 
 

@@ -8,12 +8,13 @@ from torch import Tensor
 from statespace.errors import InputError, ShapeError
 from statespace.kernels.dispatch import pick
 from statespace.kernels.fftconv import blocked, reference
+from statespace.kernels.registration import as_written
 from statespace.shapes import expect
 
 BACKENDS = ("blocked", "reference")  # fastest first
 _RUN: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "blocked": blocked.fftconv,
-    "reference": reference.fftconv,
+    "reference": as_written(reference.fftconv),
 }
 
 

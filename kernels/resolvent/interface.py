@@ -7,6 +7,7 @@ from torch import Tensor
 
 from statespace.errors import InputError
 from statespace.kernels.dense import BACKENDS, check, pick
+from statespace.kernels.registration import as_written
 from statespace.kernels.resolvent import chunked, native, reference
 from statespace.shapes import expect
 
@@ -14,8 +15,8 @@ __all__ = ["BACKENDS", "Resolvent", "resolvent"]
 LARGEST = 64  # rows that the native backend takes by default
 _RUN: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, float, float], tuple[Tensor, Tensor, Tensor, Tensor]]] = {
     "native": native.resolvent,
-    "chunked": chunked.resolvent,
-    "reference": reference.resolvent,
+    "chunked": as_written(chunked.resolvent),
+    "reference": as_written(reference.resolvent),
 }
 
 

@@ -28,7 +28,7 @@ def selective_state_update(
     Args and returns are those of `statespace.kernels.selective_state_update.selective_state_update`, which checks them;
     B and C are ``(b, g, n)``.
     """
-    wide = state.dtype.to_real()
+    wide = state.real.dtype  # traced graphs know no dtype.to_real()
     u, delta = x.to(wide), dt.to(wide)
     if dt_bias is not None:
         delta = delta + dt_bias

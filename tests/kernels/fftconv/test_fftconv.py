@@ -134,16 +134,6 @@ def test_compiles_into_one_graph() -> None:
         torch.testing.assert_close(ours, truth)
 
 
-def test_exports() -> None:
-    class Layer(torch.nn.Module):
-        def forward(self, u: Tensor, k: Tensor, k_reverse: Tensor, D: Tensor) -> Tensor:
-            return fftconv(u, k, k_reverse, D)
-
-    given = tuple(arguments((2, 20, 3, 20, 5)))
-    program = torch.export.export(Layer(), given)
-    torch.testing.assert_close(program.module()(*given), Layer()(*given))
-
-
 def test_autocast_rounds_nothing() -> None:
     u, k, k_reverse, D = arguments((2, 40, 3, 40, 20), torch.float32)
     expected = fftconv(u, k, k_reverse, D)

@@ -48,17 +48,6 @@ def test_compiles_as_one_graph(problem, scan, kind):
         assert torch.equal(compiled[name], expected), name
 
 
-def test_exports(problem, scan):
-    a, b, initial = problem(2, 9, (3,), initial=True).arguments.values()
-
-    class Scan(torch.nn.Module):
-        def forward(self, a, b, initial):
-            return scan(a, b, initial)
-
-    exported = torch.export.export(Scan(), (a, b, initial)).module()
-    assert torch.equal(exported(a, b, initial), scan(a, b, initial))
-
-
 def test_only_what_needs_a_gradient_gets_one(problem, scan):
     a, b, _ = problem(1, 5, (2,)).arguments.values()
     b.requires_grad_()

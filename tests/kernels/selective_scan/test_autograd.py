@@ -46,17 +46,6 @@ def test_compiles_as_one_graph(problem, scan, kind):
         assert torch.equal(compiled[name], expected), name
 
 
-def test_exports(problem, scan):
-    case = problem(2, 20, 3, 2)
-
-    class Layer(torch.nn.Module):
-        def forward(self, **arguments):
-            return scan(**arguments, **case.options)
-
-    program = torch.export.export(Layer(), (), case.arguments)
-    assert torch.equal(program.module()(**case.arguments), scan(**case.arguments, **case.options))
-
-
 def test_no_state_is_kept_without_a_gradient(problem, compiled, monkeypatch):
     case = problem(1, 70, 3, 2)
     kept, original = [], native.selective_scan

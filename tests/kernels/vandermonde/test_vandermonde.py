@@ -107,16 +107,6 @@ def test_compiles_into_one_graph() -> None:
         torch.testing.assert_close(ours, truth)
 
 
-def test_exports() -> None:
-    class Layer(torch.nn.Module):
-        def forward(self, log_a: Tensor, c: Tensor) -> Tensor:
-            return vandermonde(log_a, c, 20)
-
-    given = system(3, 4)
-    program = torch.export.export(Layer(), given)
-    torch.testing.assert_close(program.module()(*given), Layer()(*given))
-
-
 def test_autocast_rounds_nothing() -> None:
     # Rounded to bfloat16, the tables would be off by 4e-3.
     log_a, c = (tensor.requires_grad_() for tensor in system(3, 32, torch.complex64))

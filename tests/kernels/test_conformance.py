@@ -1,0 +1,340 @@
+"""All operations and their backends, one list: what torch asks of an operator, and what bad input is answered with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from statespace.errors import InputError
+from statespace.kernels import gpu, native
+from statespace.kernels.cauchy import cauchy
+from statespace.kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
+from statespace.kernels.expm import expm_phi
+from statespace.kernels.fftconv import fftconv
+from statespace.kernels.linear_scan import linear_scan
+from statespace.kernels.lti_scan import lti_scan
+from statespace.kernels.resolvent import resolvent
+from statespace.kernels.selective_scan import selective_scan
+from statespace.kernels.selective_state_update import selective_state_update
+from statespace.kernels.ssd import ssd
+from statespace.kernels.vandermonde import vandermonde
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation, the shapes of its tensors and which are complex, other arguments, and what is true of it."""
+
+    function: Callable[..., object]
+    shapes: dict[str, tuple[int, ...]]
+    options: dict[str, object] = field(default_factory=dict)
+    complex: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ("triton", "native", "chunked", "reference")
+    differentiable: bool = True
+    leading: bool = False  # whether any leading axes are taken, so that only the last one can be wrong
+    untraced: tuple[str, ...] = ()  # backends that look at values, and so are no graph
+    twice: tuple[str, ...] = ("reference",)  # backends with second derivatives
+
+    def tensors(self, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
+        """Its tensors: systems decay, and points of evaluation are apart from poles."""
+        generator = torch.Generator().manual_seed(0)
+        found = {}
+        for name, shape in self.shapes.items():
+            kind = torch.complex128 if name in self.complex else torch.float64
+            value = torch.randn(shape, generator=generator, dtype=kind)
+            if name in ("A", "a", "log_a", "w"):
+                size = -0.1 - 0.3 * value.real.abs()
+                value = torch.complex(size, value.imag) if value.is_complex() else size
+            if name == "z" and value.is_complex():
+                value = torch.complex(1 + value.real.abs(), value.imag)
+            found[name] = value.to(dtype.to_complex() if value.is_complex() else dtype)
+        return found
+
+
+SELECTIVE = {
+    "u": (2, 2, 4),
+    "dt": (2, 2, 4),
+    "A": (4, 3),
+    "B": (2, 2, 2, 3),
+    "C": (2, 2, 2, 3),
+    "D": (4,),
+    "z": (2, 2, 4),
+    "dt_bias": (4,),
+    "initial_state": (2, 4, 3),
+}
+LINEAR = {"a": (2, 2, 3), "b": (2, 2, 3), "initial_state": (2, 3)}
+OF_SELECTIVE = {"dt_softplus": True, "return_final_state": True, "method": "exponential-trapezoidal"}
+OPERATIONS = {
+    "selective_scan": Operation(selective_scan, SELECTIVE, OF_SELECTIVE),
+    "selective_scan, complex": Operation(selective_scan, SELECTIVE, OF_SELECTIVE, ("A", "B", "C", "initial_state")),
+    "linear_scan": Operation(linear_scan, LINEAR),
+    "linear_scan, complex": Operation(linear_scan, LINEAR, complex=tuple(LINEAR)),
+    "lti_scan": Operation(
+        lti_scan,
+        {"u": (2, 2, 3), "log_a": (3, 4), "b": (3, 4), "c": (3, 4), "D": (3,), "initial_state": (2, 3, 4)},
+        complex=("log_a", "b", "c", "initial_state"),
+    ),
+    "ssd": Operation(
+        ssd,
+        {
+            "x": (2, 2, 4, 3),
+            "dt": (2, 2, 4),
+            "A": (4,),
+            "B": (2, 2, 2, 3),
+            "C": (2, 2, 2, 3),
+            "D": (4,),
+            "z": (2, 2, 4, 3),
+            "dt_bias": (4,),
+            "initial_state": (2, 4, 3, 3),
+        },
+        {"dt_softplus": True, "return_final_state": True},
+        backends=("triton", "chunked", "reference"),
+    ),
+    "causal_conv1d": Operation(
+        causal_conv1d,
+        {"x": (2, 2, 3), "weight": (3, 4), "bias": (3,), "initial_state": (2, 3, 3)},
+        {"activation": "silu", "return_final_state": True},
+    ),
+    "causal_conv1d_update": Operation(
+        causal_conv1d_update,
+        {"x": (2, 3), "state": (2, 3, 3), "weight": (3, 4), "bias": (3,)},
+        backends=(),
+        differentiable=False,
+    ),
+    "selective_state_update": Operation(
+        selective_state_update,
+        {
+            "state": (2, 4, 3),
+            "x": (2, 4),
+            "dt": (2, 4),
+            "A": (4, 3),
+            "B": (2, 2, 3),
+            "C": (2, 2, 3),
+            "D": (4,),
+            "z": (2, 4),
+            "dt_bias": (4,),
+        },
+        {"dt_softplus": True},
+        backends=("triton", "native", "reference"),
+        differentiable=False,
+    ),
+    "vandermonde": Operation(
+        vandermonde,
+        {"log_a": (3, 4), "c": (3, 4)},
+        {"length": 7},
+        ("log_a", "c"),
+        ("chunked", "reference"),
+        leading=True,
+    ),
+    "cauchy": Operation(
+        cauchy,
+        {"v": (2, 3, 4), "z": (5,), "w": (3, 4)},
+        {"conjugate": True},
+        ("v", "z", "w"),
+        ("triton", "native", "chunked", "reference"),
+        leading=True,
+    ),
+    "fftconv": Operation(
+        fftconv, {"u": (2, 5, 3), "k": (3, 5), "k_reverse": (3, 4), "D": (3,)}, backends=("blocked", "reference")
+    ),
+    "expm_phi": Operation(
+        expm_phi,
+        {"A": (2, 3, 3), "B": (2, 3, 2), "t": (2,)},
+        {"order": 2},
+        backends=("native", "chunked", "reference"),
+        leading=True,
+        twice=("native", "chunked", "reference"),
+        untraced=("reference",),
+    ),
+    "resolvent": Operation(
+        resolvent,
+        {"A": (2, 3, 3), "B": (2, 3, 2), "C": (2, 2, 3), "t": (2,)},
+        backends=("native", "chunked", "reference"),
+        leading=True,
+        twice=("native", "chunked", "reference"),
+        untraced=("reference",),
+    ),
+}
+EVERY = [(name, backend) for name, operation in OPERATIONS.items() for backend in operation.backends or ("",)]
+
+
+def why_not(backend: str) -> str | None:
+    """Why a backend is not there in this process."""
+    return {"native": native.why_missing, "triton": lambda: gpu.why_refused("cpu")}.get(backend, lambda: None)()
+
+
+@pytest.fixture(params=EVERY, ids=", ".join)
+def case(request: pytest.FixtureRequest) -> tuple[Operation, dict[str, object]]:
+    """An operation and its options, one of its backends among them."""
+    name, backend = request.param
+    if reason := why_not(backend):
+        pytest.skip(f"{backend}: {reason}")
+    operation = OPERATIONS[name]
+    return operation, operation.options | ({"backend": backend} if backend else {})
+
+
+def flat(results: object) -> list[Tensor]:
+    """The results that are tensors."""
+    return [results] if isinstance(results, Tensor) else [x for x in results if isinstance(x, Tensor)]
+
+
+def numbers(results: object) -> list[Tensor]:
+    """Those with gradients."""
+    return [x for x in flat(results) if x.is_floating_point() or x.is_complex()]
+
+
+def weighed(results: object) -> Tensor:
+    """A loss that every result is a part of."""
+    return sum(torch.view_as_real(x).square().sum() if x.is_complex() else x.square().sum() for x in numbers(results))
+
+
+def test_one_graph_has_the_same_values_and_gradients(case):
+    operation, options = case
+    if options.get("backend") in operation.untraced:
+        return
+    torch._dynamo.reset()
+    compiled = torch.compile(operation.function, fullgraph=True, backend="aot_eager")
+    found = []
+    for function in (operation.function, compiled):
+        given = {name: x.requires_grad_(operation.differentiable) for name, x in operation.tensors().items()}
+        results = function(**given, **options)
+        grads = torch.autograd.grad(weighed(results), list(given.values())) if operation.differentiable else ()
+        found.append([*flat(results), *grads, *given.values()])  # arguments may be changed in place
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_exports(case):
+    operation, options = case
+    if options.get("backend") in operation.untraced:
+        return
+
+    class Layer(torch.nn.Module):
+        def forward(self, given: dict[str, Tensor]) -> list[Tensor]:
+            return flat(operation.function(**given, **options))
+
+    program = torch.export.export(Layer(), (operation.tensors(),))
+    expected = flat(operation.function(**operation.tensors(), **options))
+    for got, value in zip(program.module()(operation.tensors()), expected, strict=True):
+        torch.testing.assert_close(got, value, rtol=1e-12, atol=1e-12)
+
+
+def test_fake_tensors_have_the_shapes_and_types_of_real_ones(case):
+    operation, options = case
+    if options.get("backend") in operation.untraced:
+        return
+    real = flat(operation.function(**operation.tensors(torch.float32), **options))
+    with FakeTensorMode() as mode:
+        given = {name: mode.from_tensor(x) for name, x in operation.tensors(torch.float32).items()}
+        fake = flat(operation.function(**given, **options))
+    for got, expected in zip(fake, real, strict=True):
+        assert (got.shape, got.dtype, got.stride()) == (expected.shape, expected.dtype, expected.stride())
+
+
+def test_autocast_rounds_nothing(case):
+    operation, options = case
+    expected = flat(operation.function(**operation.tensors(torch.float32), **options))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = flat(operation.function(**operation.tensors(torch.float32), **options))
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype == other.dtype
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)  # bfloat16 would be off by 4e-3
+
+
+def test_second_derivatives_are_there_or_refused_with_a_way_out(case):
+    operation, options = case
+    if not operation.differentiable:
+        return
+    given = [x.requires_grad_() for x in operation.tensors().values()]
+    results = operation.function(**dict(zip(operation.shapes, given, strict=True)), **options)
+    (grad,) = torch.autograd.grad(weighed(results), given[0], create_graph=True)
+    if options["backend"] in operation.twice:
+        assert weighed(torch.autograd.grad(weighed(grad), given, allow_unused=True, materialize_grads=True)) > 0
+    else:
+        with pytest.raises(InputError, match=r"second derivatives.*take backend='reference'"):
+            weighed(grad).backward()
+
+
+def test_gradients_are_those_of_finite_differences(case):
+    operation, options = case
+    if not operation.differentiable:
+        return
+    given = [x.requires_grad_() for x in operation.tensors().values()]
+
+    def run(*values: Tensor) -> tuple[Tensor, ...]:
+        return tuple(numbers(operation.function(**dict(zip(operation.shapes, values, strict=True)), **options)))
+
+    # One random direction in each argument; differences of 1e-6 in float64 are good to some 1e-8.
+    assert torch.autograd.gradcheck(run, given, eps=1e-6, atol=1e-6, rtol=1e-5, fast_mode=True)
+
+
+def test_any_layout_is_taken(case):
+    operation, options = case
+    dense = operation.tensors()
+    turned = {
+        name: x.permute(*reversed(range(x.ndim))).contiguous().permute(*reversed(range(x.ndim)))
+        for name, x in dense.items()
+    }
+    spread = {name: torch.stack([x, x], -1)[..., 0] for name, x in dense.items()}
+    expected = flat(operation.function(**operation.tensors(), **options))
+    for given in (turned, spread):
+        for got, value in zip(flat(operation.function(**given, **options)), expected, strict=True):
+            torch.testing.assert_close(got, value, rtol=1e-12, atol=1e-12)
+
+
+ARGUMENTS = [(name, argument) for name, operation in OPERATIONS.items() for argument in operation.shapes]
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS, ids=str)
+def test_a_wrong_argument_is_named_with_the_fix(name, argument):
+    operation = OPERATIONS[name]
+    first = operation.function.__name__
+
+    def refused(change: Callable[[Tensor], Tensor]) -> str:
+        given = operation.tensors()
+        given[argument] = change(given[argument])
+        with pytest.raises(InputError) as caught:
+            operation.function(**given, **operation.options)
+        return str(caught.value)
+
+    def misshapen(x: Tensor) -> Tensor:
+        if not operation.leading:
+            return x.expand(*(2,) * 4, *x.shape)
+        axis = -2 if argument == "B" else -1  # B may have any number of columns
+        return x.narrow(axis, 0, 1).repeat_interleave(7, axis)
+
+    changes = {"misshapen": misshapen, "whole": lambda x: x.long(), "elsewhere": lambda x: x.to("meta")}
+    if (name, argument) == ("cauchy", "z"):  # any number of points will do
+        del changes["misshapen"]
+    if argument == "t":  # times may be whole numbers
+        del changes["whole"]
+    for change in changes.values():
+        says = refused(change)
+        assert says.startswith(f"{first}: ")
+        assert argument in says
+        assert len(says.split()) > 8, says  # what is expected, and what to do
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_refused_backend_says_why(name):
+    operation = OPERATIONS[name]
+    if not operation.backends:
+        return
+    with pytest.raises(InputError, match=r"backend is 'nativ'.*known"):
+        operation.function(**operation.tensors(), **operation.options, backend="nativ")
+    for backend in operation.backends:
+        if reason := why_not(backend):
+            with pytest.raises(InputError) as caught:
+                operation.function(**operation.tensors(), **operation.options, backend=backend)
+            assert f"backend {backend!r} cannot compute this: it is {reason.removeprefix('it is ')}" in str(
+                caught.value
+            )
+            assert "Take backend=" in str(caught.value)
+    elsewhere = {key: x.to("meta") for key, x in operation.tensors().items()}
+    if "native" in operation.backends:
+        with pytest.raises(
+            InputError, match="'native' cannot compute this: it computes on the CPU, and the tensors are on meta"
+        ):
+            operation.function(**elsewhere, **operation.options, backend="native")
