@@ -9,7 +9,7 @@ import importlib.util
 import os
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -47,10 +47,20 @@ def lanes() -> int:
     return 64 if torch.version.hip else 32
 
 
-def options(registers: int | None = None, warps: int = 1) -> dict[str, Any]:
-    """Return how a kernel is compiled; `registers` bounds those of a thread, where the compiler can be told."""
+def options(registers: int | None = None, warps: int = 1, stages: int | None = None) -> dict[str, Any]:
+    """Return how a kernel is compiled.
+
+    Args:
+        registers: bound on those of a thread, where the compiler can be told.
+        warps: in one program.
+        stages: of a loop with matrix products, whose loads may run ahead; None leaves that to Triton.
+    Returns:
+        the options of its launch.
+    """
     found: dict[str, Any] = {"num_warps": warps, "enable_fp_fusion": True}
-    return found | ({"maxnreg": registers} if registers and not torch.version.hip and not interpreted() else {})
+    if registers and not torch.version.hip and not interpreted():
+        found["maxnreg"] = registers
+    return found if stages is None else found | {"num_stages": stages}
 
 
 def on(tensor: Tensor) -> AbstractContextManager[object]:
@@ -65,3 +75,16 @@ def lay(x: Tensor) -> Tensor:
     """
     x = x.resolve_neg().flatten(0, 1)
     return x if x.stride(1) == 1 or x.shape[1] == 1 else x.contiguous()
+
+
+@overload
+def numbers(x: Tensor) -> Tensor: ...
+
+
+@overload
+def numbers(x: None) -> None: ...
+
+
+def numbers(x: Tensor | None) -> Tensor | None:
+    """A tensor as real numbers, complex ones as pairs of neighbours; kernels know no others."""
+    return torch.view_as_real(x.resolve_conj()) if x is not None and x.is_complex() else x

@@ -14,21 +14,11 @@ import triton.language as tl
 from torch import Tensor
 
 from statespace.kernels import gpu
-from statespace.kernels.gpu.triton import rows_of
+from statespace.kernels.gpu.triton import rows_of, times
 from statespace.kernels.linear_scan.registration import register
 
 WARPS = 2112  # that keep a large GPU busy with reading: 16 for each of 132 multiprocessors
 SHORTEST = 128  # rows of a piece
-
-
-@triton.jit
-def times(a_re, a_im, x_re, x_im, COMPLEX: tl.constexpr):
-    """The product of two numbers; real ones have no second half."""
-    re = a_re * x_re
-    if COMPLEX:
-        re -= a_im * x_im
-        x_im = a_re * x_im + a_im * x_re
-    return re, x_im
 
 
 @triton.jit
@@ -141,11 +131,6 @@ def carry(
         tl.store(final + here + 1, x_im, there)
 
 
-def _numbers(x: Tensor | None) -> Tensor | None:
-    """A tensor as real numbers, complex ones as pairs."""
-    return torch.view_as_real(x.resolve_conj()) if x is not None and x.is_complex() else x
-
-
 def _run(
     a: Tensor,
     b: Tensor,
@@ -169,16 +154,16 @@ def _run(
     pieces = ceil(length / steps)
     options: dict[str, Any] = {"BD": BD, "COMPLEX": b.is_complex(), "REVERSE": reverse, **gpu.options()}
     sizes = (a_batch, a_row, length, pieces, steps, channels)
-    before = None if reverse else _numbers(None if initial is None else initial.contiguous())
-    arguments = [_numbers(x) for x in (a, b)]
-    of_past = [_numbers(None if x is None else x.contiguous()) for x in (past, initial)] if reverse else [None, None]
+    before = None if reverse else gpu.numbers(None if initial is None else initial.contiguous())
+    arguments = [gpu.numbers(x) for x in (a, b)]
+    of_past = [gpu.numbers(None if x is None else x.contiguous()) for x in (past, initial)] if reverse else [None, None]
 
     def room() -> tuple[Tensor, Tensor | None]:
         x = torch.empty(sequences * pieces, channels, dtype=b.dtype, device=b.device)
-        return x, _numbers(x)
+        return x, gpu.numbers(x)
 
     final = torch.empty(sequences, channels, dtype=b.dtype, device=b.device)
-    arrived: Tensor | None = _numbers(final)
+    arrived: Tensor | None = gpu.numbers(final)
     with gpu.on(b):
         if pieces > 1:
             _, end = room()
@@ -189,7 +174,17 @@ def _run(
             carry[(programs,)](end, product, before, arrived, pieces, channels, **options)
             before, arrived = end, None
         scan[(programs * pieces,)](
-            *arguments, _numbers(h), *of_past, ends, bounds, before, arrived, None, _numbers(grad_a), *sizes, **options
+            *arguments,
+            gpu.numbers(h),
+            *of_past,
+            ends,
+            bounds,
+            before,
+            arrived,
+            None,
+            gpu.numbers(grad_a),
+            *sizes,
+            **options,
         )
     return h, final
 

@@ -127,8 +127,6 @@ def _check(
 
 
 def _why_not_triton(u: Tensor, A: Tensor) -> str | None:
-    if A.is_complex():
-        return f"its states are real, and A is {A.dtype}."
     if 0 in (*u.shape, A.shape[1]):
         return "there is nothing to launch a kernel for."
     return gpu.why_refused(u.device.type)

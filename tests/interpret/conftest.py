@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -29,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def fence(x: Tensor) -> Tensor:
     """The same numbers, in a contiguous buffer between two guard bands of NaN."""
-    if not x.is_floating_point():
+    if not (x.is_floating_point() or x.is_complex()):
         return x
     room = x.new_full((x.numel() + 2 * GUARD,), math.nan)
     room[GUARD : GUARD + x.numel()] = x.flatten()
@@ -43,7 +44,7 @@ def guards() -> Iterator[None]:
 
     def fenced(*size: int, **options: object) -> Tensor:
         x = plain(*size, **options)
-        if not x.is_floating_point():
+        if not (x.is_floating_point() or x.is_complex()):
             return x
         room = plain(x.numel() + 2 * GUARD, dtype=x.dtype).fill_(math.nan)
         rooms.append((room, x.numel()))
@@ -60,6 +61,27 @@ def guards() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     with numpy.errstate(all="ignore"):  # what a mask discards may overflow
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _swift() -> Iterator[None]:
+    """Let the interpreter take over Triton's language once for each function, and not at every call of one.
+
+    It does so at the launch of a kernel too. Without this, nearly all its time would go there.
+    """
+    from triton.runtime.interpreter import InterpretedFunction
+
+    plain, known = InterpretedFunction.__call__, set()
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.fn in known:
+            return self.rewrite()(*args, **kwargs)
+        known.add(self.fn)
+        return plain(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(InterpretedFunction, "__call__", call)
         yield
 
 

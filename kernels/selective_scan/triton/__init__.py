@@ -1,4 +1,4 @@
-"""The selective scan on a GPU, by Triton: real A, every method, packed sequences, float32, float64 and 16 bits.
+"""The selective scan on a GPU, by Triton: real and complex A, every method, packed sequences, 16 to 64 bits.
 
 The kernels are in forward.py and backward.py. Here they are launched, and the partial sums of their programs added up,
 in an order that depends on the sizes alone: results are the same, bit by bit, from run to run.
@@ -19,10 +19,22 @@ def _carry(call: Call, end: Tensor, total: Tensor, initial: Tensor | None, rever
     final = call.table(call.sequences)
     tiles = -(-call.channels // call.plan.BD)
     carry[(call.sequences * call.plan.blocks * tiles,)](
-        call.A, end, total, initial, final, call.plan.pieces, call.channels, **call.tile, REVERSE=reverse,
-        **gpu.options(),
+        call.A, gpu.numbers(end), total, gpu.numbers(initial), gpu.numbers(final), call.plan.pieces, call.channels,
+        **call.tile, REVERSE=reverse, **gpu.options(),
     )  # fmt: skip
     return final
+
+
+def _states(A: Tensor, B: Tensor, C: Tensor, method: str) -> tuple[int, int]:
+    """How many states a program of the forward has, and of the backward: as many as fit into its registers.
+
+    A complex state takes two, the slope of zoh's weight takes some, and so do B or C, and their sums over time, where
+    they do not change. tests/compile sees that nothing is spilled.
+    """
+    held, bent = B.ndim == 2 or C.ndim == 2, method == "zoh"
+    if A.is_complex():
+        return 4 if held and bent else 8, 4 if held or bent else 8
+    return 16, 8 if held or bent else 16
 
 
 def _saved(u: Tensor, A: Tensor, cu_seqlens: Tensor | None, keep: bool) -> tuple[int, int, int]:
@@ -47,8 +59,8 @@ def forward(
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scan; returns y, the final state, and the saved states if they are to be kept."""
-    call = Call(u, dt, A, B, C, dt_bias, z, cu_seqlens, dt_softplus, method)
-    y, saved = call.part(u), call.new(*_saved(u, A, cu_seqlens, keep))
+    call = Call(u, dt, A, B, C, dt_bias, z, cu_seqlens, dt_softplus, method, _states(A, B, C, method)[0])
+    y, saved = call.part(u), call.new(*_saved(u, A, cu_seqlens, keep), dtype=A.dtype)
     before = None if initial_state is None else initial_state.mT.contiguous()
     with gpu.on(u):
         if call.plan.pieces == 1:
@@ -56,17 +68,17 @@ def forward(
         else:
             last, end, total = None, call.table(call.places), call.new(call.places, call.channels)
             ends[call.grid](
-                call.u, call.dt, call.A, call.B, call.bias, call.bounds, end, total, call.u.stride(0),
+                call.u, call.dt, call.A, call.B, call.bias, call.bounds, gpu.numbers(end), total, call.u.stride(0),
                 call.dt.stride(0), **call.sizes, **call.tile, **call.options, VARYING_B=call.varying["VARYING_B"],
                 **gpu.options(),
             )  # fmt: skip
             final = _carry(call, end, total, before, reverse=False)
             before = end
         scan[call.grid](
-            call.u, call.dt, call.A, call.B, call.C, D, call.z, call.bias, call.bounds, before, y, last,
-            saved if keep else None, call.u.stride(0), call.dt.stride(0), 0 if call.z is None else call.z.stride(0),
-            call.rows, **call.sizes, **call.tile, **call.options, **call.varying, SEGMENT=SEGMENT,
-            **gpu.options(registers=168),
+            call.u, call.dt, call.A, call.B, call.C, D, call.z, call.bias, call.bounds, gpu.numbers(before), y,
+            gpu.numbers(last), gpu.numbers(saved) if keep else None, call.u.stride(0), call.dt.stride(0),
+            0 if call.z is None else call.z.stride(0), call.rows, **call.sizes, **call.tile, **call.options,
+            **call.varying, SEGMENT=SEGMENT, **gpu.options(registers=168),
         )  # fmt: skip
     return call.whole(y, u), final.mT.contiguous(), saved
 
@@ -90,18 +102,16 @@ def backward(
     keep: bool,
 ) -> tuple[Tensor, ...]:
     """Gradients of all arguments, from the saved states."""
-    # The slope of zoh's weight takes registers, and so do the sums over time of B or C: 16 states would spill.
-    most = 8 if method == "zoh" or B.ndim == 2 or C.ndim == 2 else 16
-    call = Call(u, dt, A, B, C, dt_bias, z, cu_seqlens, dt_softplus, method, most)
+    call = Call(u, dt, A, B, C, dt_bias, z, cu_seqlens, dt_softplus, method, _states(A, B, C, method)[1])
     plan = call.plan
     dy = gpu.lay(torch.zeros((), dtype=u.dtype, device=u.device).expand(u.shape) if grad_y is None else grad_y)
-    after = None if grad_final is None else grad_final.resolve_neg().mT.contiguous()
+    after = None if grad_final is None else grad_final.resolve_conj().resolve_neg().mT.contiguous()
     of_initial = call.table(call.sequences)
-    scratch = call.new(*call.grid, SEGMENT, plan.BN, plan.BD)
+    scratch = call.new(*call.grid, SEGMENT, plan.BN, plan.BD, dtype=A.dtype)
     du, ddt, dz = call.part(u), call.part(dt), None if z is None else call.part(z)
     dA = call.table(call.places)
     per_group = plan.tiles // call.groups
-    dB, dC = (call.new(per_group, *x.shape) if x.ndim == 4 else call.table(call.places) for x in (B, C))
+    dB, dC = (call.new(per_group, *x.shape, dtype=A.dtype) if x.ndim == 4 else call.table(call.places) for x in (B, C))
     dD, dbias = call.new(call.places, call.channels), call.new(plan.blocks, call.places, call.channels)
     last: Tensor | None = of_initial
     z_row = 0 if call.z is None else call.z.stride(0)
@@ -109,15 +119,16 @@ def backward(
         if plan.pieces > 1:
             end, total = call.table(call.places), call.new(call.places, call.channels)
             adjoint_ends[call.grid](
-                call.dt, call.A, call.C, call.z, call.bias, call.bounds, dy, end, total, call.dt.stride(0), z_row,
-                dy.stride(0), **call.sizes, **call.tile, SOFTPLUS=dt_softplus, VARYING_C=call.varying["VARYING_C"],
-                **gpu.options(),
+                call.dt, call.A, call.C, call.z, call.bias, call.bounds, dy, gpu.numbers(end), total,
+                call.dt.stride(0), z_row, dy.stride(0), **call.sizes, **call.tile, SOFTPLUS=dt_softplus,
+                VARYING_C=call.varying["VARYING_C"], **gpu.options(),
             )  # fmt: skip
             of_initial = _carry(call, end, total, after, reverse=True)
             after, last = end, None
         scan_backward[call.grid](
-            call.u, call.dt, call.A, call.B, call.C, D, call.z, call.bias, call.bounds, saved, after, dy, du, ddt, dA,
-            dB, dC, dD, dz, dbias, last, scratch, call.u.stride(0), call.dt.stride(0), z_row, dy.stride(0),
+            call.u, call.dt, call.A, call.B, call.C, D, call.z, call.bias, call.bounds, gpu.numbers(saved),
+            gpu.numbers(after), dy, du, ddt, *map(gpu.numbers, (dA, dB, dC)), dD, dz, dbias, gpu.numbers(last),
+            gpu.numbers(scratch), call.u.stride(0), call.dt.stride(0), z_row, dy.stride(0),
             call.rows, **call.sizes, **call.tile, **call.options, **call.varying, SEGMENT=SEGMENT, **gpu.options(),
         )  # fmt: skip
     return (

@@ -1,5 +1,6 @@
 """How a selective scan is cut into programs, and its arguments as the kernels take them."""
 
+import math
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -39,6 +40,20 @@ class Plan:
         return cls(BN, BD, blocks, tiles, ceil(length / steps), steps)
 
 
+def _poles(A: Tensor) -> Tensor:
+    """A as the kernels take it: ``(n, d)``; where it is complex, ``(3, n, d)``: real parts, then turns and their rest.
+
+    The imaginary part is in quarter turns, of which whole ones are taken away, and so that many of them can be, in two
+    numbers.
+    """
+    if not A.is_complex():
+        return A.T.contiguous()
+    turns = A.imag.double() / (math.pi / 2)
+    return torch.stack(
+        (A.real, turns.to(A.real.dtype), (turns - turns.to(A.real.dtype)).to(A.real.dtype))
+    ).mT.contiguous()
+
+
 class Call:
     """The arguments of one call as the kernels take them.
 
@@ -62,14 +77,14 @@ class Call:
     ) -> None:
         """Take the arguments, and plan with at most `most` states in one program."""
         batch, length, self.channels = u.shape
-        self.rows, self.states, self.type = batch * length, A.shape[1], A.dtype
+        self.rows, self.states, self.type, self.held = batch * length, A.shape[1], A.dtype.to_real(), A.dtype
         self.sequences, self.places = rows(u, cu_seqlens), 0
         self.groups = next((x.shape[2] for x in (B, C) if x.ndim == 4), 1)
         self.plan = Plan.of(self.sequences, length, self.channels, self.groups, self.states, most)
         self.places = self.sequences * self.plan.pieces
         self.u, self.dt, self.z = gpu.lay(u), gpu.lay(dt), None if z is None else gpu.lay(z)
-        self.A, self.bias = A.T.contiguous(), dt_bias
-        self.B, self.C = (x.to(A.dtype).contiguous() if x.ndim == 4 else x.to(A.dtype).T.contiguous() for x in (B, C))
+        self.A, self.bias = _poles(A), dt_bias
+        self.B, self.C = (gpu.numbers((x if x.ndim == 4 else x.T).to(A.dtype).contiguous()) for x in (B, C))
         # Clamped, because in a compiled graph nobody looks at the values.
         self.bounds = None if cu_seqlens is None else cu_seqlens.to(torch.int64).clamp(0, length).contiguous()
         self.grid = (self.places * self.plan.blocks * self.plan.tiles,)
@@ -81,7 +96,7 @@ class Call:
             "channels": self.channels,
             "groups": self.groups,
         }
-        self.tile = {"N": self.states, "BN": self.plan.BN, "BD": self.plan.BD}
+        self.tile = {"N": self.states, "BN": self.plan.BN, "BD": self.plan.BD, "COMPLEX": A.is_complex()}
         self.options: dict[str, Any] = {"METHOD": METHODS[method], "SOFTPLUS": dt_softplus}
 
     def new(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -90,7 +105,7 @@ class Call:
 
     def table(self, places: int) -> Tensor:
         """Room for a number of states of all channels, ``(place, n, d)``."""
-        return self.new(places, self.states, self.channels)
+        return self.new(places, self.states, self.channels, dtype=self.held)
 
     def part(self, like: Tensor) -> Tensor:
         """Room for rows, ``(block, b l, d)``, summed over blocks of states: like a tensor if there is one block."""

@@ -8,7 +8,20 @@ neighbours read the same rows of B and C.
 import triton
 import triton.language as tl
 
-from statespace.kernels.gpu.triton import LN2, phi1, phi1_slope, sigmoid, softplus
+from statespace.kernels.gpu.triton import (
+    LN2,
+    LOG2E,
+    QUARTER,
+    complex_phi1,
+    complex_phi1_slope,
+    load,
+    phi1,
+    phi1_slope,
+    sigmoid,
+    softplus,
+    times,
+    turn,
+)
 
 EULER_B = tl.constexpr(0)
 ZOH = tl.constexpr(1)
@@ -39,22 +52,61 @@ def step_slope(raw, SOFTPLUS: tl.constexpr):
 
 
 @triton.jit
-def weight(delta, a, A2, METHOD: tl.constexpr):
-    """What ``B u`` is multiplied by: the step, or ``(a - 1) / A`` for zoh, ``(BN, BD)``."""
+def poles(A, table, known, size, COMPLEX: tl.constexpr):
+    """A as real parts in powers of two, and where it is complex, imaginary parts in quarter turns, of two numbers."""
+    rates = tl.load(A + table, known, other=0) * LOG2E
+    if COMPLEX:
+        turns = tl.load(A + size + table, known, other=0)
+        return rates, turns, tl.load(A + 2 * size + table, known, other=0)
+    return rates, rates, rates
+
+
+@triton.jit
+def decay(rates, turns, rest, delta, COMPLEX: tl.constexpr):
+    """``exp(delta A)``, ``(BN, BD)``."""
+    size = tl.exp2(rates * delta)
+    if COMPLEX:
+        cosine, sine = turn(turns, rest, delta)
+        return size * cosine, size * sine
+    return size, size
+
+
+@triton.jit
+def weight(delta, a_re, a_im, rates, turns, METHOD: tl.constexpr, COMPLEX: tl.constexpr):
+    """What ``B u`` is multiplied by: the step, or ``(a - 1) / A`` for zoh, which is complex where A is."""
     if METHOD == ZOH:
-        x = A2 * (delta * LN2)
-        delta *= phi1(x, a, 1 / x)
-    return delta
+        x = rates * (delta * LN2)
+        if COMPLEX:
+            re, im = complex_phi1(x, turns * (delta * QUARTER), a_re, a_im)
+            return delta * re, delta * im
+        delta *= phi1(x, a_re, 1 / x)
+    return delta, delta
 
 
 @triton.jit
-def weight_slope(delta, a, A2):
+def weight_slope(delta, a_re, a_im, rates, turns, COMPLEX: tl.constexpr):
     """The derivative of zoh's `weight` by A, ``(BN, BD)``."""
-    x = A2 * (delta * LN2)
-    return delta * delta * phi1_slope(x, a, phi1(x, a, 1 / x), 1 / x)
+    x = rates * (delta * LN2)
+    square = delta * delta
+    if COMPLEX:
+        y = turns * (delta * QUARTER)
+        re, im = complex_phi1(x, y, a_re, a_im)
+        re, im = complex_phi1_slope(x, y, a_re, a_im, re, im)
+        return square * re, square * im
+    slope = square * phi1_slope(x, a_re, phi1(x, a_re, 1 / x), 1 / x)
+    return slope, slope
 
 
 @triton.jit
-def vector(x, row, group, groups, n, N: tl.constexpr):
+def weighed(w_re, w_im, x, y_re, y_im, METHOD: tl.constexpr, COMPLEX: tl.constexpr):
+    """``w x y`` for a real x; only zoh has a complex w."""
+    if COMPLEX and METHOD == ZOH:
+        return times(w_re * x, w_im * x, y_re, y_im, True)
+    return y_re * (w_re * x), y_im * (w_re * x)
+
+
+@triton.jit
+def vector(x, row, group, groups, n, N: tl.constexpr, COMPLEX: tl.constexpr):
     """B or C of one row and group, ``(BN, 1)``; zero for states beyond N."""
-    return tl.load(x + (row * groups + group) * N + n, n < N, other=0)[:, None]
+    re, im = load(x, (row * groups + group) * N + n, n < N, COMPLEX)
+    return re[:, None], im[:, None]

@@ -7,12 +7,15 @@ state of zero, and `carry` makes of their ends the states that they start from.
 import triton
 import triton.language as tl
 
-from statespace.kernels.gpu.triton import LOG2E, rows_of, sigmoid
+from statespace.kernels.gpu.triton import load, rows_of, sigmoid, store, times
 from statespace.kernels.selective_scan.triton.common import (
     TRAPEZOIDAL,
     channels_of,
+    decay,
+    poles,
     step_size,
     vector,
+    weighed,
     weight,
 )
 
@@ -23,8 +26,8 @@ UNROLL = tl.constexpr(2)
 @triton.jit
 def ends(
     u, dt, A, B, bias, bounds, end, total, u_row, dt_row, length, pieces, steps, channels, groups,
-    N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, METHOD: tl.constexpr, SOFTPLUS: tl.constexpr,
-    VARYING_B: tl.constexpr,
+    N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, COMPLEX: tl.constexpr, METHOD: tl.constexpr,
+    SOFTPLUS: tl.constexpr, VARYING_B: tl.constexpr,
 ):  # fmt: skip
     """State after each piece from zero, ``end (sequence, piece, n, d)``; sum of its steps, ``total (..., d)``."""
     TYPE: tl.constexpr = end.dtype.element_ty
@@ -37,11 +40,12 @@ def ends(
     known = (n < N)[:, None] & there[None, :]
     place = pid // tiles // blocks
     _, start, stop = rows_of(place // pieces, place % pieces, bounds, length, steps)
-    A2 = tl.load(A + n[:, None] * channels + d[None, :], known, other=0).to(TYPE) * LOG2E
+    table = n[:, None].to(tl.int64) * channels + d[None, :]
+    rates, turns, rest = poles(A, table, known, N * channels, COMPLEX)
     shift = 0.0 if bias is None else tl.load(bias + d, there, other=0).to(TYPE)
     if not VARYING_B:
-        b = tl.load(B + n[:, None] * channels + d[None, :], known, other=0).to(TYPE)
-    h = tl.zeros((BN, BD), TYPE)
+        b_re, b_im = load(B, table, known, COMPLEX)
+    h_re, h_im = tl.zeros((BN, BD), TYPE), tl.zeros((BN, BD), TYPE)
     sum_of_steps = tl.zeros((BD,), TYPE)
     for t in range(start, stop, UNROLL):
         for i in tl.static_range(UNROLL):
@@ -49,19 +53,23 @@ def ends(
             delta = step_size(tl.load(dt + row * dt_row + d, there, other=0).to(TYPE) + shift, t + i < stop, SOFTPLUS)
             x = tl.load(u + row * u_row + d, there, other=0).to(TYPE)
             if VARYING_B:
-                b = vector(B, row, group, groups, n, N).to(TYPE)
-            a = tl.exp2(A2 * delta[None, :])
-            h = a * h + b * (weight(delta[None, :], a, A2, METHOD) * x[None, :])
+                b_re, b_im = vector(B, row, group, groups, n, N, COMPLEX)
+            a_re, a_im = decay(rates, turns, rest, delta[None, :], COMPLEX)
+            w_re, w_im = weight(delta[None, :], a_re, a_im, rates, turns, METHOD, COMPLEX)
+            v_re, v_im = weighed(w_re, w_im, x[None, :], b_re, b_im, METHOD, COMPLEX)
+            h_re, h_im = times(a_re, a_im, h_re, h_im, COMPLEX)
+            h_re += v_re
+            if COMPLEX:
+                h_im += v_im
             sum_of_steps += delta
-    at = place.to(tl.int64) * N
-    tl.store(end + (at + n[:, None]) * channels + d[None, :], h, known)
+    store(end, place.to(tl.int64) * N * channels + table, h_re, h_im, known, COMPLEX)
     tl.store(total + place.to(tl.int64) * channels + d, sum_of_steps, there & (d * 0 + block == 0))
 
 
 @triton.jit
 def carry(
     A, end, total, initial, final, pieces, channels,
-    N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, REVERSE: tl.constexpr,
+    N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, COMPLEX: tl.constexpr, REVERSE: tl.constexpr,
 ):  # fmt: skip
     """Replace each piece's `end` from zero by the state before it, ``(sequence, piece, n, d)``, and write the last.
 
@@ -75,25 +83,33 @@ def carry(
     n = pid // tiles % blocks * BN + tl.arange(0, BN)
     known = (n < N)[:, None] & (d < channels)[None, :]
     sequence = (pid // tiles // blocks).to(tl.int64)
-    A2 = tl.load(A + n[:, None] * channels + d[None, :], known, other=0).to(TYPE) * LOG2E
-    here = (sequence * N + n[:, None]) * channels + d[None, :]
-    h = tl.zeros((BN, BD), TYPE) if initial is None else tl.load(initial + here, known, other=0).to(TYPE)
+    table = n[:, None].to(tl.int64) * channels + d[None, :]
+    rates, turns, rest = poles(A, table, known, N * channels, COMPLEX)
+    here = sequence * N * channels + table
+    if initial is None:
+        h_re, h_im = tl.zeros((BN, BD), TYPE), tl.zeros((BN, BD), TYPE)
+    else:
+        h_re, h_im = load(initial, here, known, COMPLEX)
     for i in range(pieces):
         place = sequence * pieces + (pieces - 1 - i if REVERSE else i)
-        at = end + (place * N + n[:, None]) * channels + d[None, :]
-        found = tl.load(at, known, other=0)
-        decay = tl.exp2(A2 * tl.load(total + place * channels + d, d < channels, other=0)[None, :])
-        tl.store(at, h, known)
-        h = decay * h + found
-    tl.store(final + here, h, known)
+        at = place * N * channels + table
+        found_re, found_im = load(end, at, known, COMPLEX)
+        total_of_piece = tl.load(total + place * channels + d, d < channels, other=0)[None, :]
+        a_re, a_im = decay(rates, turns, rest, total_of_piece, COMPLEX)
+        store(end, at, h_re, h_im, known, COMPLEX)
+        h_re, h_im = times(a_re, -a_im if REVERSE else a_im, h_re, h_im, COMPLEX)
+        h_re += found_re
+        if COMPLEX:
+            h_im += found_im
+    store(final, here, h_re, h_im, known, COMPLEX)
 
 
 @triton.jit
 def scan(
     u, dt, A, B, C, D, z, bias, bounds, before, y, final, saved, u_row, dt_row, z_row, rows, length, pieces, steps,
     channels, groups,
-    N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, METHOD: tl.constexpr, SOFTPLUS: tl.constexpr,
-    VARYING_B: tl.constexpr, VARYING_C: tl.constexpr, SEGMENT: tl.constexpr,
+    N: tl.constexpr, BN: tl.constexpr, BD: tl.constexpr, COMPLEX: tl.constexpr, METHOD: tl.constexpr,
+    SOFTPLUS: tl.constexpr, VARYING_B: tl.constexpr, VARYING_C: tl.constexpr, SEGMENT: tl.constexpr,
 ):  # fmt: skip
     """Outputs ``y (block, row, d)``, summed over the states of each block; the state every SEGMENT rows, if `saved`.
 
@@ -110,19 +126,23 @@ def scan(
     known = (n < N)[:, None] & there[None, :]
     place = pid // tiles // blocks
     first, start, stop = rows_of(place // pieces, place % pieces, bounds, length, steps)
-    A2 = tl.load(A + n[:, None] * channels + d[None, :], known, other=0) * LOG2E
+    table = n[:, None].to(tl.int64) * channels + d[None, :]
+    rates, turns, rest = poles(A, table, known, N * channels, COMPLEX)
     shift = 0.0 if bias is None else tl.load(bias + d, there, other=0)
     through = 0.0 if D is None else tl.load(D + d, there & (d * 0 + block == 0), other=0)
     if not VARYING_B:
-        b = tl.load(B + n[:, None] * channels + d[None, :], known, other=0)
+        b_re, b_im = load(B, table, known, COMPLEX)
     if not VARYING_C:
-        c = tl.load(C + n[:, None] * channels + d[None, :], known, other=0)
-    state = (place.to(tl.int64) * N + n[:, None]) * channels + d[None, :]
-    h = tl.zeros((BN, BD), TYPE) if before is None else tl.load(before + state, known, other=0)
+        c_re, c_im = load(C, table, known, COMPLEX)
+    state = place.to(tl.int64) * N * channels + table
+    if before is None:
+        h_re, h_im = tl.zeros((BN, BD), TYPE), tl.zeros((BN, BD), TYPE)
+    else:
+        h_re, h_im = load(before, state, known, COMPLEX)
     segment = first // SEGMENT + place // pieces + (start - first) // SEGMENT
     for t0 in range(start, stop, SEGMENT):
         if saved is not None:
-            tl.store(saved + (segment * N + n[:, None]) * channels + d[None, :], h, known)
+            store(saved, segment * N * channels + table, h_re, h_im, known, COMPLEX)
             segment += 1
         for t in range(t0, tl.minimum(t0 + SEGMENT, stop), UNROLL):
             outputs = ()
@@ -132,13 +152,20 @@ def scan(
                 delta = step_size(raw, t + i < stop, SOFTPLUS)
                 x = tl.load(u + row * u_row + d, there, other=0).to(TYPE)
                 if VARYING_B:
-                    b = vector(B, row, group, groups, n, N)
+                    b_re, b_im = vector(B, row, group, groups, n, N, COMPLEX)
                 if VARYING_C:
-                    c = vector(C, row, group, groups, n, N)
-                a = tl.exp2(A2 * delta[None, :])
-                drive = b * (weight(delta[None, :], a, A2, METHOD) * x[None, :])
-                h = a * h + drive
-                out = tl.sum(c * (h - 0.5 * drive if METHOD == TRAPEZOIDAL else h), 0) + through * x
+                    c_re, c_im = vector(C, row, group, groups, n, N, COMPLEX)
+                a_re, a_im = decay(rates, turns, rest, delta[None, :], COMPLEX)
+                w_re, w_im = weight(delta[None, :], a_re, a_im, rates, turns, METHOD, COMPLEX)
+                v_re, v_im = weighed(w_re, w_im, x[None, :], b_re, b_im, METHOD, COMPLEX)
+                h_re, h_im = times(a_re, a_im, h_re, h_im, COMPLEX)
+                h_re += v_re
+                if COMPLEX:
+                    h_im += v_im
+                seen = c_re * (h_re - 0.5 * v_re if METHOD == TRAPEZOIDAL else h_re)
+                if COMPLEX:
+                    seen -= c_im * (h_im - 0.5 * v_im if METHOD == TRAPEZOIDAL else h_im)
+                out = tl.sum(seen, 0) + through * x
                 if z is not None:
                     gate = tl.load(z + row * z_row + d, there, other=0).to(TYPE)
                     out *= gate * sigmoid(gate)
@@ -147,4 +174,4 @@ def scan(
                 at = y + (block.to(tl.int64) * rows + t + i) * channels + d
                 tl.store(at, outputs[i].to(y.dtype.element_ty), there & (d * 0 + t + i < stop))
     if final is not None:
-        tl.store(final + state, h, known)
+        store(final, state, h_re, h_im, known, COMPLEX)
