@@ -1,15 +1,19 @@
 """The public operation: hands plain arguments straight to the core, checks all others, and hands them to a backend."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
+from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.selective_state_update import native, reference
 from statespace.shapes import expect
 
-BACKENDS = ("native", "reference")
+BACKENDS = ("triton", "native", "reference")
 _ROWS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _STATES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 _WHERE = "selective_state_update"
@@ -73,6 +77,13 @@ def _check(
             )
 
 
+def _triton(*arguments: Any) -> Tensor:
+    from statespace.kernels.selective_state_update import triton  # Triton is loaded where it computes, and only there
+
+    y: Tensor = triton.selective_state_update(*arguments)
+    return y
+
+
 def selective_state_update(
     state: Tensor,
     x: Tensor,
@@ -110,7 +121,8 @@ def selective_state_update(
         dt_bias: added to `dt`, ``(d,)``; None for zero.
         dt_softplus: whether the step is ``softplus(dt + dt_bias)``.
         method: ``euler-b``, ``zoh`` or ``exponential-trapezoidal``.
-        backend: ``native`` (compiled, CPU), ``reference`` (torch, any device), or ``auto`` for the first that can.
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``reference`` (torch, any device), or ``auto`` for the
+            first of them that can.
     Returns:
         ``y (b, d)``, like x.
     Raises:
@@ -126,7 +138,8 @@ def selective_state_update(
             return done
     _check(state, x, dt, A, B, C, D, z, dt_bias)
     choose(_WHERE, "method", method, native.RULES)
-    backend = pick(_WHERE, backend, dict.fromkeys(BACKENDS) | {"native": core.why_refused(x.device.type)})
+    refusals = {"triton": gpu.why_refused(x.device.type), "native": core.why_refused(x.device.type)}
+    backend = pick(_WHERE, backend, dict.fromkeys(BACKENDS) | refusals)
     if B.ndim == 2:
         B, C = B[:, None], C[:, None]
 
@@ -134,8 +147,12 @@ def selective_state_update(
     def plain(value: Tensor) -> Tensor:
         return value.resolve_conj().resolve_neg()
 
-    step = native.selective_state_update if backend == "native" else reference.selective_state_update
-    y: Tensor = step(
+    steps: dict[str, Callable[..., Tensor]] = {
+        "triton": _triton,
+        "native": native.selective_state_update,
+        "reference": reference.selective_state_update,
+    }
+    return steps[backend](
         state,
         plain(x),
         plain(dt),
@@ -148,4 +165,3 @@ def selective_state_update(
         dt_softplus,
         method,
     )
-    return y
