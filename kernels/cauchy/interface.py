@@ -6,12 +6,23 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
+from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.cauchy import chunked, native, reference
 from statespace.kernels.dispatch import pick
 
-BACKENDS = ("native", "chunked", "reference")  # fastest first
+BACKENDS = ("triton", "native", "chunked", "reference")  # fastest first
+
+
+def _triton(*arguments: Tensor | bool) -> Tensor:
+    from statespace.kernels.cauchy import triton  # Triton is loaded where it computes, and only there
+
+    y: Tensor = triton.cauchy(*arguments)
+    return y
+
+
 _RUN: dict[str, Callable[[Tensor, Tensor, Tensor, bool], Tensor]] = {
+    "triton": _triton,
     "native": native.cauchy,
     "chunked": chunked.cauchy,
     "reference": reference.cauchy,
@@ -36,8 +47,8 @@ def cauchy(v: Tensor, z: Tensor, w: Tensor, conjugate: bool = False, backend: st
         z: points, ``(..., l)`` complex, finite, in the unit of `w`.
         w: poles, ``(..., n)`` complex, in 1/s or without unit.
         conjugate: whether the conjugate poles and residues are summed too.
-        backend: ``native`` (compiled, CPU), ``chunked`` (any device), ``reference`` (materialised, in float64), or
-            ``auto``, the fastest there is.
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (any device), ``reference`` (materialised, in
+            float64), or ``auto``, the first of them that can.
     Returns:
         ``y (..., l)``, complex, of the dtype of `v`, in the unit of v over that of w; differentiable in all three.
     Raises:
@@ -48,8 +59,13 @@ def cauchy(v: Tensor, z: Tensor, w: Tensor, conjugate: bool = False, backend: st
         lemma C.3.
     """
     lead = _check(v, z, w)
-    pick_from = dict.fromkeys(BACKENDS) | {"native": core.why_refused(v.device.type)}
-    backend = pick("cauchy", backend, pick_from)
+    refusals = dict.fromkeys(BACKENDS) | {
+        "triton": "there is nothing to launch a kernel for."
+        if 0 in (*lead, *v.shape, *z.shape)
+        else gpu.why_refused(v.device.type),
+        "native": core.why_refused(v.device.type),
+    }
+    backend = pick("cauchy", backend, refusals)
     n, length = v.shape[-1], z.shape[-1]
     own = _own_axes(lead, z, w)
     d = lead[own:].numel()
