@@ -138,7 +138,8 @@ def selective_state_update(
             return done
     _check(state, x, dt, A, B, C, D, z, dt_bias)
     choose(_WHERE, "method", method, native.RULES)
-    refusals = {"triton": gpu.why_refused(x.device.type), "native": core.why_refused(x.device.type)}
+    nothing = "there is nothing to launch a kernel for." if 0 in state.shape else None
+    refusals = {"triton": nothing or gpu.why_refused(x.device.type), "native": core.why_refused(x.device.type)}
     backend = pick(_WHERE, backend, dict.fromkeys(BACKENDS) | refusals)
     if B.ndim == 2:
         B, C = B[:, None], C[:, None]
