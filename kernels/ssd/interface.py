@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from statespace.errors import InputError, ShapeError
+from statespace.kernels import gpu
 from statespace.kernels.dispatch import pick
 from statespace.kernels.ssd import chunked, reference
 from statespace.shapes import expect
 
-BACKENDS = ("chunked", "reference")  # fastest first
-_RUN: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {"chunked": chunked.ssd, "reference": reference.ssd}
+BACKENDS = ("triton", "chunked", "reference")  # fastest first
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -100,6 +101,20 @@ def _check(
     return sizes
 
 
+def _triton(*arguments: Any) -> tuple[Tensor, Tensor]:
+    from statespace.kernels.ssd import triton  # Triton is loaded where it computes, and only there
+
+    found: tuple[Tensor, Tensor] = triton.ssd(*arguments)
+    return found
+
+
+_RUN: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "triton": _triton,
+    "chunked": chunked.ssd,
+    "reference": reference.ssd,
+}
+
+
 def ssd(
     x: Tensor,
     dt: Tensor,
@@ -125,7 +140,7 @@ def ssd(
     The input matrix is the Euler one, Δ B, beside the exact exp(Δ A), as in Mamba-2. The scan of two pieces, with the
     state carried over, is the scan of the whole. Half precision is computed, and its state kept, in float32, under
     autocast too. Gradients flow to all arguments but `cu_seqlens` and `lengths`, and from both results. With
-    ``chunked``, a NaN spreads over the whole chunk that it stands in, beside all that comes after.
+    ``chunked`` and ``triton``, a NaN spreads over the whole chunk that it stands in, beside all that comes after.
 
     Args:
         x: input, ``(b, l, h, p)``: float32, float64, bfloat16 or float16.
@@ -143,8 +158,10 @@ def ssd(
         lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
             stands beyond, NaN included, is not looked at.
         return_final_state: whether the state after the last step of each sequence is returned too.
-        chunk: steps that are taken by one matrix product, for ``chunked``.
-        backend: ``chunked`` (matrix products, any device), ``reference`` (slow), or ``auto``, the fastest there is.
+        chunk: steps that are taken by one matrix product, for ``chunked``; ``triton`` takes the next power of two, of
+            16 to 32, or to 64 where `x` has 16 bits.
+        backend: ``triton`` (GPU), ``chunked`` (matrix products, any device), ``reference`` (slow), or ``auto``, the
+            first of them that can.
     Returns:
         y: output, ``(b, l, h, p)``, in the dtype of `x`; zero beyond each sequence's length. With
             `return_final_state`, also the final states, ``(b, h, p, n)`` or ``(sequences, h, p, n)``, float32, or
@@ -168,7 +185,9 @@ def ssd(
         "initial_state": initial_state,
     }
     sizes = _check(given, cu_seqlens, lengths, chunk)
-    backend = pick("ssd", backend, dict.fromkeys(BACKENDS))
+    nothing = "there is nothing to launch a kernel for." if 0 in (*x.shape, *B.shape) else None
+    refusals = dict.fromkeys(BACKENDS) | {"triton": nothing or gpu.why_refused(x.device.type)}
+    backend = pick("ssd", backend, refusals)
     work = torch.promote_types(x.dtype, torch.float32)
     real = None
     if lengths is not None:
