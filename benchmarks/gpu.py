@@ -1,9 +1,10 @@
-"""The kernels on a GPU: how far from float64, and the selective scan beside mamba-ssm and compiled torch.
+"""The kernels on a GPU: how far from float64, how fast, and the selective scan beside mamba-ssm and compiled torch.
 
 In one call: the error of every Triton kernel and its gradients against the reference in float64; the times of the scan,
-forward and with backward, beside mamba-ssm's CUDA kernel where that is installed and beside a scan in torch under
-torch.compile; and which share of what the device can do at most, probed in the same run, it achieves. Prints tables,
-and writes them, with the device's name, as Markdown and JSON below --out.
+forward and with backward, beside mamba-ssm's CUDA kernel where that is installed and, at one size, beside a scan in
+torch under torch.compile; those of all other operations beside portable torch, and of a single step; and which share of
+what the device can do at most, probed in the same run, they achieve. Prints tables, and writes them, with the device's
+name, as Markdown and JSON below --out; whatever is done by then is there if the run is broken off.
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --sizes 8x4096x2048x16 --dtypes bfloat16 --out docs/benchmarks
@@ -17,6 +18,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,6 +36,7 @@ from statespace.kernels import gpu  # noqa: E402
 
 SIZES = ["8x4096x2048x16", "8x2048x1536x16", "1x65536x64x16", "1x16384x2048x64"]
 DTYPES = ["bfloat16", "float32"]
+COMPILED = ("8x2048x1536x16", "bfloat16")  # beside torch.compile, which takes a minute for each pass
 Row = dict[str, Any]
 
 
@@ -43,8 +46,8 @@ def errors(device: str) -> list[Row]:
 
     dtypes = [torch.float32] if INTERPRET else [torch.float32, torch.bfloat16]
     return [
-        {"operation": name, "dtype": str(dtype).removeprefix("torch."), **compare(case, dtype, device, INTERPRET)}
-        for name, case in CASES.items()
+        {"operation": name, "dtype": str(dtype).removeprefix("torch."), **compare(name, dtype, device, INTERPRET)}
+        for name in CASES
         for dtype in dtypes
     ]
 
@@ -58,24 +61,28 @@ def _once(scan: Callable[..., Tensor], leaves: list[Tensor], gradient: Tensor | 
     synchronize(device)
 
 
-def times(sizes: list[str], dtypes: list[str], device: str, seconds: float) -> tuple[list[Row], list[str]]:
+def times(
+    sizes: list[str], dtypes: list[str], device: str, seconds: float, limits: Any, late: Callable[[], bool]
+) -> tuple[list[Row], list[str]]:
     """Times of the scan by all ways that fit into the memory, and the shares of the floors that ours achieves."""
-    from gpus.floors import Limits
     from gpus.scans import make, ways
 
-    limits, (scans, remarks) = Limits.measure(device), ways(INTERPRET)
-    remarks.append(f"Probed: {limits.exponentials:.3g} exponentials and {limits.bytes:.3g} bytes a second.")
-    rows = []
+    (scans, remarks), rows = ways(INTERPRET), []
     for size in sizes:
         shape = tuple(map(int, size.split("x")))
         assert len(shape) == 4
         for name in dtypes:
             dtype = getattr(torch, name)
             for train in (False, True):
+                if late():
+                    remarks.append(f"No time was left for {size}, {name}, {'training' if train else 'forward'}.")
+                    continue
                 leaves = [x.requires_grad_(train) for x in make(shape, dtype, device)]
                 gradient = torch.ones_like(leaves[0]) if train else None
                 able: dict[str, Callable[[], None]] = {}
                 for way, scan in scans.items():
+                    if way == "torch, compiled" and (size, name) != COMPILED and not INTERPRET:
+                        continue
                     try:
                         _once(scan, leaves, gradient, device)
                     except torch.OutOfMemoryError:
@@ -98,7 +105,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="BxLxDxN", help="batch, length, channels, states")
     parser.add_argument("--dtypes", nargs="+", default=DTYPES, choices=["bfloat16", "float16", "float32"])
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each size, dtype and pass")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each row of a table")
+    parser.add_argument("--budget", type=float, default=400.0, help="begin no row after so many seconds")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write gpu-<device>.md and .json there")
     parser.add_argument("--interpret", action="store_true", help="try the script out, on the CPU at tiny sizes")
     options = parser.parse_args()
@@ -107,22 +115,36 @@ def main() -> None:
         raise SystemExit(2)
     if INTERPRET:
         options.sizes, options.dtypes, options.seconds = ["1x5x3x2"], ["float32"], 0.0
-    device = "cpu" if INTERPRET else "cuda"
+    device, start = "cpu" if INTERPRET else "cuda", time.perf_counter()
     import triton
+    from gpus import operations
+    from gpus.floors import Limits
 
     name = "interpreter" if INTERPRET else torch.cuda.get_device_name()
     head = f"{name}; torch {torch.__version__}, triton {triton.__version__}"
-    accuracy = errors(device)
-    timed, remarks = times(options.sizes, options.dtypes, device, options.seconds)
-    page = [f"# {name}", head, "## Errors", markdown(accuracy), "## Selective scan", markdown(timed), *remarks]
-    text = "\n\n".join(page) + "\n"
-    print(text)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        stem = "gpu-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        (options.out / f"{stem}.md").write_text(text)
-        content = {"device": name, "versions": head, "errors": accuracy, "times": timed, "remarks": remarks}
-        (options.out / f"{stem}.json").write_text(json.dumps(content, indent=1) + "\n")
+    stem = "gpu-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    page, content = [f"# {name}", head], {"device": name, "versions": head}
+
+    def tell(title: str, key: str, rows: list[Row], remarks: list[str]) -> None:
+        page.extend([f"## {title}", *([markdown(rows)] if rows else []), *remarks])
+        content.update({key: rows, f"{key}, remarks": remarks})
+        if options.out:
+            options.out.mkdir(parents=True, exist_ok=True)
+            (options.out / f"{stem}.md").write_text("\n\n".join(page) + "\n")
+            (options.out / f"{stem}.json").write_text(json.dumps(content, indent=1) + "\n")
+        print(f"{title}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+
+    def late() -> bool:
+        return time.perf_counter() - start > options.budget
+
+    tell("Errors", "errors", errors(device), [])
+    limits = Limits.measure(device)
+    probed = f"Probed: {limits.exponentials:.3g} exponentials and {limits.bytes:.3g} bytes a second."
+    rows, remarks = times(options.sizes, options.dtypes, device, options.seconds, limits, late)
+    tell("Selective scan", "times", rows, [*remarks, probed])
+    tell("Other operations", "operations", *operations.times(device, INTERPRET, limits, options.seconds, late))
+    tell("One step", "steps", operations.steps(device, INTERPRET, limits, options.seconds), [])
+    print("\n\n".join(page))
 
 
 if __name__ == "__main__":

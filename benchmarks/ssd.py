@@ -4,7 +4,9 @@
 - *transformers*: the same matrix form over whole tensors, in chunks of 256, under autograd. It needs transformers 5,
   for its function ``mamba2_chunk_scan``; without it the column stays empty.
 
-They take turns, under both settings of the allocator. A ratio is transformers over ours: above 1 ours is better.
+They take turns, under both settings of the allocator. A ratio is transformers over ours: above 1 ours is better. In the
+same turns a large matrix product is timed, for the best rate of the machine; the share of it counts the operations in
+matrix products of *chunked* alone, so that all which is not one of them is time lost.
 
     python benchmarks/ssd.py                  # about two minutes
     python benchmarks/ssd.py --quick          # seconds, at a small size: shows that it runs
@@ -14,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,6 +51,16 @@ def ours(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> T
     return ssd(x, dt, A, B, C, D, dt_bias=torch.zeros_like(A), dt_softplus=True, return_final_state=True)[0]
 
 
+def operations(which: str, size: str) -> float:
+    """Floating point operations in the matrix products of one pass, by kernels/ssd/README.md."""
+    batch, length, heads, width, groups, states = map(int, size.split("x"))
+    chunk = min(64, length)
+    # M u; what chunks add to the state, and what is seen of it; C B^T. Backward these once more, and their transposes.
+    in_chunk, through_state, scores = (3, 8, 4) if which == PASSES[1] else (1, 2, 1)
+    of_heads = heads * (in_chunk * chunk * width + through_state * width * states)
+    return 2.0 * batch * length * (of_heads + groups * scores * chunk * states)
+
+
 def make(function: Callable[..., Tensor], which: str, size: str) -> Callable[[], object]:
     """Make the arguments, and return a function without any that does one pass."""
     batch, length, heads, width, groups, states = map(int, size.split("x"))
@@ -67,10 +80,14 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
     theirs = peer()
     functions = [ours] if theirs is None else [ours, theirs]
     rows: list[dict[str, object]] = []
+    square = torch.randn(2, 1024, 1024)
+    product = partial(torch.mm, square[0], square[1])
     for size in options.sizes:
         for which in PASSES:
-            timing = interleaved([make(f, which, size) for f in functions], options.rounds, options.seconds)
+            every = [*(make(f, which, size) for f in functions), product]
+            timing = interleaved(every, options.rounds, options.seconds)
             wall, cpu = timing.medians, timing.cpu
+            rate, best = operations(which, size) / cpu[0], 2 * 1024**3 / cpu[-1]
             rows.append(
                 {
                     "B x L x heads x p x groups x n": size,
@@ -79,6 +96,7 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
                     "transformers, ms": wall[1] * 1e3 if theirs else None,
                     "ratio": wall[1] / wall[0] if theirs else None,
                     "ratio of CPU time": cpu[1] / cpu[0] if theirs else None,
+                    "share of the best rate, %": 100 * rate / best,
                     "rounds": timing.rounds,
                     "others' CPU, %": None if timing.others is None else 100 * timing.others,
                 }

@@ -19,15 +19,24 @@ def test_every_part_runs(repository: Path, tmp_path: Path) -> None:
     done = run(repository, "--interpret", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "gpu-interpreter.json").read_text())
-    assert {row["operation"] for row in found["errors"]} >= {"lti_scan", "linear_scan", "causal_conv1d"}
+    with_kernels = {path.parent.name for path in (repository / "kernels").glob("*/triton*") if path.name[0] != "_"}
+    assert {row["operation"].split(",")[0] for row in found["errors"]} == with_kernels - {"gpu"}
     for row in found["errors"]:
         assert row["results"] < 2e-6, row  # float32
-        assert row["gradients"] < 1e-5, row
+        assert (row["gradients"] is None) == (row["operation"] == "selective_state_update")
+        assert (row["gradients"] or 0) < 1e-5, row
     assert [row["pass"] for row in found["times"]] == ["forward", "training"]
     for row in found["times"]:
         assert row["ours, ms"] > 0
         assert row["torch, compiled / ours"] * row["ours, ms"] > 0
         assert row["share of exponentials, %"] > 0
+    assert {row["operation"].split(",")[0] for row in found["operations"]} == with_kernels - {
+        "gpu",
+        "selective_scan",
+        "selective_state_update",
+    } | {"selective_scan"}
+    for row in found["operations"] + found["steps"]:
+        assert row["share of bandwidth, %"] > 0
     assert (tmp_path / "gpu-interpreter.md").read_text() in done.stdout
 
 
