@@ -4,6 +4,15 @@
 
 It mixes the channels by itself, so it stands in a residual block alone: ``ResidualBlock(Mamba(d), mixing="none")``.
 
+The parameters are those of the published checkpoints, one to one:
+
+    into.weight, .bias                in_proj.weight, .bias, rows in the order u, z
+    conv_weight, conv_bias            conv1d.weight[:, 0], conv1d.bias
+    ssm.select.weight                 x_proj.weight, rows in the order Δ, B, C
+    ssm.dt_weight, .dt_bias           dt_proj.weight, .bias
+    ssm.A_log, ssm.D                  A_log, D
+    out.weight, .bias                 out_proj.weight, .bias
+
 Source: Gu and Dao 2023 (Mamba, arXiv:2312.00752), figure 3 and section 3.4.
 """
 
@@ -30,6 +39,11 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
         expand: inner channels for each channel.
         width: number of samples that the convolution sees, the present one included.
         discretization: as for `S6`.
+        dt_rank: width of the bottleneck that Δ goes through; None for ``d_model / 16``, rounded up.
+        bias: whether the projections into and out of the block have biases.
+        conv_bias: whether the convolution has one.
+        dt_min: smallest step at the start, in units of the sampling interval.
+        dt_max: largest step at the start; the steps are log-uniform between the two.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -37,7 +51,17 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
     capabilities: ClassVar[Capabilities] = Capabilities(selective=True, mixes=True)
 
     def __init__(
-        self, d_model: int, d_state: int = 16, expand: int = 2, width: int = 4, discretization: str = "euler-b"
+        self,
+        d_model: int,
+        d_state: int = 16,
+        expand: int = 2,
+        width: int = 4,
+        discretization: str = "euler-b",
+        dt_rank: int | None = None,
+        bias: bool = False,
+        conv_bias: bool = True,
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
         for name, value in (("d_model", d_model), ("expand", expand), ("width", width)):
@@ -45,12 +69,13 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
                 raise InputError(f"Mamba: {name} is {value}, but at least 1 is expected.")
         self.d_model = d_model
         inner = expand * d_model
-        self.into = nn.Linear(d_model, 2 * inner, bias=False)
+        self.into = nn.Linear(d_model, 2 * inner, bias=bias)
         bound = width**-0.5  # as a convolution of one channel starts
         self.conv_weight = nn.Parameter(torch.empty(inner, width).uniform_(-bound, bound))
-        self.conv_bias = nn.Parameter(torch.empty(inner).uniform_(-bound, bound))
-        self.ssm = S6(inner, d_state, discretization, dt_rank=-(-d_model // 16))
-        self.out = nn.Linear(inner, d_model, bias=False)
+        self.conv_bias = nn.Parameter(torch.empty(inner).uniform_(-bound, bound)) if conv_bias else None
+        rank = -(-d_model // 16) if dt_rank is None else dt_rank
+        self.ssm = S6(inner, d_state, discretization, rank, dt_min, dt_max)
+        self.out = nn.Linear(inner, d_model, bias=bias)
 
     def ssm_parameters(self) -> list[nn.Parameter]:
         """Return those of the S6."""
@@ -79,12 +104,15 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
         padding = beyond(lengths, x.shape[1])
         # What stands in the padding would enter the gradient of a matrix, times 0: NaN would stay NaN.
         real = x if padding is None else x.masked_fill(padding[..., None], 0)
-        u, gate = self.into(real.to(self.conv_bias.dtype)).chunk(2, dim=-1)
+        u, gate = self.into(real.to(self.conv_weight.dtype)).chunk(2, dim=-1)
         u, recent = causal_conv1d(
             u, self.conv_weight, self.conv_bias, recent, "silu", lengths=lengths, return_final_state=True
         )
         y, ssm = self.ssm(u, ssm, lengths, dt, dt_scale, gate)
-        return self.out(y).to(x.dtype), (recent, ssm)
+        y = self.out(y)
+        if padding is not None and self.out.bias is not None:
+            y = y.masked_fill(padding[..., None], 0)
+        return y.to(x.dtype), (recent, ssm)
 
     def step(
         self, x: Tensor, state: tuple[Tensor, Tensor], dt: Tensor | None = None, dt_scale: float = 1.0
@@ -96,7 +124,7 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
             y, state = self(x[:, None], state, None, None if dt is None else dt[:, None], dt_scale)
             return y[:, 0], state
         recent, ssm = state
-        u, gate = self.into(x.to(self.conv_bias.dtype)).chunk(2, dim=-1)
+        u, gate = self.into(x.to(self.conv_weight.dtype)).chunk(2, dim=-1)
         recent = recent.clone()
         u = causal_conv1d_update(u, recent, self.conv_weight, self.conv_bias, "silu")
         y, ssm = self.ssm.step(u, ssm, dt, dt_scale, gate)

@@ -166,5 +166,6 @@ class S6(SequenceLayer[Tensor]):
         return y.to(x.dtype), after
 
     def initial_state(self, batch: int) -> Tensor:
-        """Return zeros, ``(batch, d, n)``."""
-        return torch.zeros(batch, self.d_model, self.d_state, dtype=self.A_log.dtype, device=self.A_log.device)
+        """Return zeros, ``(batch, d, n)``, in float32 at least: a state in half precision would lose the past."""
+        dtype = torch.promote_types(self.A_log.dtype, torch.float32)
+        return torch.zeros(batch, self.d_model, self.d_state, dtype=dtype, device=self.A_log.device)

@@ -11,9 +11,21 @@ from statespace.layers import S6, Mamba
 LENGTH, CHANNELS, STATES = 41, 5, 4
 
 
+PUBLISHED = {"bias": True, "conv_bias": False, "dt_rank": 3, "width": 3, "expand": 3}
+
+
+def steps(layer, x):
+    state, outputs = layer.initial_state(len(x)), []
+    for sample in x.unbind(1):
+        y, state = layer.step(sample, state)
+        outputs.append(y)
+    return torch.stack(outputs, 1), state
+
+
+@pytest.mark.parametrize("options", [{}, PUBLISHED], ids=["plain", "options"])
 @pytest.mark.parametrize("unequal", [False, True])
-def test_the_block_is_that_of_the_paper(unequal):
-    layer = Mamba(CHANNELS, STATES).double()
+def test_the_block_is_that_of_the_paper(unequal, options):
+    layer = Mamba(CHANNELS, STATES, **options).double()
     x = torch.randn(2, LENGTH, CHANNELS, dtype=torch.float64)
     times = torch.rand(2, LENGTH, dtype=torch.float64) + 0.5 if unequal else None
     u, gate = layer.into(x).chunk(2, -1)
@@ -29,6 +41,36 @@ def test_the_block_is_that_of_the_paper(unequal):
         outputs.append((h * C[:, t, None]).sum(-1) + layer.ssm.D * u[:, t])
     expected = layer.out(torch.stack(outputs, 1) * F.silu(gate))
     torch.testing.assert_close(layer(x, dt=times)[0], expected, rtol=0, atol=1e-12)
+
+
+def test_options_of_published_blocks():
+    layer = Mamba(CHANNELS, STATES, **PUBLISHED).double()
+    assert layer.ssm.select.weight.shape == (2 * STATES + 3, 3 * CHANNELS)
+    assert (layer.conv_bias, layer.into.bias.shape, layer.out.bias.shape) == (None, (6 * CHANNELS,), (CHANNELS,))
+    x = torch.randn(2, LENGTH, CHANNELS, dtype=torch.float64)
+    y, final = layer(x)
+    with torch.no_grad():
+        found, last = steps(layer, x)
+    torch.testing.assert_close(found, y, rtol=0, atol=1e-12)
+    torch.testing.assert_close(last, final, rtol=0, atol=1e-12)
+    ragged, _ = layer(x, lengths=torch.tensor([5, LENGTH]))
+    assert (ragged[0, 5:] == 0).all()  # the bias does not reach the padding
+    torch.testing.assert_close(ragged[0, :5], y[0, :5], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_half_precision_keeps_its_state_in_float32(dtype):
+    layer, x = Mamba(CHANNELS, STATES), torch.randn(2, LENGTH, CHANNELS).to(dtype)
+    exact, _ = layer(x.float())
+    with torch.no_grad():
+        y, (_, state) = layer.to(dtype)(x)
+        found, (_, after) = steps(layer, x)
+    assert state.dtype == after.dtype == torch.float32
+    assert y.dtype == dtype
+    # weights and inner signals are rounded: a few units of the last place of the largest output
+    bound = 8 * torch.finfo(dtype).eps * exact.abs().max()
+    assert (y - exact).abs().max() < bound
+    assert (found - exact).abs().max() < bound
 
 
 def test_steps_start_where_they_should():
@@ -64,6 +106,7 @@ def test_a_stack_learns():
         (lambda: S6(4, dt_min=1.0, dt_max=0.1), "dt_min is 1.0"),
         (lambda: S6(4, discretization="foh"), "discretization is 'foh'"),
         (lambda: Mamba(4, width=0), "width is 0"),
+        (lambda: Mamba(4, dt_rank=0), "dt_rank is 0"),
     ],
 )
 def test_what_is_refused(make_it, sentence):
