@@ -21,15 +21,18 @@ class ResidualBlock(nn.Module):
         layer: the layer over time.
         mixing: ``"glu"``, ``"gated"`` or ``"none"``.
         dropout: probability that a channel is zeroed at a time, in [0, 1).
+        norm: what normalises ``(..., d)``; None for LayerNorm.
     Raises:
         InputError: an unknown `mixing`, or `dropout` out of range.
     """
 
-    def __init__(self, layer: SequenceLayer[Any], mixing: str = "glu", dropout: float = 0.0) -> None:
+    def __init__(
+        self, layer: SequenceLayer[Any], mixing: str = "glu", dropout: float = 0.0, norm: nn.Module | None = None
+    ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise InputError(f"ResidualBlock: dropout is {dropout}, but a probability in [0, 1) is expected.")
-        self.norm = nn.LayerNorm(layer.d_model)
+        self.norm: nn.Module = nn.LayerNorm(layer.d_model) if norm is None else norm
         self.layer: SequenceLayer[Any] = layer
         self.mixing = MIXINGS[choose("ResidualBlock", "mixing", mixing, MIXINGS)](layer.d_model)
         self.dropout = nn.Dropout(dropout)
