@@ -2,6 +2,20 @@
 
 from statespace.models.backbone import Backbone
 from statespace.models.forecaster import QUANTILES, QuantileForecaster
+from statespace.models.generation import TextGenerator
+from statespace.models.language import MambaLM
 from statespace.models.sequence import POOLINGS, SequenceModel
+from statespace.models.vocabulary import ByteVocabulary, SymbolVocabulary, Vocabulary
 
-__all__ = ["POOLINGS", "QUANTILES", "Backbone", "QuantileForecaster", "SequenceModel"]
+__all__ = [
+    "POOLINGS",
+    "QUANTILES",
+    "Backbone",
+    "ByteVocabulary",
+    "MambaLM",
+    "QuantileForecaster",
+    "SequenceModel",
+    "SymbolVocabulary",
+    "TextGenerator",
+    "Vocabulary",
+]

@@ -1,0 +1,277 @@
+"""The language model: one model in whole texts, chunks, ragged batches and steps; its words; what it refuses."""
+
+import itertools
+import json
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from statespace.errors import InputError, ShapeError
+from statespace.layers import LAYERS
+from statespace.models import ByteVocabulary, MambaLM, SymbolVocabulary
+
+STEPPING = [name for name, layer in LAYERS.items() if layer.capabilities.steps]
+
+
+def make(layer="mamba", **options) -> MambaLM:
+    torch.manual_seed(1)
+    model = MambaLM(**{"vocab_size": 19, "d_model": 16, "n_layers": 2, "layer": layer, **options})
+    with torch.no_grad():
+        model.embedding.weight *= 50  # logits that differ enough to tell tokens apart
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokens() -> torch.Tensor:
+    return torch.randint(19, (3, 23), generator=torch.Generator().manual_seed(2))
+
+
+def raises(*words: str, error: type[Exception] = InputError) -> "pytest.RaisesExc[Exception]":
+    return pytest.raises(error, match=".*".join(re.escape(word) for word in words))
+
+
+@pytest.mark.parametrize("layer", [*([name] for name in STEPPING), ["s4d", "mamba"]], ids="-".join)
+@torch.no_grad()
+def test_whole_texts_chunks_and_steps_are_one_model(layer, tokens) -> None:
+    model = make(layer).double()
+    expected, final = model(tokens)
+    assert expected.shape == (3, 23, 19)
+    state, logits = None, []
+    for begin, end in itertools.pairwise([0, 1, 9, 23]):
+        part, state = model(tokens[:, begin:end], state)
+        logits.append(part)
+    torch.testing.assert_close(torch.cat(logits, 1), expected, rtol=0, atol=1e-8)
+    state, logits = model.initial_state(3), []
+    for column in tokens.unbind(1):
+        part, state = model.step(column, state)
+        logits.append(part)
+    torch.testing.assert_close(torch.stack(logits, 1), expected, rtol=0, atol=1e-8)
+    torch.testing.assert_close(state, final, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("layer", STEPPING)
+def test_ragged_prompts_in_pieces_are_as_if_each_were_alone(layer, tokens) -> None:
+    model = make(layer).double()
+    prompts = [tokens[0, :7], tokens[1, :1].tolist(), tokens[2]]
+    together = model.generate(prompts, 9, chunk=5)
+    for prompt, found in zip(prompts, together, strict=True):
+        (alone,) = model.generate([prompt], 9)
+        assert torch.equal(found, alone)
+
+
+def test_greedy_generation_is_the_best_token_of_the_whole_text_again_and_again(tokens) -> None:
+    model, text = make(), tokens
+    with torch.no_grad():
+        for _ in range(6):
+            text = torch.cat([text, model(text)[0][:, -1:].argmax(-1)], 1)
+    assert torch.equal(torch.stack(model.generate(tokens, 6)), text[:, -6:])
+
+
+def test_the_padding_is_not_looked_at(tokens) -> None:
+    model, lengths = make(), torch.tensor([23, 4, 0])
+    spoilt = tokens.masked_fill(torch.arange(23) >= lengths[:, None], -7)
+    logits, state = model(spoilt, lengths=lengths)
+    alone, last = model(tokens[1:2, :4])
+    torch.testing.assert_close(logits[1:2, :4], alone)
+    torch.testing.assert_close(state[0][1][1:2], last[0][1])
+
+
+def test_memory_does_not_grow(tokens) -> None:
+    model = make()
+
+    def size(state) -> int:
+        return sum(part.numel() for layer in state for part in layer)
+
+    with torch.no_grad():
+        assert size(model(tokens)[1]) == size(model(tokens.repeat(1, 9))[1]) == size(model.initial_state(3))
+    endless = model.sample(tokens)
+    assert len(list(itertools.islice(endless, 50))) == 50
+
+
+def test_a_text_ends_with_its_last_token(tokens) -> None:
+    model = make()
+    free = model.generate(tokens, 12)
+    eos = int(free[0][3])
+    for text, whole in zip(model.generate(tokens, 12, eos=eos), free, strict=True):
+        place = whole.tolist().index(eos) + 1 if eos in whole else 12
+        assert torch.equal(text, whole[:place])
+    ended = make(eos=[eos])
+    assert torch.equal(ended.generate(tokens, 12)[0], model.generate(tokens, 12, eos=[eos])[0])
+    assert len(ended.generate(tokens, 12, eos=())[0]) == 12
+    calls, step = [], model._step
+    model._step = lambda *given: calls.append(1) or step(*given)
+    model.generate(tokens[:1], 1000, eos=eos)
+    assert len(calls) < 12  # nothing is computed once every text has ended
+
+
+def test_chance_comes_from_the_generator(tokens) -> None:
+    model = make()
+    first, again, other = (torch.stack(model.generate(tokens, 20, temperature=2.0, generator=g)) for g in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    given = torch.stack(model.generate(tokens, 20, temperature=2.0, generator=torch.Generator().manual_seed(5)))
+    assert torch.equal(first, given)
+    greedy = torch.stack(model.generate(tokens, 20))
+    assert torch.equal(torch.stack(model.generate(tokens, 20, temperature=3.0, top_k=1)), greedy)
+    assert torch.equal(torch.stack(model.generate(tokens, 20, temperature=1e-30, top_p=0.5)), greedy)
+
+
+def test_a_model_learns_and_completes_text() -> None:
+    text = "the quick brown fox jumps over the lazy dog. "
+    vocabulary = SymbolVocabulary.of_letters(text)
+    model = MambaLM(vocabulary.size, 32, 1, vocabulary=vocabulary)
+    tokens = vocabulary.encode(3 * text)[None]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(model(tokens[:, :-1])[0].flatten(0, 1), tokens[0, 1:])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+    assert model.complete("the quick", len(text)) == (text + text)[len("the quick") :][: len(text)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "options"),
+    [(["s4d", "mamba"], {"options": {"mamba": {"d_state": 3}}}), ("mamba", {"norm": "layer"})],
+)
+def test_what_has_no_published_layout_is_saved_too(layer, options, tokens, tmp_path) -> None:
+    model = make(layer, eos=3, pad_vocab_size_multiple=8, tie_embeddings=False, **options)
+    model.vocabulary = SymbolVocabulary("abcdefghijklmnopqrs")
+    model.save_pretrained(tmp_path / "model")
+    back = MambaLM.load_pretrained(tmp_path / "model")
+    assert torch.equal(back(tokens)[0], model(tokens)[0])
+    assert back.eos == (3,)
+    assert back.embedding.num_embeddings == 24
+    assert back.complete("abc", 5) == model.complete("abc", 5)
+
+
+def test_the_vocabulary_goes_with_the_model(tmp_path) -> None:
+    model = MambaLM(256, 16, 1, vocabulary=ByteVocabulary())
+    model.save_pretrained(tmp_path)
+    assert isinstance(MambaLM.load_pretrained(tmp_path).vocabulary, ByteVocabulary)
+    (tmp_path / "vocabulary.json").write_text('{"kind": "words"}')
+    with raises("load_pretrained", "a vocabulary is", "save the model again"):
+        MambaLM.load_pretrained(tmp_path)
+    model.vocabulary = None
+    model.save_pretrained(tmp_path)
+    assert not (tmp_path / "vocabulary.json").exists()
+
+
+def test_weights_start_as_published() -> None:
+    model = MambaLM(997, 64, 4)
+    assert model.embedding.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert model.blocks[0].layer.out.weight.abs().max() <= 128**-0.5 / 2
+    assert model.n_parameters == sum(parameter.numel() for parameter in model.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda model: model(torch.tensor([[3, 19]])), ["MambaLM.forward: 19 is not in the vocabulary", "0 to 18"]),
+        (lambda model: model(torch.tensor([[-1]])), ["-1 is not in the vocabulary"]),
+        (lambda model: model.step(torch.tensor([77]), model.initial_state(1)), ["MambaLM.step: 77 is not in"]),
+        (lambda model: model(torch.zeros(1, 3)), ["tokens is torch.float32", "tokens.long()"]),
+        (lambda model: model(torch.tensor([3])), ["tokens is (1,)", "tokens[None]"]),
+        (lambda model: model.step(torch.zeros(2, 3).long(), model.initial_state(2)), ["(2, 3)", "one token a text"]),
+        (lambda model: model(torch.zeros(2, 3).long(), model.initial_state(4)), ["batch of 4", "tokens has 2"]),
+        (lambda model: model(torch.zeros(2, 3).long(), model.initial_state(2)[:1]), ["holds 1 states", "2 blocks"]),
+        (lambda model: model(torch.zeros(2, 3).long(), lengths=torch.tensor([1, 4])), ["lengths go from 1 to 4"]),
+        (lambda model: model.generate([[1], []]), ["prompt 1 is empty", "at least one token"]),
+        (lambda model: model.generate([]), ["prompts is empty"]),
+        (lambda model: model.generate("text"), ["prompts is text", "complete"]),
+        (lambda model: model.generate([[1.5]]), ["prompt 0 is torch.float32"]),
+        (lambda model: model.generate([[[1]]]), ["prompt 0 is (1, 1)"]),
+        (lambda model: model.generate([[19]]), ["generate: 19 is not in the vocabulary"]),
+        (lambda model: model.generate([[1]], 0), ["max_new_tokens is 0"]),
+        (lambda model: model.generate([[1]], eos=19), ["eos has 19"]),
+        (lambda model: model.generate([[1]], temperature=-1.0), ["temperature is -1.0"]),
+        (lambda model: model.generate([[1]], temperature=float("nan")), ["temperature is nan"]),
+        (lambda model: model.generate([[1]], temperature=1.0, top_k=0), ["top_k is 0"]),
+        (lambda model: model.generate([[1]], temperature=1.0, top_p=1.5), ["top_p is 1.5"]),
+        (lambda model: model.generate([[1]], top_k=3), ["temperature is 0", "temperature=1.0"]),
+        (lambda model: model.generate([[1]], chunk=0), ["chunk is 0"]),
+        (lambda model: model.complete("text"), ["has no vocabulary"]),
+        (lambda _: MambaLM(layer="mumba"), ["layer is 'mumba'", "Did you mean 'mamba'"]),
+        (lambda _: MambaLM(n_layers=0), ["n_layers is 0"]),
+        (lambda _: MambaLM(norm="batch"), ["norm is 'batch'", "rms, layer"]),
+        (lambda _: MambaLM(options={"s4d": {}}), ["a layer in options is 's4d'", "mamba"]),
+        (lambda _: MambaLM(options={"mamba": {"states": 3}}), ["options do not fit the layer 'mamba'", "states"]),
+        (lambda _: MambaLM(9, vocabulary=ByteVocabulary()), ["vocab_size is 9", "256 tokens"]),
+        (lambda _: MambaLM(9, eos=9), ["eos has 9"]),
+        (lambda _: MambaLM.from_config({"model_type": "llama"}), ["model_type in config.json is 'llama'", "mamba2"]),
+        (lambda _: MambaLM.from_config({}), ["neither model_type", "nor d_model"]),
+        (lambda _: MambaLM.from_config({"d_model": 8, "n_layer": 1}), ["config.json has no 'vocab_size'"]),
+        (lambda _: MambaLM.from_config({"d_model": "8"}), ["d_model = '8'", "int"]),
+        (lambda _: MambaLM.from_config({"d_model": 8, "attn_layer_idx": [1]}), ["attn_layer_idx = [1]", "attention"]),
+        (lambda _: MambaLM.from_config({"d_model": 8, "ssm_cfg": {"rmsnorm": False}}), ["rmsnorm = False"]),
+        (lambda _: MambaLM.from_config({"model_type": "mamba", "hidden_act": "gelu"}), ["hidden_act", "'gelu'"]),
+        (
+            lambda _: MambaLM.from_config({"model_type": "mamba", "hidden_size": 8, "intermediate_size": 9}),
+            ["intermediate_size = 9", "16"],
+        ),
+        (lambda _: MambaLM.from_config({"model_type": "statespace"}), ["has no arguments"]),
+    ],
+)
+def test_what_is_refused(call, words) -> None:
+    with raises(*words):
+        call(make())
+
+
+def checkpoint(folder: Path) -> Path:
+    MambaLM(11, 8, 1).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), ["config.json", "No such file", "folder of a checkpoint"]),
+        (lambda folder: (folder / "config.json").write_text("{"), ["config.json' is not JSON"]),
+        (lambda folder: (folder / "config.json").write_text("[]"), ["holds no JSON object"]),
+        (lambda folder: (folder / "model.safetensors").unlink(), ["holds no weights", "there is config.json"]),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"abc"), ["cannot be read as safetensors"]),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes(
+                (folder / "model.safetensors").read_bytes()[:-50]
+            ),
+            ["cannot be read as safetensors", "fetch the file again"],
+        ),
+        (lambda folder: as_bin(folder, b"\x80abc"), ["cannot be read as weights only"]),
+        (lambda folder: as_bin(folder, pickle.dumps(Path)), ["cannot be read as weights only", "code"]),
+        (lambda folder: torch.save({"a": [1]}, as_bin(folder, b"")), ["holds more than tensors"]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_broken_folders(spoil, words, tmp_path) -> None:
+    spoil(checkpoint(tmp_path))
+    with raises("MambaLM.load_pretrained", *words):
+        MambaLM.load_pretrained(tmp_path)
+
+
+def as_bin(folder: Path, content: bytes) -> Path:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(content)
+    return folder / "pytorch_model.bin"
+
+
+def test_a_folder_that_is_not_there(tmp_path) -> None:
+    with raises("cannot be read"):
+        MambaLM.load_pretrained(tmp_path / "nothing")
+
+
+def test_a_folder_that_cannot_be_written_keeps_what_it_held(tmp_path) -> None:
+    before = sorted(checkpoint(tmp_path / "model").iterdir())
+    (tmp_path / "file").write_text("")
+    with raises("MambaLM.save_pretrained", "is a file, but a folder is to be written"):
+        make().save_pretrained(tmp_path / "file")
+    assert sorted((tmp_path / "model").iterdir()) == before
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["model_type"] == "mamba"
+
+
+def test_transposed_layers_are_a_shape_error(tokens) -> None:
+    with raises("tokens is (3, 23, 1)", error=ShapeError):
+        make()(tokens[..., None])
