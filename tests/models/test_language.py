@@ -11,7 +11,7 @@ import torch
 
 from statespace.errors import InputError, ShapeError
 from statespace.layers import LAYERS
-from statespace.models import ByteVocabulary, MambaLM, SymbolVocabulary
+from statespace.models import ByteVocabulary, MambaLM, SymbolVocabulary, checkpoint_files
 
 STEPPING = [name for name, layer in LAYERS.items() if layer.capabilities.steps]
 
@@ -261,6 +261,18 @@ def as_bin(folder: Path, content: bytes) -> Path:
 def test_a_folder_that_is_not_there(tmp_path) -> None:
     with raises("cannot be read"):
         MambaLM.load_pretrained(tmp_path / "nothing")
+
+
+def test_an_interrupted_save_leaves_the_old_model(tmp_path, monkeypatch) -> None:
+    before = {path.name: path.read_bytes() for path in checkpoint(tmp_path / "model").iterdir()}
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint_files, "save_file", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make().save_pretrained(tmp_path / "model")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
 
 
 def test_a_folder_that_cannot_be_written_keeps_what_it_held(tmp_path) -> None:
