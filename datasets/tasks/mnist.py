@@ -7,6 +7,7 @@ magic number ``0 0 type rank``, the sizes as big-endian 32-bit numbers, the data
 """
 
 import gzip
+import zlib
 from math import prod
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def read_idx(path: Path | str) -> np.ndarray:
         raise InputError(f"read_idx: there is no file {str(path)!r}, nor with .gz: name the folder that holds it.")
     try:
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-    except (OSError, EOFError, gzip.zlib.error) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"read_idx: {str(file)!r} cannot be read ({error}): fetch it again.") from error
     rank = data[3] if len(data) >= 4 and data[:3] == bytes([0, 0, _BYTES]) else 0
     head = 4 + 4 * rank

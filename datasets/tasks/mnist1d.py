@@ -41,7 +41,7 @@ def templates() -> np.ndarray:
     """Return the ten shapes, ``(10, 12)``: each has the same spread and begins at zero."""
     x = _HEIGHTS - _HEIGHTS.mean(1, keepdims=True)
     x /= x.std(1, keepdims=True)
-    return (x - x[:, :1]) / 6
+    return np.asarray((x - x[:, :1]) / 6)
 
 
 def _blurred(noise: np.ndarray) -> np.ndarray:
@@ -50,14 +50,14 @@ def _blurred(noise: np.ndarray) -> np.ndarray:
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _BLUR) ** 2)
     wide = np.pad(noise, [(0, 0), (reach, reach)], mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(wide, 2 * reach + 1, axis=1)
-    return windows @ (kernel / kernel.sum())
+    return np.asarray(windows @ (kernel / kernel.sum()))
 
 
 def _resampled(x: np.ndarray, points: int) -> np.ndarray:
     """Interpolate linearly along the last axis, end to end."""
     places = np.linspace(0, x.shape[-1] - 1, points)
     left = np.minimum(places.astype(int), x.shape[-1] - 2)
-    return x[..., left] + (places - left) * (x[..., left + 1] - x[..., left])
+    return np.asarray(x[..., left] + (places - left) * (x[..., left + 1] - x[..., left]))
 
 
 def _stretched(digits: np.ndarray, padding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,4 +20,4 @@ def band_limited_noise(rng: np.random.Generator, size: int, length: int, band: f
     spectrum[:, 1 : kept + 1] = rng.standard_normal((size, kept)) + 1j * rng.standard_normal((size, kept))
     # Each frequency but the last adds 4 / period^2 to the variance.
     signal = np.fft.irfft(spectrum, period, axis=1) * (period / (2 * np.sqrt(kept)))
-    return signal[:, :length]
+    return np.asarray(signal[:, :length])

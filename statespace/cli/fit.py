@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from statespace.errors import InputError
 
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
 
     with nullcontext() if options.verbose else without_banners():
         cli = _read(options)
-        trainer, data = cli.trainer, cli.datamodule
+        trainer: Any = cli.trainer  # which has its callbacks from elsewhere, unseen by type checkers
+        data = cli.datamodule
         folder = Path(trainer.default_root_dir)
         with _in_one_sentence(), closing(ProgressBar(trainer.max_steps, "fit")) as bar:
             if not options.quiet:
@@ -105,7 +106,7 @@ def _read(options: argparse.Namespace) -> "LightningCLI":
 
     class CLI(LightningCLI):
         def instantiate_trainer(self, **settings: Any) -> Trainer:
-            trainer = super().instantiate_trainer(**settings)
+            trainer: Any = super().instantiate_trainer(**settings)
             folder = Path(trainer.default_root_dir)
             expect_writable_folder("fit", folder)
             kept = ModelCheckpoint(
@@ -114,7 +115,7 @@ def _read(options: argparse.Namespace) -> "LightningCLI":
             others = [callback for callback in trainer.callbacks if not isinstance(callback, ModelCheckpoint)]
             # Checkpoints come last: they hold what the others know.
             trainer.callbacks = [*others, Curve(folder / "curve.csv"), kept]
-            return trainer
+            return cast(Trainer, trainer)
 
     arguments = [part for file in options.config or [] for part in ("--config", file)]
     arguments += ["--print_config"] if options.print_config else []
@@ -152,11 +153,12 @@ def _in_one_sentence(*kinds: type[Exception]) -> Iterator[None]:
     """Turn what Lightning says of settings, and errors of the `kinds`, into one sentence; ours come as they are."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+    caught: tuple[type[Exception], ...] = (MisconfigurationException, *kinds)
     try:
         yield
     except InputError:
         raise
-    except (MisconfigurationException, *kinds) as error:
+    except caught as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, InputError):

@@ -140,7 +140,8 @@ class S4(SequenceLayer[Tensor]):
         k_CB, k_CP, k_PB, k_PP = cauchy(torch.stack(residues), z, delta * Lambda, conjugate=True)
         inner = (1 + z / 2) * delta * (k_CB - delta * k_CP * k_PB / (1 + delta * k_PP))
         nyquist = delta * (C * B).sum(-1, keepdim=True).real
-        return torch.fft.irfft(torch.cat([inner, nyquist], 1), M)[:, :length]
+        kernel: Tensor = torch.fft.irfft(torch.cat([inner, nyquist], 1), M)
+        return kernel[:, :length]
 
     def forward(
         self,
