@@ -4,6 +4,7 @@ from statespace.models.backbone import Backbone
 from statespace.models.forecaster import QUANTILES, QuantileForecaster
 from statespace.models.generation import TextGenerator
 from statespace.models.language import MambaLM
+from statespace.models.linear import DLinear, NLinear
 from statespace.models.sequence import POOLINGS, SequenceModel
 from statespace.models.vocabulary import ByteVocabulary, SymbolVocabulary, Vocabulary
 
@@ -12,7 +13,9 @@ __all__ = [
     "QUANTILES",
     "Backbone",
     "ByteVocabulary",
+    "DLinear",
     "MambaLM",
+    "NLinear",
     "QuantileForecaster",
     "SequenceModel",
     "SymbolVocabulary",
