@@ -8,10 +8,12 @@ from statespace.layers.capabilities import Capabilities
 from statespace.layers.lru import LRU
 from statespace.layers.lssl import LSSL
 from statespace.layers.mamba import Mamba
+from statespace.layers.mamba2 import Mamba2
 from statespace.layers.s4 import S4
 from statespace.layers.s4d import S4D
 from statespace.layers.s5 import S5
 from statespace.layers.s6 import S6
+from statespace.layers.ssd import SSD
 
 __all__ = [
     "LAYERS",
@@ -21,8 +23,10 @@ __all__ = [
     "S4D",
     "S5",
     "S6",
+    "SSD",
     "Capabilities",
     "Mamba",
+    "Mamba2",
     "ResidualBlock",
     "SequenceLayer",
     "State",
@@ -36,5 +40,7 @@ LAYERS: dict[str, type[SequenceLayer[Any]]] = {
     "lru": LRU,
     "s6": S6,
     "mamba": Mamba,
+    "ssd": SSD,
+    "mamba2": Mamba2,
 }
 """Each layer by the name under which estimators know it; made as ``LAYERS[name](d_model)``."""
