@@ -9,6 +9,7 @@ from statespace.layers.lru import LRU
 from statespace.layers.lssl import LSSL
 from statespace.layers.mamba import Mamba
 from statespace.layers.mamba2 import Mamba2
+from statespace.layers.mamba3 import Mamba3
 from statespace.layers.s4 import S4
 from statespace.layers.s4d import S4D
 from statespace.layers.s5 import S5
@@ -27,6 +28,7 @@ __all__ = [
     "Capabilities",
     "Mamba",
     "Mamba2",
+    "Mamba3",
     "ResidualBlock",
     "SequenceLayer",
     "State",
@@ -42,5 +44,6 @@ LAYERS: dict[str, type[SequenceLayer[Any]]] = {
     "mamba": Mamba,
     "ssd": SSD,
     "mamba2": Mamba2,
+    "mamba3": Mamba3,
 }
 """Each layer by the name under which estimators know it; made as ``LAYERS[name](d_model)``."""

@@ -42,6 +42,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "mamba": [{"d_state": 4}],
     "ssd": [{"d_state": 4}, {"d_state": 4, "head_dim": 1, "n_groups": 2}],
     "mamba2": [{"d_state": 4, "norm": norm, "n_groups": 2} for norm in ("after-gate", "before-gate", "none")],
+    "mamba3": [{"d_state": 6, "n_groups": 2}],
 }
 CASES = {
     "-".join([name, *(str(value) for option, value in options.items() if option != "d_state")]): (name, options)

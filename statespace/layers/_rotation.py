@@ -1,0 +1,44 @@
+"""Rotation of pairs of coordinates, and angles that add up over any length of time.
+
+A complex state that turns by θ_t and shrinks by α_t at each step is a real one that only shrinks, if what enters it and
+what reads it are turned by the sum of the angles up to their own step:
+
+    h_t = α_t R(θ_t)ᵀ h_{t-1} + B_t x_t,   y_t = C_tᵀ h_t            is
+    g_t = α_t g_{t-1} + R(S_t) B_t x_t,    y_t = (R(S_t) C_t)ᵀ g_t
+
+with ``S_t = θ_1 + ... + θ_t`` and ``g = R(S) h``, since rotations in one plane commute.
+
+Source: Lahoti et al. 2026 (Mamba-3, arXiv:2603.15569), section 3.2; Su et al. 2021 (arXiv:2104.09864), section 3.2, for
+rotations of pairs of coordinates.
+"""
+
+from math import pi
+
+import torch
+from torch import Tensor
+
+
+def wrapped(angle: Tensor) -> Tensor:
+    """Return `angle` less whole turns, in [-π, π]; the gradient passes as it is."""
+    return angle - 2 * pi * torch.round(angle / (2 * pi))
+
+
+def running_angle(turns: Tensor, before: Tensor) -> Tensor:
+    """Add angles up along time, in float64: in float32 a sum over 10^5 samples would know only two digits of its phase.
+
+    Args:
+        turns: angle of each step in radians, ``(b, l, ...)``.
+        before: sum before the first, ``(b, ...)``, float64.
+    Returns:
+        The sums less whole turns, ``(b, l, ...)``, float64.
+    """
+    return wrapped(before[:, None] + turns.double().cumsum(1))
+
+
+def rotate(x: Tensor, angle: Tensor) -> Tensor:
+    """Turn the first pairs of neighbouring coordinates of `x` ``(..., n)`` by `angle` ``(..., r)``, ``2 r <= n``."""
+    count = 2 * angle.shape[-1]
+    cos, sin = torch.cos(angle).to(x.dtype), torch.sin(angle).to(x.dtype)
+    first, second = x[..., :count].unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack([first * cos - second * sin, first * sin + second * cos], dim=-1).flatten(-2)
+    return torch.cat([turned, x[..., count:]], dim=-1)

@@ -1,0 +1,220 @@
+"""The Mamba-3 block: an exponential-trapezoidal rule, a state that turns, and no convolution.
+
+    z, x, B, C, Δ, A, λ, θ = W_in u,    B ← RMSNorm(B) + b_B,   C ← RMSNorm(C) + b_C     (one bias a head)
+    Δ = softplus(Δ + bias) · time since the sample before,   A = -softplus(A),   λ = σ(λ),   θ = π tanh(θ) Δ
+    B ← R(S) B,   C ← R(S) C,   S_t = θ_1 + ... + θ_t                                     (a complex A, in real numbers)
+    h_t = α_t h_{t-1} + (1 - λ_t) Δ_t α_t x_{t-1} B_{t-1}ᵀ + λ_t Δ_t x_t B_tᵀ,   α_t = exp(Δ_t A_t)
+    y_t = h_t C_t + D x_t,    out = W_out (y ⊙ SiLU(z))
+
+in each head, with ``h (p, n)``. The integral of the input over a step is weighed at both of its ends, and by how much
+is learnt; λ = 1 is the Euler rule of Mamba-2, λ = 1/2 the trapezoid. Both ends take the *same* step, so the state
+carries the last ``B`` and ``x`` beside ``h`` and the sums of angles. (``method="exponential-trapezoidal"`` of
+`kernels.selective_scan` weighs what came earlier by its own step, which is the same for equal steps only.)
+
+One pass of `kernels.ssd` is enough for a sequence: g holds what a sample adds to later states through both weights,
+
+    g_t = α_t g_{t-1} + w_t x_t B_tᵀ,                          w_t = λ_t Δ_t + (1 - λ_{t+1}) Δ_{t+1},
+    h_t = g_t - (1 - λ_{t+1}) Δ_{t+1} x_t B_tᵀ.
+
+Where we deviate: one input and one output for each channel of a head, not the rank-R form; sums of angles are kept in
+float64. docs/decisions/mamba-3.md says why.
+
+Source: Lahoti, Li, Chen, Wang, Bick, Kolter, Dao, Gu 2026 (Mamba-3, arXiv:2603.15569), section 3. Order of the rows of
+W_in, pairs of coordinates and starting values follow the authors' module.
+"""
+
+from math import pi
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from statespace.errors import InputError
+from statespace.kernels.ssd import ssd
+from statespace.layers._heads import group_count, head_width, initial_dt_bias
+from statespace.layers._rotation import rotate, running_angle, wrapped
+from statespace.layers.base import SequenceLayer, beyond, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.capabilities import Capabilities
+
+Mamba3State = tuple[Tensor, Tensor, Tensor, Tensor]
+_STATE = ("b h p n", "b h n", "b h p", "b h r")
+SLOWEST = 1e-4  # the least decay rate, in 1 / sampling interval
+EPS = 1e-5  # added to mean squares
+
+
+class _Selected(NamedTuple):
+    """What a sample, or each of a sequence, brings: leading axes ``(b, l)`` or ``(b,)``."""
+
+    gate: Tensor  # (..., e)
+    x: Tensor  # (..., h, p)
+    B: Tensor  # (..., h, n), not yet turned
+    C: Tensor  # (..., h, n), not yet turned
+    decay: Tensor  # (..., h), -ΔA
+    rate: Tensor  # (..., h), -A
+    now: Tensor  # (..., h), λ Δ
+    earlier: Tensor  # (..., h), (1 - λ) Δ
+    turn: Tensor  # (..., h, r), in radians
+
+
+class Mamba3(SequenceLayer[Mamba3State]):
+    """Mamba-3 block over sequences; it carries its states, the last B and x, and the sum of the angles.
+
+    Args:
+        d_model: number of channels.
+        d_state: number of states for each inner channel.
+        expand: inner channels for each channel.
+        head_dim: inner channels of a head; None for 64, or for at most a quarter of the inner channels.
+        n_groups: groups of heads that share B and C before their biases, a divisor of the number of heads.
+        rotated: share of the states that turn, in (0, 1].
+        dt_min: smallest step at the start, in units of the sampling interval.
+        dt_max: largest step at the start; the steps are log-uniform between the two.
+    Raises:
+        InputError: an argument is out of range.
+    """
+
+    capabilities = Capabilities(selective=True, mixes=True)
+
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int = 128,
+        expand: int = 2,
+        head_dim: int | None = None,
+        n_groups: int = 1,
+        rotated: float = 0.5,
+        dt_min: float = 1e-3,
+        dt_max: float = 1e-1,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (("d_model", d_model, 1), ("d_state", d_state, 2), ("expand", expand, 1)):
+            if value < least:
+                raise InputError(f"Mamba3: {name} is {value}, but at least {least} is expected.")
+        if not 0 < rotated <= 1:
+            raise InputError(f"Mamba3: rotated is {rotated}, but a share of the states in (0, 1] is expected.")
+        self.d_model, self.d_state, self.inner = d_model, d_state, expand * d_model
+        self.head_dim = head_width("Mamba3", self.inner, head_dim)
+        self.heads = self.inner // self.head_dim
+        self.n_groups = group_count("Mamba3", self.heads, n_groups)
+        self.angles = max(1, int(rotated * d_state) // 2)
+        self.into = nn.Linear(d_model, sum(self._widths()), bias=False)
+        self.B_norm = nn.Parameter(torch.ones(d_state))
+        self.C_norm = nn.Parameter(torch.ones(d_state))
+        self.B_bias = nn.Parameter(torch.ones(self.heads, d_state))
+        self.C_bias = nn.Parameter(torch.ones(self.heads, d_state))
+        self.dt_bias = nn.Parameter(initial_dt_bias("Mamba3", self.heads, dt_min, dt_max))
+        self.D = nn.Parameter(torch.ones(self.heads))
+        self.out = nn.Linear(self.inner, d_model, bias=False)
+
+    def ssm_parameters(self) -> list[nn.Parameter]:
+        """Return the bias of Δ and D: they are never decayed. A follows the input, and has no parameter of its own."""
+        return [self.dt_bias, self.D]
+
+    def _widths(self) -> list[int]:
+        vectors = self.n_groups * self.d_state
+        return [self.inner, self.inner, vectors, vectors, self.heads, self.heads, self.heads, self.angles]
+
+    def _sizes(self) -> dict[str, int]:
+        return {"h": self.heads, "p": self.head_dim, "n": self.d_state, "r": self.angles}
+
+    def _vectors(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Normalise ``(..., g n)``, and give each head its own: ``(..., h, n)``."""
+        rows = F.rms_norm(rows.unflatten(-1, (self.n_groups, self.d_state)), (self.d_state,), weight, EPS)
+        return rows.repeat_interleave(self.heads // self.n_groups, -2) + bias
+
+    def _selected(self, u: Tensor, elapsed: Tensor | float, padding: Tensor | None = None) -> _Selected:
+        gate, x, B, C, dt, A, blend, turn = self.into(u).split(self._widths(), dim=-1)
+        step = F.softplus(dt + self.dt_bias)
+        step = step * (elapsed[..., None].to(step.dtype) if isinstance(elapsed, Tensor) else elapsed)
+        if padding is not None:
+            step = step.masked_fill(padding[..., None], 0)  # a sample without a step changes nothing
+        rate = F.softplus(A).clamp(min=SLOWEST)
+        share = torch.sigmoid(blend)
+        return _Selected(
+            gate,
+            x.unflatten(-1, (self.heads, self.head_dim)),
+            self._vectors(B, self.B_norm, self.B_bias),
+            self._vectors(C, self.C_norm, self.C_bias),
+            step * rate,
+            rate,
+            share * step,
+            (1 - share) * step,
+            pi * torch.tanh(turn)[..., None, :] * step[..., None],
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        state: Mamba3State | None = None,
+        lengths: Tensor | None = None,
+        dt: Tensor | None = None,
+        dt_scale: float = 1.0,
+    ) -> tuple[Tensor, Mamba3State]:
+        """Run over whole sequences; see `SequenceLayer.forward`.
+
+        The state is that of the heads, ``(b, h, p, n)``, the last turned B, ``(b, h, n)``, the last x, ``(b, h, p)``,
+        and the sums of angles less whole turns, ``(b, h, r)``, in float64.
+        """
+        where = "Mamba3.forward"
+        check_sequence(where, x, self.d_model, state, _STATE, **self._sizes())
+        lengths = check_lengths(where, lengths, x.shape[0], x.shape[1])
+        dt = check_dt(where, x, dt, dt_scale, lengths)
+        before = self.initial_state(len(x)) if state is None else state
+        if x.shape[1] == 0:
+            return x, before
+        padding = beyond(lengths, x.shape[1])
+        u = (x if padding is None else x.masked_fill(padding[..., None], 0)).to(self.D.dtype)
+        given = self._selected(u, dt_scale if dt is None else dt * dt_scale, padding)
+        h, last_B, last_x, angle = before
+        angles = running_angle(given.turn, angle)
+        B, C = rotate(given.B, angles), rotate(given.C, angles)
+        h = h + (given.earlier[:, 0, :, None] * last_x)[..., None] * last_B[:, :, None]
+        later = F.pad(given.earlier[:, 1:], (0, 0, 0, 1))  # what the next sample adds for this one
+        # The kernel multiplies by the same number that it decays by, so that is divided out. A decay of less than this
+        # changes nothing, and keeps the quotient and its gradient finite.
+        decay = given.decay.clamp(min=torch.finfo(given.decay.dtype).tiny ** (1 / 3))
+        weight = (given.now + later) / decay
+        minus_one = -torch.ones_like(self.D)
+        y, h = ssd(
+            given.x * weight[..., None],
+            decay,
+            minus_one,
+            B,
+            C,
+            initial_state=h,
+            lengths=lengths,
+            return_final_state=True,
+        )
+        y = y + (self.D - later * (B * C).sum(-1))[..., None] * given.x
+        y = self.out(y.flatten(-2) * F.silu(given.gate)).to(x.dtype)
+        if padding is None:
+            return y, (h, B[:, -1], given.x[:, -1], angles[:, -1])
+        ends = torch.arange(len(x), device=x.device), lengths
+        last_B = torch.cat([last_B[:, None], B], 1)[ends]
+        last_x = torch.cat([last_x[:, None], given.x], 1)[ends]
+        return y.masked_fill(padding[..., None], 0), (h, last_B, last_x, angles[:, -1])
+
+    def step(
+        self, x: Tensor, state: Mamba3State, dt: Tensor | None = None, dt_scale: float = 1.0
+    ) -> tuple[Tensor, Mamba3State]:
+        """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
+        where = "Mamba3.step"
+        check_sample(where, x, self.d_model, state, _STATE, **self._sizes())
+        dt = check_dt(where, x, dt, dt_scale)
+        given = self._selected(x.to(self.D.dtype), dt_scale if dt is None else dt * dt_scale)
+        h, last_B, last_x, angle = state
+        angle = wrapped(angle + given.turn.double())
+        B, C = rotate(given.B, angle), rotate(given.C, angle)
+        h = h + (given.earlier[..., None] * last_x)[..., None] * last_B[:, :, None]
+        # α - 1 is small where the memory is long: a rounded α would drift over as many steps as it remembers.
+        change = torch.expm1(-given.decay)[..., None, None]
+        h = h + (change * h + (given.now[..., None] * given.x)[..., None] * B[:, :, None])
+        y = (h * C[:, :, None]).sum(-1) + self.D[:, None] * given.x
+        return self.out(y.flatten(-2) * F.silu(given.gate)).to(x.dtype), (h, B, given.x, angle)
+
+    def initial_state(self, batch: int) -> Mamba3State:
+        """Return zeros; see `forward` for their shapes."""
+        sizes = (self.heads, self.head_dim, self.d_state)
+        new = self.D.new_zeros
+        angle = new(batch, self.heads, self.angles, dtype=torch.float64)
+        return new(batch, *sizes), new(batch, self.heads, self.d_state), new(batch, *sizes[:2]), angle
