@@ -10,16 +10,20 @@ from statespace.layers.lssl import LSSL
 from statespace.layers.mamba import Mamba
 from statespace.layers.mamba2 import Mamba2
 from statespace.layers.mamba3 import Mamba3
+from statespace.layers.recurrent import GRU, LSTM
 from statespace.layers.s4 import S4
 from statespace.layers.s4d import S4D
 from statespace.layers.s5 import S5
 from statespace.layers.s6 import S6
 from statespace.layers.ssd import SSD
+from statespace.layers.transformer import Transformer
 
 __all__ = [
+    "GRU",
     "LAYERS",
     "LRU",
     "LSSL",
+    "LSTM",
     "S4",
     "S4D",
     "S5",
@@ -32,6 +36,7 @@ __all__ = [
     "ResidualBlock",
     "SequenceLayer",
     "State",
+    "Transformer",
 ]
 
 LAYERS: dict[str, type[SequenceLayer[Any]]] = {
@@ -45,5 +50,8 @@ LAYERS: dict[str, type[SequenceLayer[Any]]] = {
     "ssd": SSD,
     "mamba2": Mamba2,
     "mamba3": Mamba3,
+    "lstm": LSTM,
+    "gru": GRU,
+    "transformer": Transformer,
 }
 """Each layer by the name under which estimators know it; made as ``LAYERS[name](d_model)``."""

@@ -43,6 +43,9 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "ssd": [{"d_state": 4}, {"d_state": 4, "head_dim": 1, "n_groups": 2}],
     "mamba2": [{"d_state": 4, "norm": norm, "n_groups": 2} for norm in ("after-gate", "before-gate", "none")],
     "mamba3": [{"d_state": 6, "n_groups": 2}],
+    "lstm": [{"d_state": 6}],
+    "gru": [{"d_state": 6}],
+    "transformer": [{}],
 }
 CASES = {
     "-".join([name, *(str(value) for option, value in options.items() if option != "d_state")]): (name, options)
@@ -80,7 +83,9 @@ class Result:
             assert value.dtype == other.dtype, name
             assert value.shape == other.shape, name
             assert value.isfinite().all(), f"{name} is not finite"
-            if value.numel():
+            if value.dtype == torch.bool:
+                assert torch.equal(value, other), name
+            elif value.numel():
                 error, size = float((value - other).abs().max()), float(other.abs().max())
                 assert error <= tolerance * size, f"{name} is off by {error:.1e} of {size:.1e}"
 
@@ -114,7 +119,15 @@ def rows(state: State, chosen: slice) -> State:
 
 
 def join(states: list[State]) -> State:
-    return like(states[0], [torch.cat(every) for every in zip(*map(parts, states), strict=True)])
+    """Join the states of several sequences; one that grows with its sequence is filled up, as in a ragged batch."""
+    joined = []
+    for every in zip(*map(parts, states), strict=True):
+        longest = max(part.shape[1] for part in every)
+        filled = [
+            torch.cat([part, part.new_zeros(1, longest - part.shape[1], *part.shape[2:])], dim=1) for part in every
+        ]
+        joined.append(torch.cat(filled))
+    return like(states[0], joined)
 
 
 def moves(part: Tensor) -> bool:
