@@ -15,13 +15,12 @@ from statespace.kernels.ssd.registration import register, state_shape
 from statespace.kernels.ssd.triton.backward import rows_backward, steps_backward, vectors_backward
 from statespace.kernels.ssd.triton.forward import carry, ends, outputs
 
-SMALLEST, LARGEST = 16, 64  # sides of the tiles of a matrix product
-WARPS = {"ieee": 4, "tf32": 8}  # of a program with matrix products of that precision
+SMALLEST, LARGEST, WARPS = 16, 32, 4  # sides of the tiles of a program; larger ones would spill registers
 CARRIED = 256  # numbers of a state that one program carries
 
 
-def _side(size: int, largest: int) -> int:
-    return min(max(SMALLEST, 1 << max(0, size - 1).bit_length()), largest)
+def _side(size: int) -> int:
+    return min(max(SMALLEST, 1 << max(0, size - 1).bit_length()), LARGEST)
 
 
 class _Call:
@@ -46,9 +45,7 @@ class _Call:
         # 16 bits are exact in TensorFloat-32, and their results are rounded to less; all else is computed as it is.
         short = x.dtype.itemsize == 2 and not torch.version.hip
         self.products: dict[str, Any] = {"PRECISION": "tf32" if short else "ieee"}
-        self.warps = WARPS[self.products["PRECISION"]]
-        largest = LARGEST if short else LARGEST // 2  # the numbers of a plain product are in registers
-        T, BP, BN = _side(min(chunk, self.length), largest), _side(P, largest), _side(N, largest)
+        T, BP, BN = _side(min(chunk, self.length)), _side(P), _side(N)
         self.of_p, self.of_n = -(-P // BP), -(-N // BN)
         sequences = self.shape[0]
         self.bounds: Tensor | None = None
@@ -81,7 +78,7 @@ class _Call:
         ends[(self.chunks * self.heads * self.of_p * self.of_n,)](
             rows, self.z if adjoint else None, vectors, self.dt, self.A, self.sequence_of, self.bounds, end, whole,
             rows.stride(0), self.z_row, vectors.stride(0), self.dt.stride(0), *self.sizes, **self.tile,
-            ADJOINT=adjoint, **self.products, **gpu.options(warps=self.warps, stages=1),
+            ADJOINT=adjoint, **self.products, **gpu.options(warps=WARPS, stages=1),
         )  # fmt: skip
         return end, whole
 
@@ -91,7 +88,7 @@ class _Call:
             self.x, self.z, self.B, self.C, self.D, self.dt, self.A, dy, self.sequence_of, self.bounds, before, y,
             self.x.stride(0), self.z_row, self.B.stride(0), self.C.stride(0), self.dt.stride(0),
             0 if dy is None else dy.stride(0), *self.sizes, **self.tile, **self.products,
-            **gpu.options(warps=self.warps, stages=1),
+            **gpu.options(warps=WARPS, stages=1),
         )  # fmt: skip
 
     def carry(self, end: Tensor, whole: Tensor, initial: Tensor | None, reverse: bool) -> Tensor:
@@ -100,7 +97,7 @@ class _Call:
         size = self.shape[2] * self.shape[3]
         carry[(self.shape[0] * self.heads * -(-size // CARRIED),)](
             end, whole, initial, final, self.bounds, self.length, self.heads,
-            SIZE=size, T=self.tile["T"], BE=CARRIED, REVERSE=reverse, **gpu.options(warps=4),
+            SIZE=size, T=self.tile["T"], BE=CARRIED, REVERSE=reverse, **gpu.options(warps=WARPS),
         )  # fmt: skip
         return final
 
@@ -163,7 +160,7 @@ def backward(
             call.outputs(before, dz, dy)
         adjoint, whole = call.ends(dy, call.C, adjoint=True)
         of_initial = call.carry(adjoint, whole, after, reverse=True)
-        options = call.tile | call.products | gpu.options(warps=call.warps, stages=1)
+        options = call.tile | call.products | gpu.options(warps=WARPS, stages=1)
         rows_backward[(call.chunks * call.heads * call.of_p,)](
             call.x, call.z, call.B, call.C, call.D, call.dt, call.A, dy, call.sequence_of, call.bounds, adjoint, dx,
             driving, skipping, within, *rows, call.chunks, *call.sizes, **options,
