@@ -14,7 +14,14 @@ author = "the statespace developers"
 copyright = "the statespace developers, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "matplotlib.sphinxext.plot_directive",
+]
 exclude_patterns = ["_build"]
 suppress_warnings = [
     "sphinx_gallery.space_in_filename"
@@ -30,6 +37,10 @@ napoleon_use_ivar = True  # fields are described where the class is, once
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 88
+
+plot_formats = [("png", 120)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
 
 html_theme = "furo"
 html_title = f"statespace {version}"

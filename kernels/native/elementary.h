@@ -1,4 +1,4 @@
-// Elementary functions of vectors: powers of two, softplus, the logistic function, and sine and cosine.
+// Elementary functions of vectors: powers of two, softplus, the logistic function, and the normal distribution.
 //
 // Errors are of the order of the last digit, relative to the result, over the whole range of the argument.
 #pragma once
@@ -158,6 +158,35 @@ ALWAYS_INLINE Vec<T> softplus(const Vec<T>& x) {
     const Vec<T> v = power_of_two<T>(absolute<T>(x), splat<T>(-Constants<T>::log2e)).value();
     const Vec<T> s = v / (v + T(2));
     return larger<T>(x, Vec<T>{}) + s * polynomial<T>(Artanh<T>::c, s * s);
+}
+
+// Phi(-t) = exp(-t^2 / 2) P(s) / (t + 4) with s = (t - 4) / (t + 4), for all t from 0 on: coefficients of P.
+template <typename T>
+struct Tail;
+template <>
+struct Tail<float> {
+    static constexpr float c[] = {0.755285131f,      -0.607896631f,     0.387137394f,    -0.18652216f,
+                                  0.0603966483f,     -0.00753771716f,   -0.00347995464f, 0.00162204011f,
+                                  0.000133653387f,   -0.000215573776f,  -1.7310823e-06f, 2.11829843e-05f};
+};
+template <>
+struct Tail<double> {
+    static constexpr double c[] = {
+        7.5528513041575145148e-01,  -6.0789664197189295760e-01, 3.8713740074222660182e-01,  -1.8652185795957871575e-01,
+        6.0396574890360918447e-02,  -7.5401889688916189934e-03, -3.4796923566515026190e-03, 1.6308184854735857230e-03,
+        1.3334420916014779282e-04,  -2.3109513778728933605e-04, -1.9076760307190981492e-06, 3.5145602359044514813e-05,
+        7.1460215312674617640e-07,  -5.9228937775419281270e-06, -6.2495510775651778622e-07, 1.0269840701431929465e-06,
+        2.6473372819798678256e-07,  -1.6223163208535670597e-07, -7.8783603426936377807e-08, 1.9569608939974048569e-08,
+        1.6067386957329401814e-08,  -1.2772351432957720088e-09, -1.6886576966786734900e-09};
+};
+
+// The distribution function of the normal distribution, with the relative error of exp(-x^2 / 2) far below 0.
+template <typename T>
+ALWAYS_INLINE Vec<T> normal_cdf(const Vec<T>& x) {
+    const Vec<T> t = absolute<T>(x), inverse = T(1) / (t + T(4));
+    const Vec<T> density = power_of_two<T>(t * t, splat<T>(Constants<T>::log2e * T(-0.5))).value();
+    const Vec<T> below = density * polynomial<T>(Tail<T>::c, T(1) - T(8) * inverse) * inverse;
+    return x < Vec<T>{} ? below : T(1) - below;
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 """Networks: tensors in, tensors out; no data frames and no training loops."""
 
 from statespace.models.backbone import Backbone
+from statespace.models.export import export_sequence, export_step, to_onnx
 from statespace.models.forecaster import QUANTILES, QuantileForecaster
 from statespace.models.generation import TextGenerator
 from statespace.models.language import MambaLM
 from statespace.models.linear import DLinear, NLinear
 from statespace.models.sequence import POOLINGS, SequenceModel
+from statespace.models.stream import Stream, StreamedModel
 from statespace.models.vocabulary import ByteVocabulary, SymbolVocabulary, Vocabulary
 
 __all__ = [
@@ -18,7 +20,12 @@ __all__ = [
     "NLinear",
     "QuantileForecaster",
     "SequenceModel",
+    "Stream",
+    "StreamedModel",
     "SymbolVocabulary",
     "TextGenerator",
     "Vocabulary",
+    "export_sequence",
+    "export_step",
+    "to_onnx",
 ]

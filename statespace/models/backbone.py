@@ -3,10 +3,13 @@
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
+from statespace.kernels.stack_step import Program
 from statespace.layers import LAYERS, ResidualBlock, State
+from statespace.models.program import program_of
+from statespace.models.stream import StreamedModel
 
 
-class Backbone(nn.Module):
+class Backbone(StreamedModel):
     """Pre-norm residual blocks with a normalisation at the end.
 
     ``x_{i+1} = x_i + Dropout(Mix(Layer(Norm(x_i))))``, ``y = Norm(x_last)``.
@@ -84,3 +87,7 @@ class Backbone(nn.Module):
     def initial_state(self, batch: int) -> list[State]:
         """Return the state of each block before any sample."""
         return [block.layer.initial_state(batch) for block in self._blocks()]
+
+    def program(self, dt_scale: float = 1.0) -> Program | str:
+        """Return one step of the blocks and the norm as a program; see `StreamedModel.program`."""
+        return program_of(self.blocks, self.norm, dt_scale)

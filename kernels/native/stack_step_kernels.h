@@ -1,0 +1,218 @@
+// The operations of a stack's step, row by row, with channels in the lanes of a vector.
+//
+// Rows are filled up with zeros to whole panels, and so are constants: there are no remainders. A fill stays zero, or is
+// multiplied by a constant that is.
+#pragma once
+
+#include "fields.h"
+#include "selective_state_update.h"
+#include "stack_step.h"
+#include "stack_step_product.h"
+
+namespace statespace {
+namespace {
+
+// An instruction as one stream sees it: its rows in the workspace, and its state.
+template <typename T>
+struct Row {
+    static constexpr int W = Vector<T>::lanes;
+    const StackInstruction& is;
+    T* workspace;
+    int64_t stream;
+
+    T* to() const { return workspace + is.to; }
+    const T* from(int i) const { return is.from[i] < 0 ? nullptr : workspace + is.from[i]; }
+    const T* constants() const { return static_cast<const T*>(is.constants); }
+    T* state(int64_t numbers) const { return static_cast<T*>(is.state) + stream * numbers; }
+    int64_t width() const { return is.panels * PANEL; }
+};
+
+template <typename T>
+ALWAYS_INLINE T total(const Vec<T>& v) {
+    T sum = 0, lane[Vector<T>::lanes];
+    store<T>(lane, v);
+    for (int j = 0; j < Vector<T>::lanes; ++j) sum += lane[j];
+    return sum;
+}
+
+// y = weight (x - mean) / sqrt(variance + eps) + bias. Constants: ones where there are channels, weight, bias; eps. With
+// option 1, mean is 0 (RMSNorm).
+template <typename T>
+void norm(const Row<T>& row) {
+    constexpr int W = Row<T>::W;
+    const int64_t width = row.width();
+    const T *x = row.from(0), *there = row.constants(), *weight = there + width, *bias = weight + width;
+    const T eps = bias[width];
+    Vec<T> sum = {}, squares = {};
+    if (row.is.option == 0)
+        for (int64_t j = 0; j < width; j += W) sum = sum + load(x + j);
+    const T mean = total<T>(sum) / T(row.is.inputs);
+    for (int64_t j = 0; j < width; j += W) {
+        const Vec<T> centred = (load(x + j) - mean) * load(there + j);
+        squares = squares + centred * centred;
+    }
+    const T scale = 1 / T(__builtin_sqrt(total<T>(squares) / T(row.is.inputs) + eps));
+    for (int64_t j = 0; j < width; j += W)
+        store<T>(row.to() + j, (load(x + j) - mean) * scale * load(weight + j) + load(bias + j));
+}
+
+// y = act(bias + sum_k taps[k] window[k]), where the window is the state, oldest sample first, and then x; option 1: SiLU.
+// Constants: bias, then the taps (states + 1, d). State: (states, d).
+template <typename T>
+void convolution(const Row<T>& row) {
+    constexpr int W = Row<T>::W;
+    const int64_t width = row.width(), past = row.is.states;
+    const T *x = row.from(0), *bias = row.constants(), *taps = bias + width;
+    T* state = row.state(past * width);
+    for (int64_t j = 0; j < width; j += W) {
+        const Vec<T> now = load(x + j);
+        Vec<T> sum = load(bias + j);
+        for (int64_t k = 0; k < past; ++k) {
+            sum = sum + load(taps + k * width + j) * load(state + k * width + j);
+            store<T>(state + k * width + j, k + 1 < past ? load(state + (k + 1) * width + j) : now);
+        }
+        sum = sum + load(taps + past * width + j) * now;
+        store<T>(row.to() + j, row.is.option ? sum * logistic<T>(sum) : sum);
+    }
+}
+
+// The selective state space model: kernels/selective_state_update derives it. Rows: x, delta before its softplus, B, C, gate.
+// Constants: D, then A in panels (panels, states, PANEL). State: like A. Option: an UpdateRule.
+template <typename T, int64_t rule>
+void selective_by(const Row<T>& row) {
+    constexpr int W = Row<T>::W;
+    using Field = Reals<T>;
+    const int64_t width = row.width(), n = row.is.states;
+    const T *x = row.from(0), *step = row.from(1), *B = row.from(2), *C = row.from(3), *gate = row.from(4);
+    const T *D = row.constants(), *A = D + width;
+    T* state = row.state(width * n);
+    for (int64_t j = 0; j < width; j += W) {
+        const Vec<T> delta = softplus<T>(load(step + j)), u = load(x + j), input = delta * u;
+        const int64_t panel = j / PANEL * PANEL * n + j % PANEL;
+        Vec<T> sum = {};
+        for (int64_t k = 0; k < n; ++k) {
+            const typename Field::Pole pole = {load(A + panel + k * PANEL) * Constants<T>::log2e};
+            T* h = state + panel + k * PANEL;
+            const Vec<T> before = load(h), decay = Field::decay(delta, pole).re;  // exp(delta A) - 1
+            Vec<T> drive = input * B[k];
+            if (rule == UPDATE_ZOH) {
+                const Vec<T> exponent = Field::exponent(delta, pole).re;
+                const Ints<T> still = exponent == 0;  // the input adds up where nothing decays
+                drive = drive * (still ? splat<T>(T(1)) : decay / (still ? splat<T>(T(1)) : exponent));
+            }
+            const Vec<T> now = before + decay * before + drive;
+            store<T>(h, now);
+            sum = sum + (rule == UPDATE_EXPONENTIAL_TRAPEZOIDAL ? now - T(0.5) * drive : now) * C[k];
+        }
+        Vec<T> y = sum + load(D + j) * u;
+        if (gate) {
+            const Vec<T> z = load(gate + j);
+            y = y * (z * logistic<T>(z));
+        }
+        store<T>(row.to() + j, y);
+    }
+}
+
+template <typename T>
+void selective(const Row<T>& row) {
+    if (row.is.option == UPDATE_EULER_B)
+        selective_by<T, UPDATE_EULER_B>(row);
+    else if (row.is.option == UPDATE_ZOH)
+        selective_by<T, UPDATE_ZOH>(row);
+    else
+        selective_by<T, UPDATE_EXPONENTIAL_TRAPEZOIDAL>(row);
+}
+
+// h <- a h + b x, y = Re sum_n c h + D x, where a = pole + rest, and rest is what the rounding of the pole cut off. Constants:
+// D, then pole, rest, b and c in panels (panels, states, 4 complex, PANEL). State: (panels, states, 1 complex, PANEL).
+template <typename T>
+void diagonal(const Row<T>& row) {
+    constexpr int W = Row<T>::W;
+    const int64_t width = row.width(), n = row.is.states;
+    const T *x = row.from(0), *D = row.constants(), *coefficients = D + width;
+    T* state = row.state(2 * width * n);
+    for (int64_t j = 0; j < width; j += W) {
+        const Vec<T> u = load(x + j);
+        const int64_t panel = j / PANEL * PANEL * n;
+        const T* c = coefficients + 8 * panel + j % PANEL;
+        T* h = state + 2 * panel + j % PANEL;
+        Vec<T> sum = load(D + j) * u;
+        for (int64_t k = 0; k < n; ++k, c += 8 * PANEL, h += 2 * PANEL) {
+            const Vec<T> re = load(h), im = load(h + PANEL);
+            const Vec<T> pole_re = load(c), pole_im = load(c + PANEL);
+            const Vec<T> rest_re = load(c + 2 * PANEL), rest_im = load(c + 3 * PANEL);
+            const Vec<T> small_re = load(c + 4 * PANEL) * u + (rest_re * re - rest_im * im);
+            const Vec<T> small_im = load(c + 5 * PANEL) * u + (rest_re * im + rest_im * re);
+            const Vec<T> now_re = small_re + (pole_re * re - pole_im * im);
+            const Vec<T> now_im = small_im + (pole_re * im + pole_im * re);
+            store<T>(h, now_re);
+            store<T>(h + PANEL, now_im);
+            sum = sum + load(c + 6 * PANEL) * now_re - load(c + 7 * PANEL) * now_im;
+        }
+        store<T>(row.to() + j, sum);
+    }
+}
+
+// y = body(j) for each vector of the row.
+template <typename T, typename Body>
+ALWAYS_INLINE void each(const Row<T>& row, const Body& body) {
+    for (int64_t j = 0; j < row.width(); j += Row<T>::W) store<T>(row.to() + j, body(j));
+}
+
+template <typename T>
+void elementwise(const Row<T>& row) {
+    const T *x = row.from(0), *with = row.from(1), *plus = row.from(2);
+    switch (row.is.operation) {
+        case GELU: return each<T>(row, [&](int64_t j) { return load(x + j) * normal_cdf<T>(load(x + j)); });
+        case GLU:  // x sigma(with), added to `plus` if that is there
+            return each<T>(row, [&](int64_t j) {
+                const Vec<T> y = load(x + j) * logistic<T>(load(with + j));
+                return plus ? y + load(plus + j) : y;
+            });
+        case GATE:  // x SiLU(with)
+            return each<T>(row, [&](int64_t j) {
+                const Vec<T> z = load(with + j);
+                return load(x + j) * (z * logistic<T>(z));
+            });
+        default: return each<T>(row, [&](int64_t j) { return load(x + j) + load(with + j); });
+    }
+}
+
+template <typename T>
+void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t count, int64_t width) {
+    if (is.operation == LINEAR) {  // constants: bias, then the matrix in panels; the second row is added if it is there
+        const Row<T> row{is, workspace, first};
+        return linear<T>(row.to(), row.from(1), row.from(0), row.constants(), row.constants() + row.width(), count, is.panels,
+                         is.inputs, width);
+    }
+    void (*const one)(const Row<T>&) = is.operation == NORM          ? norm<T>
+                                       : is.operation == CONVOLUTION ? convolution<T>
+                                       : is.operation == SELECTIVE   ? selective<T>
+                                       : is.operation == DIAGONAL    ? diagonal<T>
+                                                                     : elementwise<T>;
+    for (int64_t i = 0; i < count; ++i) one({is, workspace + i * width, first + i});
+}
+
+template <typename T>
+void run(const StackStep& call, int64_t first, int64_t count, void* memory) {
+    T* workspace = static_cast<T*>(memory);
+    memset(workspace, 0, size_t(count * call.width) * sizeof(T));
+    const T* x = static_cast<const T*>(call.x) + first * call.x_stride[0];
+    T* y = static_cast<T*>(call.y) + first * call.y_stride[0];
+    for (int64_t t = 0; t < call.length; ++t, x += call.x_stride[1], y += call.y_stride[1]) {
+        for (int64_t i = 0; i < count; ++i)
+            memcpy(workspace + i * call.width + call.from, x + i * call.x_stride[0], size_t(call.inputs) * sizeof(T));
+        for (int64_t k = 0; k < call.count; ++k)
+            execute<T>(call.instructions[k], workspace, first, count, call.width);
+        for (int64_t i = 0; i < count; ++i)
+            memcpy(y + i * call.y_stride[0], workspace + i * call.width + call.to, size_t(call.outputs) * sizeof(T));
+    }
+}
+
+}  // namespace
+}  // namespace statespace
+
+#define STACK_STEP_KERNELS                                    \
+    {                                                         \
+        {sizeof(float), run<float>}, {sizeof(double), run<double>}, \
+    }

@@ -1,0 +1,101 @@
+"""A program with the states of a batch of streams: what is checked, and which backend computes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from statespace.errors import InputError, ShapeError
+from statespace.kernels import native as core
+from statespace.kernels.dispatch import pick
+from statespace.kernels.stack_step import native, reference
+from statespace.kernels.stack_step.instructions import Program
+
+BACKENDS = ("native", "reference")
+_DTYPES = (torch.float32, torch.float64)
+
+
+class StackStep:
+    """Streams that go through one program together: each call takes the next samples of all of them.
+
+    Constants are copied when it is made, and states live in it; nothing is recorded for gradients.
+
+    Attributes:
+        backend: the backend that computes.
+        why_not_native: why the compiled core cannot, or None where it can.
+
+    Args:
+        program: the stack, its constants on one device.
+        batch: number of streams.
+        backend: ``native`` (compiled, CPU), ``reference`` (torch, any device), or ``auto`` for the first that can.
+    Raises:
+        InputError: `batch` is negative, the program's dtype cannot be used, or the backend is unknown or not there (it
+            says why).
+    """
+
+    def __init__(self, program: Program, batch: int, backend: str = "auto") -> None:
+        if batch < 0:
+            raise InputError(f"StackStep: batch is {batch}, but a number of streams from 0 on is expected.")
+        if program.dtype not in _DTYPES:
+            raise InputError(f"StackStep: the program is in {program.dtype}: make it in float32 or float64.")
+        device = program.device
+        self.why_not_native = core.why_refused(device.type)
+        self.backend = pick("StackStep", backend, {"native": self.why_not_native, "reference": None})
+        self.program = program
+        self.batch = batch
+        self._width = program.sample.width
+        self._plan = native.Plan(program, batch) if self.backend == "native" else None
+        self._states = [torch.zeros(batch, *shape, dtype=program.dtype, device=device) for shape in program.states]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Take the next samples.
+
+        Args:
+            x: ``(b, d)`` for one sample of each stream, ``(b, l, d)`` for several in order; in the program's dtype and
+                on its device.
+        Returns:
+            The program's results, ``(b, ...)`` or ``(b, l, ...)``.
+        Raises:
+            ShapeError: `x` does not have the shape named here.
+            InputError: `x` has another dtype or is on another device.
+        """
+        shape = x.shape
+        if not (1 < len(shape) < 4 and shape[0] == self.batch and shape[-1] == self._width):
+            raise ShapeError(
+                f"StackStep: x is {tuple(shape)}, but ({self.batch}, {self._width}) for one sample of each of "
+                f"{self.batch} streams is expected, or ({self.batch}, length, {self._width}) for several."
+            )
+        if x.dtype is not self.program.dtype or x.device != self.program.device:
+            raise InputError(
+                f"StackStep: x is {x.dtype} on {x.device}, but the stack computes in {self.program.dtype} on "
+                f"{self.program.device}: pass x.to({str(self.program.device)!r}, {self.program.dtype})."
+            )
+        if self._plan is not None:
+            return self._plan.run(x)
+        with torch.no_grad():
+            if len(shape) == 2:
+                y, self._states = reference.step(self.program, x, self._states)
+                return y
+            ys = []
+            for sample in x.unbind(1):
+                y, self._states = reference.step(self.program, sample, self._states)
+                ys.append(y)
+            return torch.stack(ys, 1) if ys else x.new_empty(self.batch, 0, self.program.result.width)
+
+    @property
+    def states(self) -> list[Tensor]:
+        """The state of each instruction that has one: copies, ``(b, *shape)`` with the shapes ``program.states``."""
+        return [state.clone() for state in self._states] if self._plan is None else self._plan.save()
+
+    @states.setter
+    def states(self, states: Sequence[Tensor]) -> None:
+        expected = [(self.batch, *shape) for shape in self.program.states]
+        if [tuple(state.shape) for state in states] != expected:
+            raise ShapeError(
+                f"StackStep: the states are {[tuple(state.shape) for state in states]}, but {expected} is expected: "
+                "states belong to one stack and one number of streams."
+            )
+        if self._plan is None:
+            self._states = [state.detach().to(self.program.device, self.program.dtype, copy=True) for state in states]
+        else:
+            self._plan.load(states)

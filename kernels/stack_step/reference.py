@@ -1,0 +1,135 @@
+"""One sample through a program in torch: the truth for the compiled step, portable, and made of operators that export.
+
+Glossary: ``b`` batch, ``d`` channels, ``n`` states of one channel, ``k`` samples that a convolution sees.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from statespace.kernels.selective_scan.phi import phi
+from statespace.kernels.stack_step.instructions import (
+    Add,
+    Convolution,
+    Diagonal,
+    Gate,
+    Gelu,
+    Glu,
+    Instruction,
+    Linear,
+    Norm,
+    Program,
+    Register,
+    Selective,
+)
+
+Read = Callable[[Register], Tensor]
+# From here on softplus is its argument, to the last digit of float64, and its exponential is finite in float32.
+SOFTPLUS_IS_LINEAR = 50.0
+
+
+def pointwise(instruction: Instruction, read: Read) -> tuple[Tensor, ...]:
+    """Run an instruction without a state on rows ``(..., d)``, and return the parts of the row that it writes."""
+    x = read(instruction.x)
+    match instruction:
+        case Norm(weight=weight, bias=bias, eps=eps, centred=True):
+            return (F.layer_norm(x, weight.shape, weight, bias, eps),)
+        case Norm(weight=weight, bias=bias, eps=eps):
+            return (F.rms_norm(x, weight.shape, weight, eps) + bias,)
+        case Linear(weight=weight, bias=None, plus=Register() as plus) if x.ndim == 2:
+            return (torch.addmm(read(plus), x, weight.mT),)
+        case Linear(weight=weight, bias=bias, sizes=sizes, plus=plus):
+            y = F.linear(x, weight, bias)
+            if plus is not None:
+                y = read(plus) + y
+            return y.split(sizes, -1) if len(sizes) > 1 else (y,)
+        case Gelu():
+            return (F.gelu(x),)
+        case Glu(gate=gate, plus=None):
+            return (x * torch.sigmoid(read(gate)),)
+        case Glu(gate=gate, plus=Register() as plus):
+            return (torch.addcmul(read(plus), x, torch.sigmoid(read(gate))),)
+        case Gate(gate=gate):
+            return (x * F.silu(read(gate)),)
+        case Add(plus=plus):
+            return (x + read(plus),)
+    raise AssertionError(f"{type(instruction).__name__} has a state")
+
+
+def _convolution(of: Convolution, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
+    window = torch.cat([state, read(of.x)[:, None]], 1)  # (b, k, d)
+    y = (window * of.weight.mT).sum(1) + of.bias
+    return (F.silu(y) if of.silu else y), window[:, 1:]
+
+
+def selected(of: Selective, read: Read) -> tuple[Tensor, Tensor]:
+    """Return ``exp(delta A)`` and what the input adds to the state, ``(..., d, n)`` each, for rows ``(..., d)``."""
+    delta = F.softplus(read(of.dt), threshold=SOFTPLUS_IS_LINEAR)
+    exponent = delta[..., None] * of.A
+    drive = (delta * read(of.x))[..., None] * read(of.B)[..., None, :]
+    if of.method == "zoh":
+        drive = phi(exponent) * drive
+    return torch.exp(exponent), drive
+
+
+def observed(of: Selective, read: Read, h: Tensor, drive: Tensor) -> Tensor:
+    """Return the output ``(..., d)`` for states ``(..., d, n)``."""
+    if of.method == "exponential-trapezoidal":
+        h = h - drive / 2
+    C = read(of.C)[..., None]
+    y = torch.addcmul((torch.bmm(h, C) if h.ndim == 3 else h @ C)[..., 0], of.D, read(of.x))
+    return y if of.gate is None else y * F.silu(read(of.gate))
+
+
+def _selective(of: Selective, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
+    decay, drive = selected(of, read)
+    h = torch.addcmul(drive, decay, state)
+    return observed(of, read, h, drive), h
+
+
+def output(of: Diagonal, h: Tensor, x: Tensor) -> Tensor:
+    """Return ``Re sum_n c h + D x`` for states ``(..., d, n, 2)``."""
+    return torch.addcmul((h * of.look).sum((-2, -1)), of.D, x)
+
+
+def _diagonal(of: Diagonal, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
+    x = read(of.x)
+    swapped = state.flip(-1)
+    h = of.drive * x[..., None, None]
+    for factor, times in zip(of.factors, (state, swapped, state, swapped), strict=True):  # the small parts first
+        h = torch.addcmul(h, factor, times)
+    return output(of, h, x), h
+
+
+def step(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Take one sample of each stream, and leave the states that came as they are.
+
+    Args:
+        program: the stack.
+        x: samples, ``(b, d)``.
+        states: one tensor for each of ``program.states``, with the batch in front.
+    Returns:
+        The result of the program, ``(b, ...)``, and the states after the sample.
+    """
+    rows: list[tuple[Tensor, ...]] = [(x,)]
+
+    def read(register: Register) -> Tensor:
+        return rows[register.row][register.part]
+
+    before, after = iter(states), []
+    for instruction in program.instructions:
+        match instruction:
+            case Convolution():
+                y, state = _convolution(instruction, read, next(before))
+            case Selective():
+                y, state = _selective(instruction, read, next(before))
+            case Diagonal():
+                y, state = _diagonal(instruction, read, next(before))
+            case _:
+                rows.append(pointwise(instruction, read))
+                continue
+        rows.append((y,))
+        after.append(state)
+    return read(program.result), after

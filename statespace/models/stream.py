@@ -1,0 +1,266 @@
+"""Live streams: a model that takes samples as they come, many streams at once, each at constant time and memory.
+
+What `push` returns, sample by sample or in chunks of any length, is what the model's `forward` gives for the whole
+signal at once: the recurrence is one of the views of the same system.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from statespace.errors import InputError, ShapeError, choose
+from statespace.kernels.stack_step import BACKENDS, Program, StackStep
+from statespace.layers import SequenceLayer
+from statespace.models.program import flatten, unflatten
+
+WAYS = (*BACKENDS, "layers")
+# Samples from which on a chunk is faster in the parallel form of the layers than by steps in one call.
+LONG = 64
+
+
+class StreamedModel(nn.Module, ABC):
+    """A causal model over sequences ``(b, l, d)`` that can also be run sample by sample, and so as a stream."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Run over whole sequences ``(b, l, d)``; return the outputs and the state after the last sample."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Take one sample ``(b, d)`` and the state before it; return the output and the state after it."""
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> Any:
+        """Return the state before any sample: tensors with the batch in front, in lists and tuples."""
+
+    def program(self, dt_scale: float = 1.0) -> Program | str:  # noqa: ARG002  for those that have one
+        """Return one step of this model as a program for `statespace.kernels.stack_step`, or why there is none.
+
+        Args:
+            dt_scale: time between two samples in units of the time between two samples in training.
+        Returns:
+            The program, or a sentence.
+        """
+        return f"there is no compiled form of {type(self).__name__}."
+
+    def stream(self, batch: int = 1, dt_scale: float = 1.0, backend: str = "auto") -> "Stream":
+        """Return live streams of this model as it is now; see `Stream`.
+
+        Args:
+            batch: number of streams.
+            dt_scale: time between two samples in units of the time between two samples in training.
+            backend: ``native``, ``reference``, ``layers``, or ``auto`` for the first that can.
+        Returns:
+            The streams, before any sample.
+        Raises:
+            InputError: an argument is out of range, or the backend cannot run this model; the message says why.
+        """
+        return Stream(self, batch, dt_scale, backend)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One thread and no gradients: a step is too small to be shared, and a busy machine would make it wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Stream:
+    """Live streams of a model: each `push` takes the next samples of all of them; nothing is recorded for gradients.
+
+    A stream is a snapshot in evaluation mode: it copies the parameters, and what the model learns afterwards reaches it
+    by `refresh` alone. `state_dict` moves it to another process, whatever backend runs there.
+
+    Attributes:
+        batch: number of streams.
+        backend: how single samples and short chunks are run: ``native`` (the whole stack by one call of the compiled
+            core), ``reference`` (the same stack in torch), or ``layers`` (the steps of the layers). Long chunks and
+            samples with stamps of their own take the layers on each of them.
+        why: why a faster backend does not run this model; empty where the fastest does.
+
+    Args:
+        model: the model.
+        batch: number of streams.
+        dt_scale: time between two samples in units of the time between two samples in training.
+        backend: as the attribute, or ``auto`` for the first that can.
+    Raises:
+        InputError: an argument is out of range, or the backend cannot run this model; the message says why.
+    """
+
+    def __init__(self, model: StreamedModel, batch: int = 1, dt_scale: float = 1.0, backend: str = "auto") -> None:
+        choose("Stream", "backend", backend, ("auto", *WAYS))
+        if batch < 1:
+            raise InputError(f"Stream: batch is {batch}, but at least one stream is expected.")
+        if not 0 < dt_scale < float("inf"):
+            raise InputError(
+                f"Stream: dt_scale is {dt_scale}, but a positive number is expected, 1.0 for the same rate."
+            )
+        for layer in model.modules():
+            if isinstance(layer, SequenceLayer) and not layer.capabilities.steps:
+                raise InputError(
+                    f"Stream: {type(layer).__name__} takes no single steps, since it looks ahead: run whole signals by "
+                    "the model itself, or make the model of causal layers."
+                )
+        self.batch = batch
+        self.dt_scale = dt_scale
+        self._asked = backend
+        self._source = model
+        self._state = model.initial_state(batch)
+        self._stack: StackStep | None = None
+        self._take()
+
+    def _take(self) -> None:
+        """Copy the model as it is now, and choose the backend."""
+        self._model = deepcopy(self._source).eval().requires_grad_(False)
+        program = self._model.program(self.dt_scale) if self._asked != "layers" else "the layers were asked for."
+        self._stack, self.backend, self.why = None, "layers", ""
+        if isinstance(program, str):
+            if self._asked in BACKENDS:
+                raise InputError(
+                    f"Stream: backend {self._asked!r} cannot run this model: {program} Take backend='layers' or 'auto'."
+                )
+            self.why = program
+        else:
+            self._stack = StackStep(program, self.batch, self._asked)
+            self.backend = self._stack.backend
+            self.why = "" if self.backend == "native" else self._stack.why_not_native or "another one was asked for."
+
+    def push(self, samples: Tensor, dt: Tensor | None = None) -> Tensor:
+        """Take the next samples of all streams.
+
+        Args:
+            samples: one sample of each stream, ``(b, d)``, or a chunk of any length, ``(b, l, d)``.
+            dt: time since the sample before, in units of the time between two samples in training, ``(b,)`` or
+                ``(b, l)``; None where all come at the same rate.
+        Returns:
+            The outputs ``(b, d)`` or ``(b, l, d)``.
+        Raises:
+            ShapeError: `samples` or `dt` does not have the shape named here.
+            InputError: `dt` is out of range, or the model has no time.
+        """
+        chunk = samples.ndim == 3
+        if self._stack is not None and dt is None and not (chunk and samples.shape[1] > LONG):
+            return self._stack(samples)
+        if samples.ndim not in (2, 3) or samples.shape[0] != self.batch:
+            raise ShapeError(
+                f"Stream.push: samples is {tuple(samples.shape)}, but (b, d) or (b, l, d) with b = {self.batch} is "
+                "expected: the streams of a batch advance together."
+            )
+        options: dict[str, Any] = {} if dt is None else {"dt": dt}
+        if self.dt_scale != 1:
+            options["dt_scale"] = self.dt_scale
+        if chunk:
+            with torch.no_grad():
+                y, state = self._model(samples, self.state, **options)
+        else:
+            with _alone():
+                y, state = self._model.step(samples, self.state, **options)
+        self.state = state
+        result: Tensor = y
+        return result
+
+    @property
+    def state(self) -> Any:
+        """The state in the model's own form, as its `step` takes and returns it."""
+        return self._state if self._stack is None else unflatten(self._stack.states, self._state)
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        if self._stack is None:
+            self._state = state
+        else:
+            self._stack.states = flatten(state)
+
+    def reset(self, indices: Tensor | Sequence[int] | None = None) -> None:
+        """Bring streams back to before their first sample.
+
+        Args:
+            indices: numbers of the streams, from 0 on, or one truth value for each; None resets all.
+        Raises:
+            InputError: a number is out of range.
+        """
+        if indices is None:
+            self.state = self._model.initial_state(self.batch)
+            return
+        which = torch.as_tensor(indices)
+        if not which.numel():
+            return
+        if which.dtype == torch.bool and which.shape == (self.batch,):
+            which = which.nonzero()[:, 0]
+        if (
+            which.ndim != 1
+            or which.is_floating_point()
+            or which.dtype == torch.bool
+            or not (((which >= 0) & (which < self.batch)).all())
+        ):
+            raise InputError(
+                f"Stream.reset: indices is {which.tolist()}, but numbers of streams from 0 to {self.batch - 1} are "
+                f"expected, or {self.batch} truth values."
+            )
+        parts = [part.clone() for part in flatten(self.state)]
+        for part, fresh in zip(parts, flatten(self._model.initial_state(self.batch)), strict=True):
+            part[which] = fresh[which]
+        self.state = unflatten(parts, self._state)
+
+    def refresh(self) -> None:
+        """Copy the model's parameters again, as they are now; the streams go on from where they are."""
+        state = self.state
+        self._take()
+        self.state = state
+
+    def _layers(self) -> list[str]:
+        return [type(layer).__name__ for layer in self._model.modules() if isinstance(layer, SequenceLayer)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the streams are, copied: tensors and plain values, for `torch.save` and a safe `torch.load`."""
+        return {
+            "model": type(self._model).__name__,
+            "layers": self._layers(),
+            "batch": self.batch,
+            "dt_scale": self.dt_scale,
+            "states": [part.clone() for part in flatten(self.state)],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where other streams of the same model were, in this process or another.
+
+        Args:
+            state: what `state_dict` returned.
+        Raises:
+            InputError: it is of another model, of other layers, of another number of streams, or of another rate.
+            ShapeError: it is of layers of another size.
+        """
+        where = "Stream.load_state_dict"
+        mine = self.state_dict()
+        if not isinstance(state, dict) or mine.keys() != state.keys():
+            raise InputError(f"{where}: state is no state of a stream: pass what Stream.state_dict returned.")
+        for name, what in (
+            ("model", "a"),
+            ("layers", "layers"),
+            ("batch", "a batch of"),
+            ("dt_scale", "a dt_scale of"),
+        ):
+            if state[name] != mine[name]:
+                raise InputError(
+                    f"{where}: state is of {what} {state[name]}, but this stream is of {what} {mine[name]}: load it "
+                    "into a stream that was made as the one it comes from."
+                )
+        for given, own in zip(state["states"], mine["states"], strict=True):
+            if given.shape != own.shape or given.dtype != own.dtype:
+                raise ShapeError(
+                    f"{where}: state holds {given.dtype} of shape {tuple(given.shape)}, but {own.dtype} of shape "
+                    f"{tuple(own.shape)} is expected: the layers are of another size or type."
+                )
+        device = [part.device for part in flatten(self._state)]
+        parts = [part.to(at, copy=True) for part, at in zip(state["states"], device, strict=True)]
+        self.state = unflatten(parts, self._state)

@@ -1,0 +1,247 @@
+"""Programs step by step: each instruction against torch and what it stands for, compiled against the reference."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from statespace.errors import InputError, ShapeError
+from statespace.kernels import native as core
+from statespace.kernels.selective_scan import selective_scan
+from statespace.kernels.stack_step import (
+    Add,
+    Convolution,
+    Diagonal,
+    Gate,
+    Gelu,
+    Glu,
+    Linear,
+    Norm,
+    Program,
+    Selective,
+    StackStep,
+    native,
+    scan,
+)
+
+BATCH, LENGTH = 3, 9
+SETS = [] if core.why_missing() else list(core.instruction_sets())
+# Of numbers of size 1 to 10: some tens of roundings.
+TOLERANCE = {torch.float32: 5e-6, torch.float64: 1e-13}
+
+
+@pytest.fixture(params=["native", "reference", "parallel"])
+def way(request):
+    """Each way through a program, as a function from it and samples ``(b, l, d)`` to results and final states."""
+
+    def parallel(program: Program, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return scan(program, x, [torch.zeros(len(x), *shape, dtype=x.dtype) for shape in program.states])
+
+    def stepwise(program: Program, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        stack = StackStep(program, len(x), request.param)
+        return torch.stack([stack(sample) for sample in x.unbind(1)], 1), stack.states
+
+    if request.param == "parallel":
+        return parallel
+    if request.param == "native" and (reason := core.why_missing()):
+        pytest.skip(f"native: {reason}")
+    return stepwise
+
+
+def draw(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, dtype=dtype)
+
+
+def close(got: Tensor, expected: Tensor, tolerance: float = 1e-13) -> None:
+    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance * max(1.0, float(expected.abs().max())))
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 37])
+def test_norms(way, width: int) -> None:
+    x, weight, bias = 3 + draw(BATCH, LENGTH, width), draw(width), draw(width)
+    program = Program(width, torch.float64)
+    program.add(Norm(program.sample, weight, bias, 1e-5))
+    close(way(program, x)[0], F.layer_norm(x, (width,), weight, bias, 1e-5))
+    program = Program(width, torch.float64)
+    program.add(Norm(program.sample, weight, torch.zeros(width, dtype=torch.float64), 1e-5, centred=False))
+    close(way(program, x)[0], F.rms_norm(x, (width,), weight, 1e-5))
+
+
+@pytest.mark.parametrize("sizes", [(1,), (5, 16, 17), (100, 3)], ids=str)
+def test_products_in_parts_and_what_is_made_of_them(way, sizes: tuple[int, ...]) -> None:
+    x, weight, bias = draw(BATCH, LENGTH, 21), draw(sum(sizes), 21), draw(sum(sizes))
+    for which, part in enumerate(F.linear(x, weight, bias).split(sizes, -1)):
+        program = Program(21, torch.float64)
+        y = program.add_parts(Linear(program.sample, weight, bias, sizes))[which]
+        program.add(Linear(program.add(Add(y, y)), torch.eye(sizes[which], dtype=torch.float64) / 2, plus=y))
+        close(way(program, x)[0], 2 * part, 1e-12)
+
+
+def test_elementwise(way) -> None:
+    x = draw(BATCH, LENGTH, 40) * 4
+    x[0, 0, :8] = torch.tensor([0.0, -1e-9, 30.0, -30.0, -6.0, 6.0, -200.0, 200.0])
+    for make, expected in [
+        (lambda a, _: Gelu(a), F.gelu(x[..., :20])),
+        (Glu, F.glu(x, -1)),
+        (lambda a, b: Glu(a, b, plus=b), F.glu(x, -1) + x[..., 20:]),
+        (Gate, x[..., :20] * F.silu(x[..., 20:])),
+        (Add, x[..., :20] + x[..., 20:]),
+    ]:
+        program = Program(40, torch.float64)
+        parts = program.add_parts(Linear(program.sample, torch.eye(40, dtype=torch.float64), sizes=(20, 20)))
+        program.add(make(*parts))
+        close(way(program, x)[0], expected)
+
+
+def test_gelu_is_precise_where_it_vanishes() -> None:
+    """Relative to the result, down to where exp(-x^2 / 2) itself has lost digits to the rounding of x^2."""
+    if reason := core.why_missing():
+        pytest.skip(f"native: {reason}")
+    x = torch.linspace(-9, 9, 20001, dtype=torch.float64)
+    for dtype, tolerance in ((torch.float32, 4e-6), (torch.float64, 2e-14)):
+        program = Program(1, dtype)
+        program.add(Gelu(program.sample))
+        y = StackStep(program, len(x), "native")(x.to(dtype)[:, None])[:, 0]
+        exact = x.to(dtype).double() * torch.special.erfc(-x.to(dtype).double() / 2**0.5) / 2
+        torch.testing.assert_close(y.double(), exact, rtol=tolerance, atol=1e-300)
+
+
+@pytest.mark.parametrize("width", [1, 2, 4])
+def test_the_convolution_is_that_of_torch(way, width: int) -> None:
+    x, weight, bias = draw(BATCH, LENGTH, 19), draw(19, width), draw(19)
+    program = Program(19, torch.float64)
+    program.add(Convolution(program.sample, weight, bias, silu=True))
+    y, (state,) = way(program, x)
+    padded = F.pad(x, (0, 0, width - 1, 0))
+    close(y, F.silu(F.conv1d(padded.mT, weight[:, None], bias, groups=19).mT))
+    assert torch.equal(state, padded[:, LENGTH:])
+
+
+@pytest.mark.parametrize("method", native.RULES)
+@pytest.mark.parametrize("gated", [False, True])
+def test_the_selective_step_is_the_selective_scan(way, method: str, gated: bool) -> None:
+    d, n = 18, 5
+    x = draw(BATCH, LENGTH, 3 * d + 2 * n)
+    A, D = -torch.rand(d, n, dtype=torch.float64), draw(d)
+    A[0, 0] = 0  # integrates
+    program = Program(x.shape[-1], torch.float64)
+    sizes = (d, d, n, n, d)
+    u, dt, B, C, z = program.add_parts(Linear(program.sample, torch.eye(x.shape[-1], dtype=torch.float64), sizes=sizes))
+    program.add(Selective(u, dt, B, C, z if gated else None, A, D, method))
+    y, (state,) = way(program, x)
+    u, dt, B, C, z = x.split(sizes, -1)
+    expected, final = selective_scan(
+        u, dt, A, B, C, D, z if gated else None, None, True,
+        method=method, return_final_state=True, backend="reference",
+    )  # fmt: skip
+    close(y, expected)
+    close(state, final)
+
+
+def test_the_diagonal_step_is_its_recurrence(way) -> None:
+    d, n = 18, 5
+    x, D = draw(BATCH, LENGTH, d), draw(d)
+    a = 0.9 * torch.exp(1j * torch.rand(d, n, dtype=torch.float64))
+    b, c = (torch.complex(draw(d, n), draw(d, n)) for _ in range(2))
+    program = Program(d, torch.float64)
+    program.add(Diagonal(program.sample, a, b, c, D))
+    y, (state,) = way(program, x)
+    h = torch.zeros(BATCH, d, n, dtype=torch.complex128)
+    for t in range(LENGTH):
+        h = a * h + b * x[:, t, :, None]
+        close(y[:, t], (c * h).sum(-1).real + D * x[:, t], 1e-12)
+    close(torch.view_as_complex(state), h, 1e-12)
+
+
+def stack(dtype: torch.dtype) -> Program:
+    """Every instruction once or more, widths that fill no panel, rows that are used again and rows that wait."""
+    generator = torch.Generator().manual_seed(3)
+
+    def weight(*shape: int) -> Tensor:
+        return (torch.randn(*shape, dtype=torch.float64, generator=generator) / shape[-1] ** 0.5).to(dtype)
+
+    program = Program(21, dtype)
+    x = program.sample
+    for _ in range(2):
+        u = program.add(Norm(x, weight(21), weight(21), 1e-5))
+        v, z = program.add_parts(Linear(u, weight(50, 21), weight(50), (25, 25)))
+        v = program.add(Convolution(v, weight(25, 4), weight(25), silu=True))
+        dt, B, C = program.add_parts(Linear(v, weight(31, 25), sizes=(25, 3, 3)))
+        v = program.add(Selective(v, dt, B, C, z, -weight(25, 3).abs(), weight(25)))
+        x = program.add(Linear(v, weight(21, 25), plus=x))
+        u = program.add(Norm(x, weight(21), weight(21), 1e-5))
+        a = torch.exp(torch.complex(-weight(21, 2).abs(), weight(21, 2)).to(torch.complex128))
+        b = torch.complex(weight(21, 2), weight(21, 2))
+        g = program.add(Gelu(program.add(Diagonal(u, a, b, b.conj(), weight(21)))))
+        value, gate = program.add_parts(Linear(g, weight(42, 21), weight(42), (21, 21)))
+        x = program.add(Glu(value, gate, program.add(Add(x, program.add(Gate(u, x))))))
+    return program
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", SETS)
+def test_every_instruction_set(name: str, dtype: torch.dtype) -> None:
+    x = draw(11, 30, 21)
+    truth = StackStep(stack(torch.float64), 11, "reference")
+    expected = truth(x)
+    plan = native.Plan(stack(dtype), 11, name)
+    close(plan.run(x.to(dtype)).double(), expected, TOLERANCE[dtype])
+    for state, true in zip(plan.save(), truth.states, strict=True):
+        close(state.double(), true, TOLERANCE[dtype])
+
+
+def test_a_stream_has_the_same_bits_in_any_batch_chunk_and_layout() -> None:
+    if reason := core.why_missing():
+        pytest.skip(f"native: {reason}")
+    program, x = stack(torch.float32), draw(19, 12, 21, dtype=torch.float32)
+    whole = StackStep(program, 19, "native")
+    expected = whole(x)
+    pieces = StackStep(program, 19, "native")
+    assert torch.equal(torch.cat([pieces(x[:, :5]), pieces(x[:, 5:5]), pieces(x[:, 5:])], 1), expected)
+    assert all(torch.equal(*pair) for pair in zip(pieces.states, whole.states, strict=True))
+    for i in (0, 7, 18):
+        alone = StackStep(program, 1, "native")
+        assert torch.equal(torch.cat([alone(sample) for sample in x[i : i + 1].unbind(1)]), expected[i])
+    strange = StackStep(program, 19, "native")
+    assert torch.equal(strange(x.permute(2, 1, 0).contiguous().permute(2, 1, 0)), expected)
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            found.append(StackStep(program, 190, "native")(x.repeat(10, 40, 1)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(y, found[0]) for y in found)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_states_go_from_backend_to_backend(backend: str) -> None:
+    if backend == "native" and (reason := core.why_missing()):
+        pytest.skip(f"native: {reason}")
+    program, x = stack(torch.float64), draw(5, 14, 21)
+    expected = StackStep(program, 5, "reference")(x)
+    first, second = StackStep(program, 5, backend), StackStep(program, 5, "reference")
+    first(x[:, :8])
+    second.states = first.states
+    kept = second.states
+    close(second(x[:, 8:]), expected[:, 8:])
+    first.states = kept
+    close(first(x[:, 8:]), expected[:, 8:])
+
+
+def test_what_it_refuses() -> None:
+    program = stack(torch.float32)
+    some = StackStep(program, 2)
+    for wrong in (torch.zeros(3, 21), torch.zeros(2, 22), torch.zeros(21), torch.zeros(2, 21, 4)):
+        with pytest.raises(ShapeError, match=r"x is .*, but \(2, 21\) for one sample of each of 2 streams is expected"):
+            some(wrong)
+    with pytest.raises(InputError, match=r"x is torch.float64 on cpu, but the stack computes in torch.float32 on cpu"):
+        some(torch.zeros(2, 21, dtype=torch.float64))
+    with pytest.raises(ShapeError, match="states belong to one stack and one number of streams"):
+        some.states = some.states[:-1]
+    with pytest.raises(InputError, match="batch is -1"):
+        StackStep(program, -1)
+    with pytest.raises(InputError, match="backend is 'cuda', which is not known"):
+        StackStep(program, 1, "cuda")
+    with pytest.raises(InputError, match=r"program is in torch.float16: make it in float32 or float64"):
+        StackStep(Program(3, torch.float16), 1)
