@@ -141,7 +141,7 @@ def train(
     torch.manual_seed(options.seed)
     task = make_task(experiment, options.quick)
     module = TaskModule(make_model(experiment, name, task, options.channels), experiment.learning_rate)
-    data = TaskDataModule(task, options.batch_size or experiment.batch_size, val_batches=32, seed=options.seed)
+    data = TaskDataModule(task, options.batch_size or experiment.batch_size, val_batches=8, seed=options.seed)
     curve, clock = Curve(), Time()
     kept = ModelCheckpoint(folder, save_last=True, save_on_train_epoch_end=False, enable_version_counter=False)
     last = folder / "last.ckpt"
@@ -151,7 +151,7 @@ def train(
         data,
         max_steps=steps,
         has_validation=True,
-        check_every=max(1, steps // 40),
+        check_every=max(1, steps // 20),
         patience=-1,
         accelerator="cpu",
         title=name,

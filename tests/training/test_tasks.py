@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from statespace.datasets.tasks import Adding, Batch, Copying, Delay, InductionHeads, ListOps, Task
 from statespace.errors import InputError
 from statespace.models import Backbone, SequenceModel
-from statespace.training import Curve, TaskDataModule, TaskModule, as_tensors
+from statespace.training import Curve, Outcome, TaskDataModule, TaskModule, as_tensors, fit
 from statespace.training.fitting import without_banners
 
 
@@ -129,6 +130,36 @@ def test_it_learns_and_the_curve_tells(tmp_path: Path) -> None:
     assert [int(row.split(",")[0]) for row in rows[1:]] == [50, 100, 150]
     assert [row["val_accuracy"] for row in curve.rows] == [float(row.split(",")[3]) for row in rows[1:]]
     assert Curve().state_dict() == {"rows": []}
+
+
+def test_fit_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    task = Copying(4, 1, 4)
+
+    def run(*, resume_from: Path | None = None) -> tuple[Outcome, dict[str, torch.Tensor], list[dict[str, float]]]:
+        torch.manual_seed(0)
+        net, curve = module(task, learning_rate=3e-2), Curve()
+        kept = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, save_on_train_epoch_end=False)
+        outcome = fit(
+            net,
+            TaskDataModule(task, 4, val_batches=1),
+            max_steps=40,
+            has_validation=True,
+            check_every=5,
+            patience=-1,
+            accelerator="cpu",
+            verbose=False,
+            callbacks=[curve, kept],
+            resume_from=resume_from,
+        )
+        return outcome, net.state_dict(), curve.rows
+
+    outcome, weights, rows = run()
+    assert [row["step"] for row in rows] == list(range(5, 45, 5))
+    again, weights_again, rows_again = run(resume_from=tmp_path / "step=30.ckpt")
+    assert again == outcome
+    assert rows_again == rows
+    for name, value in weights.items():
+        assert torch.equal(value, weights_again[name]), name
 
 
 def test_what_does_not_belong_together(tmp_path: Path) -> None:
