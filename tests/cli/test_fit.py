@@ -110,6 +110,16 @@ def test_a_killed_run_is_resumed_to_the_same_result(config: str, tmp_path: Path)
     assert (killed / "curve.csv").read_text() == (whole / "curve.csv").read_text()
 
 
+@pytest.mark.parametrize("name", ["selective_copying", "selective_copying_4096"])
+def test_the_examples_train(name: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--config", str(repository / "examples" / f"{name}.yaml"), "--trainer.default_root_dir", str(tmp_path)]
+    small = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "data.init_args.task.init_args.length": 20}
+    small |= {"data.init_args.batch_size": 2, "data.init_args.val_batches": 1, "data.init_args.test_batches": 1}
+    options += [part for option, value in small.items() for part in (f"--{option}", str(value))]
+    assert main(["fit", *options, "--trainer.accelerator", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith("step 1: test_accuracy ")
+
+
 def test_an_interrupt_says_how_to_go_on(
     config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
