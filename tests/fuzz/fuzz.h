@@ -65,8 +65,8 @@ public:
 };
 
 // How the numbers of an array are stored.
-enum Kind : int64_t { FLOAT, DOUBLE, HALF };
-inline int64_t bytes_of(int64_t kind) { return kind == DOUBLE ? 8 : kind == FLOAT ? 4 : 2; }
+enum Kind : int64_t { FLOAT, DOUBLE, HALF, FLAG };
+inline int64_t bytes_of(int64_t kind) { return kind == DOUBLE ? 8 : kind == FLOAT ? 4 : kind == HALF ? 2 : 1; }
 
 // The arguments and results of one call.
 class Call {
