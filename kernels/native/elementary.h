@@ -7,7 +7,7 @@
 
 #include "vector.h"
 
-#if VECTOR_BYTES == 64
+#if VECTOR_BYTES >= 32
 #include <immintrin.h>
 #endif
 
@@ -102,6 +102,26 @@ ALWAYS_INLINE Power<T> power_of_two(const Vec<T>& x, const Vec<T>& y) {
     whole = whole < most ? whole : most;
     return {from_bits<T>((whole - zero) << Bits<T>::mantissa), r * polynomial<T>(Exp2<T>::c, r)};
 }
+
+#if VECTOR_BYTES == 32
+// 2^(j / 4) in a register leaves |r| <= 1/8, where four terms do; AVX looks them up within each half of a register. From
+// the bits of 2^(j / 4), j is taken away where it adds to the exponent: four quarters carry over into one whole.
+template <>
+ALWAYS_INLINE Power<float> power_of_two<float>(const Vec<float>& x, const Vec<float>& y) {
+    const Ints<float> powers = {0x3f800000, 0x3f7837f0, 0x3f7504f3, 0x3f7744fd,
+                                0x3f800000, 0x3f7837f0, 0x3f7504f3, 0x3f7744fd};
+    static constexpr float c[] = {0.693147182f, 0.240226492f, 0.0555222183f, 0.00962179154f};
+    constexpr float magic = 3145728.f;  // 1.5 2^21: the last two bits are quarters
+    const Vec<float> z = x * y, shifted = z + magic, r = z - (shifted - magic);
+    const Ints<float> one = bits<float>(splat<float>(magic));
+    const Ints<float> zero = one - 4 * Bits<float>::bias, most = one + 4 * Bits<float>::bias + 3;
+    Ints<float> quarters = bits<float>(shifted);
+    quarters = quarters > zero ? quarters : zero;
+    quarters = quarters < most ? quarters : most;
+    const Ints<float> found = (Ints<float>)_mm256_permutevar_ps((__m256)powers, (__m256i)quarters);
+    return {from_bits<float>(found + (quarters << 21)), r * polynomial<float>(c, r)};
+}
+#endif
 
 #if VECTOR_BYTES == 64
 // 2^(j / 16) in a register leaves |r| <= 1/32, where three terms do; AVX-512 looks 16 of them up at once, and scales by
