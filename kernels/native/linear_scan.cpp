@@ -35,7 +35,7 @@ struct Plan {
     const LinearScanKernels& kernels;
     int64_t size, columns;        // bytes of a number in memory, numbers in a row
     int64_t panel, panels, threads;
-    std::vector<Piece> pieces;    // those of a sequence side by side, in the order of time
+    std::vector<LinearPiece> pieces;    // those of a sequence side by side, in the order of time
 
     explicit Plan(const LinearScan& call)
         : kernels(kernels_for(call)),
@@ -65,7 +65,7 @@ private:
     void cut(const LinearScan& call, bool long_ones) {
         int64_t begin = 0;
         for (int64_t i = 0; i < call.sequences; ++i) {
-            Piece piece{i, i, 0, call.length, 0, true, true};
+            LinearPiece piece{i, i, 0, call.length, 0, true, true};
             if (call.bounds) {
                 // Values that escaped the check in a traced graph must not lead outside.
                 const int64_t end = i + 1 == call.sequences ? call.length : clamp(call.bounds[i + 1], begin, call.length);
@@ -76,7 +76,7 @@ private:
                 piece.hold = call.length - piece.steps;
             }
             const int64_t count = long_ones ? clamp(piece.steps / LEAST_STEPS, 1, MOST_PIECES) : 1;
-            const Piece whole = piece;
+            const LinearPiece whole = piece;
             for (int64_t k = 0; k < count; ++k) {
                 const int64_t from = whole.steps * k / count, to = whole.steps * (k + 1) / count;
                 piece.first = whole.first + from, piece.steps = to - from;
@@ -123,7 +123,7 @@ public:
         for (size_t i = 0; given && i < plan.pieces.size(); ++i)
             if (back ? plan.pieces[i].ends : plan.pieces[i].begins)
                 std::memcpy(of(i), static_cast<const char*>(given) + row * plan.pieces[i].sequence, row);
-        if (std::all_of(plan.pieces.begin(), plan.pieces.end(), [](const Piece& p) { return p.begins && p.ends; })) return;
+        if (std::all_of(plan.pieces.begin(), plan.pieces.end(), [](const LinearPiece& p) { return p.begins && p.ends; })) return;
 
         const Buffer passed(2 * row * plan.pieces.size());
         plan.share_panels(0, [&](int64_t i, int64_t first, int64_t width, char*) {
@@ -154,7 +154,7 @@ void backward(const LinearScan& call) {
     auto* sums = reinterpret_cast<double*>(memory.get());
     std::fill(sums, sums + summed, 0.0);
     plan.share_panels(2, [&](int64_t i, int64_t first, int64_t width, char* scratch) {
-        const Piece& piece = plan.pieces[i];
+        const LinearPiece& piece = plan.pieces[i];
         void* state = starts.of(i, first * plan.size);
         plan.kernels.backward(call, piece, first, width, state, summed ? sums + i * columns + first : nullptr, scratch);
         if (call.grad_initial && piece.begins) {

@@ -32,7 +32,7 @@ struct LinearScan {
 };
 
 // A stretch of one sequence: a whole one, unless there are too few channels to share among threads.
-struct Piece {
+struct LinearPiece {
     int64_t sequence, batch;
     int64_t first, steps;         // rows of the batch element
     int64_t hold;                 // rows of padding that follow
@@ -45,12 +45,12 @@ constexpr int64_t WIDEST_BYTES = 8192;
 // Columns first .. first + width of a piece, counted in float or double, two for each complex number. `state` is that
 // before the piece, or, on the way back, the gradient of the state after it; it ends as that on the other side.
 struct LinearScanKernels {
-    void (*forward)(const LinearScan&, const Piece&, int64_t first, int64_t width, void* state);
+    void (*forward)(const LinearScan&, const LinearPiece&, int64_t first, int64_t width, void* state);
     // With what of a state is left after the piece (its product of a); h is neither read nor written.
-    void (*transfer)(const LinearScan&, const Piece&, int64_t first, int64_t width, void* state, void* product);
-    void (*transfer_back)(const LinearScan&, const Piece&, int64_t first, int64_t width, void* state, void* product);
+    void (*transfer)(const LinearScan&, const LinearPiece&, int64_t first, int64_t width, void* state, void* product);
+    void (*transfer_back)(const LinearScan&, const LinearPiece&, int64_t first, int64_t width, void* state, void* product);
     // Adds to `sums`, `width` doubles, where the gradient of a is a sum; `scratch` holds 2 * width numbers.
-    void (*backward)(const LinearScan&, const Piece&, int64_t first, int64_t width, void* state, double* sums,
+    void (*backward)(const LinearScan&, const LinearPiece&, int64_t first, int64_t width, void* state, double* sums,
                      void* scratch);
 };
 

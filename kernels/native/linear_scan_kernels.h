@@ -32,7 +32,7 @@ struct Rows {
 template <typename T, int parts>
 struct View {
     const LinearScan& call;
-    const Piece& piece;
+    const LinearPiece& piece;
     const int64_t d = call.channels * parts;
 
     Rows<const T> strided(const void* array, const int64_t* stride) const {
@@ -85,7 +85,7 @@ ALWAYS_INLINE void advance(Rows<const T> a, Rows<const T> b, Rows<T> h, int64_t 
 }
 
 template <class Vector, class Scalar, typename T = typename Vector::Element>
-void forward(const LinearScan& call, const Piece& piece, int64_t first, int64_t width, void* states) {
+void forward(const LinearScan& call, const LinearPiece& piece, int64_t first, int64_t width, void* states) {
     const View<T, Scalar::width> view{call, piece};
     const Rows<const T> a = view.a(), b = view.b();
     const Rows<T> h = view.contiguous(call.h);
@@ -127,7 +127,7 @@ ALWAYS_INLINE void pass(Rows<const T> a, Rows<const T> b, int64_t rows, T* state
 
 // The gradients of the rows in which the state is held all come to the last state, summed in double.
 template <typename T>
-void collect(Rows<const T> grad_h, const Piece& piece, int64_t first, int64_t width, T* state) {
+void collect(Rows<const T> grad_h, const LinearPiece& piece, int64_t first, int64_t width, T* state) {
     if (!piece.hold) return;
     double total[WIDEST_BYTES / sizeof(T)] = {};
     for (int64_t t = piece.steps; t < piece.steps + piece.hold; ++t)
@@ -136,7 +136,7 @@ void collect(Rows<const T> grad_h, const Piece& piece, int64_t first, int64_t wi
 }
 
 template <class Vector, class Scalar, bool back, typename T = typename Vector::Element>
-void transfer(const LinearScan& call, const Piece& piece, int64_t first, int64_t width, void* states, void* products) {
+void transfer(const LinearScan& call, const LinearPiece& piece, int64_t first, int64_t width, void* states, void* products) {
     const View<T, Scalar::width> view{call, piece};
     const Rows<const T> a = view.a(), b = back ? view.grad_h() : view.b();
     T *state = static_cast<T*>(states) - first, *product = static_cast<T*>(products) - first;
@@ -187,7 +187,7 @@ ALWAYS_INLINE void retreat(Rows<const T> a, Rows<const T> grad_h, Rows<const T> 
 template <class Vector, class Scalar, bool summed, typename T>
 void backward_piece(const View<T, Scalar::width>& view, int64_t first, int64_t width, T* state, double* sums, T* scratch) {
     const LinearScan& call = view.call;
-    const Piece& piece = view.piece;
+    const LinearPiece& piece = view.piece;
     const Rows<const T> a = view.a(), grad_h = view.grad_h();
     const Rows<T> h = view.contiguous(call.h), grad_b = view.contiguous(call.grad_b);
     const Rows<T> grad_a = summed ? grad_b : view.contiguous(call.grad_a);
@@ -224,7 +224,7 @@ void backward_piece(const View<T, Scalar::width>& view, int64_t first, int64_t w
 }
 
 template <class Vector, class Scalar, typename T = typename Vector::Element>
-void backward(const LinearScan& call, const Piece& piece, int64_t first, int64_t width, void* state, double* sums,
+void backward(const LinearScan& call, const LinearPiece& piece, int64_t first, int64_t width, void* state, double* sums,
               void* scratch) {
     const View<T, Scalar::width> view{call, piece};
     auto run = call.grad_a ? backward_piece<Vector, Scalar, false, T> : backward_piece<Vector, Scalar, true, T>;

@@ -10,9 +10,12 @@
 #include <cstring>
 #include <vector>
 
-#include "halves.h"
 #include "export.h"
 #include "workers.h"
+
+// What is rounded here is little, and every processor has these.
+#define VECTOR_BYTES 16
+#include "rows.h"
 
 namespace statespace {
 namespace {
@@ -27,13 +30,13 @@ const SelectiveScanKernels& kernels_for(const SelectiveScan& call) {
 }
 
 // Wrong values of cu_seqlens are bent so that the sequences cover the row once, whatever they say.
-std::vector<Sequence> sequences_of(const SelectiveScan& call) {
-    std::vector<Sequence> found;
+std::vector<SelectiveSequence> sequences_of(const SelectiveScan& call) {
+    std::vector<SelectiveSequence> found;
     const int64_t count = call.cu_seqlens ? call.sequences : call.batch;
     found.reserve(count);
     int64_t chunks = 0, end = 0;
     for (int64_t i = 0; i < count; ++i) {
-        Sequence sequence{i, 0, call.length, i, chunks};
+        SelectiveSequence sequence{i, 0, call.length, i, chunks};
         if (call.cu_seqlens) {
             sequence.batch = 0;
             sequence.begin = end;
@@ -48,7 +51,7 @@ std::vector<Sequence> sequences_of(const SelectiveScan& call) {
 
 struct Plan {
     const SelectiveScanKernels& kernels;
-    const std::vector<Sequence> sequences;
+    const std::vector<SelectiveSequence> sequences;
     int64_t blocks;  // of one group
     int64_t chunks;
     int64_t threads;
@@ -57,7 +60,7 @@ struct Plan {
         : kernels(kernels_for(call)), sequences(sequences_of(call)) {
         blocks = (call.channels / call.groups + kernels.lanes - 1) / kernels.lanes;
         chunks = 0;
-        for (const Sequence& sequence : sequences) chunks += (sequence.end - sequence.begin + STEPS - 1) / STEPS;
+        for (const SelectiveSequence& sequence : sequences) chunks += (sequence.end - sequence.begin + STEPS - 1) / STEPS;
         // As many of the threads as are worth starting: one for each 100 us.
         const int64_t work = call.batch * call.length * call.groups * blocks * (call.states + 2);
         threads = std::max<int64_t>(1, std::min(call.threads, 1 + work * picoseconds / 100000000));
@@ -75,7 +78,7 @@ struct Plan {
 bool is_half(int64_t type) { return type == BFLOAT16 || type == FLOAT16; }
 
 size_t bytes_of_rows(const SelectiveScan& call) {
-    return call.batch * call.length * call.channels * (call.row_type == FLOAT64 ? 8 : is_half(call.row_type) ? 2 : 4);
+    return call.batch * call.length * call.channels * size_of(call.row_type);
 }
 
 // What no kernel writes of the checkpoints: lanes beyond the blocks, and chunks that short sequences leave over.
@@ -102,7 +105,7 @@ void forward(const SelectiveScan& call) {
     const int64_t wide = plan.width(call, count, 4 * plan.threads), panels = (plan.blocks + wide - 1) / wide;
     share(count * call.groups * panels, plan.threads, plan.kernels.forward_scratch(call, wide),
           [&](int64_t i, void* scratch) {
-              const Panel panel{i / panels % call.groups, i % panels * wide,
+              const SelectivePanel panel{i / panels % call.groups, i % panels * wide,
                                 std::min(wide, plan.blocks - i % panels * wide)};
               plan.kernels.forward(call, plan.sequences[i / panels / call.groups], panel, scratch);
           });
@@ -119,12 +122,7 @@ void add_panels(const SelectiveScan& call, int64_t threads, int64_t panels, cons
         std::memcpy(sum, parts + begin, count * sizeof(T));
         for (int64_t panel = 1; panel < panels; ++panel)
             for (int64_t j = 0; j < count; ++j) sum[j] += parts[panel * size + begin + j];
-        if (!is_half(vector_type(call)))
-            std::memcpy(static_cast<T*>(to) + begin, sum, count * sizeof(T));
-        else
-            for (int64_t j = 0; j < count; ++j)
-                static_cast<uint16_t*>(to)[begin + j] =
-                    call.row_type == FLOAT16 ? Float16::narrow(sum[j]) : BFloat16::narrow(sum[j]);
+        write_numbers<T>(vector_type(call), sum, to, begin, count);
     });
 }
 
@@ -153,7 +151,7 @@ void add_runs(const SelectiveScan& call, const Plan& plan, int64_t runs, const d
 
 // The gradients of a call without channels, or without sequences: of what else there is.
 void clear(const SelectiveScan& call, int64_t size) {
-    const size_t width = vector_type(call) == FLOAT64 ? 8 : is_half(vector_type(call)) ? 2 : 4;
+    const size_t width = size_of(vector_type(call));
     const int64_t fixed = call.channels * call.states * (1 + call.is_complex);
     std::fill(call.grad_A, call.grad_A + fixed, 0.0);
     std::fill(call.grad_D, call.grad_D + call.channels, 0.0);
@@ -190,7 +188,7 @@ void backward(const SelectiveScan& call) {
     share(runs * call.groups * panels, plan.threads, plan.kernels.backward_scratch(call, wide),
           [&](int64_t i, void* scratch) {
               const int64_t panel = i % panels, group = i / panels % call.groups, run = i / panels / call.groups;
-              const Panel of_group{group, panel * wide, std::min(wide, plan.blocks - panel * wide)};
+              const SelectivePanel of_group{group, panel * wide, std::min(wide, plan.blocks - panel * wide)};
               double* sum = sums + ((run * call.groups + group) * plan.blocks + of_group.first) * of_block;
               std::memset(sum, 0, of_group.width * of_block * sizeof(double));
               for (int64_t s = run * each; s < std::min(count, (run + 1) * each); ++s)

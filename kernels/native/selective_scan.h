@@ -4,15 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace statespace {
+#include "dtype.h"
 
-// How the arrays along the sequence are stored. Half precision comes with float as the type of the computation.
-enum RowType : int64_t { FLOAT32, FLOAT64, BFLOAT16, FLOAT16 };
+namespace statespace {
 
 enum Method : int64_t { EULER_B, ZOH, EXPONENTIAL_TRAPEZOIDAL };
 
 // One call, as it comes from Python: `kernels/selective_scan/native.py` holds the same list. "Row" arrays hold the
-// `row_type`, all others float or double, by it; complex numbers, of which everything with an axis n consists where
+// Dtype `row_type`, all others float or double, by it; complex numbers, of which everything with an axis n consists where
 // `is_complex`, are pairs. Strides count elements (a pair is one); the last axis of every array is contiguous, and arrays
 // without strides are wholly so. B and C are (b, l, g, n), in their `vector_type`, or (d, n), where they are fixed. Null: not given, or not
 // wanted.
@@ -68,14 +67,14 @@ constexpr int64_t STEPS = 32;
 constexpr int64_t PADDING = 16;
 
 // One sequence.
-struct Sequence {
+struct SelectiveSequence {
     int64_t batch, begin, end, index;
     int64_t first_chunk;  // chunks of STEPS are numbered through all sequences
 };
 
 // A block is up to `lanes` neighbouring channels of one group, one in each lane of a vector. A panel is some blocks side
 // by side in one group: they read the same B and C.
-struct Panel {
+struct SelectivePanel {
     int64_t group, first, width;  // `first` counts blocks from the beginning of the group
 };
 
@@ -89,10 +88,10 @@ struct SelectiveScanKernels {
     int64_t lanes;
     size_t (*forward_scratch)(const SelectiveScan&, int64_t width);
     size_t (*backward_scratch)(const SelectiveScan&, int64_t width);
-    void (*forward)(const SelectiveScan&, const Sequence&, const Panel&, void* scratch);
+    void (*forward)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch);
     // Writes what the panel adds to the gradients of B and C, in the type of the computation, to arrays in which the
     // steps of the whole batch are (groups x states) numbers apart; adds to `sums`.
-    void (*backward)(const SelectiveScan&, const Sequence&, const Panel&, void* scratch, void* grad_B, void* grad_C,
+    void (*backward)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch, void* grad_B, void* grad_C,
                      double* sums);
 };
 

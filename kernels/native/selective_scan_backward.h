@@ -31,8 +31,8 @@ struct BackwardScratch {
     Block<F>* blocks;
     Tiles<T>* tiles;  // of each block
 
-    BackwardScratch(const SelectiveScan& call, const Panel& panel, void* memory) : arena(memory), shared(call, arena) {
-        const int64_t W = Vector<T>::lanes, group = STEPS * GROUP * F::parts * W;
+    BackwardScratch(const SelectiveScan& call, const SelectivePanel& panel, void* memory) : arena(memory), shared(call, arena) {
+        const int64_t W = Vector<T>::lanes, group = STEPS * GROUP<F> * F::parts * W;
         decay = arena.take<T>(group);
         p = arena.take<T>(group);
         lanes_B = arena.take<T>(group);
@@ -252,8 +252,8 @@ template <class F>
 struct Differentiate {
     typedef typename F::Scalar T;
     const SelectiveScan& call;
-    const Sequence& sequence;
-    const Panel& panel;
+    const SelectiveSequence& sequence;
+    const SelectivePanel& panel;
     const BackwardScratch<F>& scratch;
     int64_t begin, chunk, steps;
     double* sums;
@@ -285,10 +285,10 @@ struct Differentiate {
             }
             // Without a gate, only its gradient would want y again: the commonest case goes without.
             if (call.z || method != EULER_B || mixed)
-                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k], v == 0, n, k, steps, of_C);
+                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k / GROUP<F>], v == 0, n, k, steps, of_C);
             else
-                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k], v == 0, n, k, steps, of_C);
-            retreat<F, G, method, mixed>(block, tiles, scratch, results[k], v == 0, n, k, steps, of_A, of_B);
+                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k / GROUP<F>], v == 0, n, k, steps, of_C);
+            retreat<F, G, method, mixed>(block, tiles, scratch, results[k / GROUP<F>], v == 0, n, k, steps, of_A, of_B);
         }
         if (!call.fixed_B) sum_lanes<T, G * F::parts>(scratch.lanes_B, steps, grad_B + k * F::parts, stride);
         if (!call.fixed_C) sum_lanes<T, G * F::parts>(scratch.lanes_C, steps, grad_C + k * F::parts, stride);
@@ -296,14 +296,15 @@ struct Differentiate {
     template <int method, bool mixed>
     __attribute__((noinline)) void run() const {
         int64_t k = 0;
-        for (; k + GROUP <= call.states; k += GROUP) states<GROUP, method, mixed>(k);
+        constexpr int G = GROUP<F>;
+        for (; k + G <= call.states; k += G) states<G, method, mixed>(k);
         for (; k < call.states; ++k) states<1, method, mixed>(k);
     }
 };
 
 // The tiles of a chunk before the states are gone through.
 template <class F>
-void prepare(const SelectiveScan& call, const Sequence& sequence, const Block<F>& block,
+void prepare(const SelectiveScan& call, const SelectiveSequence& sequence, const Block<F>& block,
              const Tiles<typename F::Scalar>& tiles, int64_t begin, int64_t steps) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;
@@ -338,7 +339,7 @@ void prepare(const SelectiveScan& call, const Sequence& sequence, const Block<F>
 
 // And after that: the gradients of u, dt and z, and sums over time.
 template <class F>
-void finish(const SelectiveScan& call, const Sequence& sequence, const Block<F>& block,
+void finish(const SelectiveScan& call, const SelectiveSequence& sequence, const Block<F>& block,
             const Tiles<typename F::Scalar>& tiles, int64_t begin, int64_t steps, double* sum_D, double* sum_bias) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;
@@ -370,7 +371,7 @@ void finish(const SelectiveScan& call, const Sequence& sequence, const Block<F>&
 }
 
 template <class F>
-void backward(const SelectiveScan& call, const Sequence& sequence, const Panel& panel, void* memory, void* grad_B,
+void backward(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory, void* grad_B,
               void* grad_C, double* sums) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;

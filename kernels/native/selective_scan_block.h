@@ -3,12 +3,14 @@
 
 #include "fields.h"
 #include "rows.h"
+#include "selective_scan.h"
 
 namespace statespace {
 namespace {
 
 // States that advance together: enough to hide the latency of one, few enough for the registers.
-constexpr int GROUP = VECTOR_BYTES == 64 ? 4 : 2;
+template <class F>
+constexpr int GROUP = VECTOR_BYTES == 64 || (VECTOR_BYTES == 32 && F::parts == 1) ? 4 : 2;
 
 // The smallest |A| that is told from zero in (exp(delta A) - 1) / A.
 template <typename T>
@@ -47,7 +49,7 @@ struct Block {
     T *poles, *inverse, *B, *C, *state;  // (n, parts, W): A as the kernel wants it, 1 / A, fixed B and C, and the state
     T *D, *bias;                         // (W)
 
-    Block(const SelectiveScan& call, const Panel& panel, int64_t index, Arena& arena) {
+    Block(const SelectiveScan& call, const SelectivePanel& panel, int64_t index, Arena& arena) {
         const int64_t n = call.states, size = n * F::parts * W;
         const int64_t of_group = call.channels / call.groups;
         first = (panel.first + index) * W;
@@ -113,7 +115,7 @@ struct Block {
         to[W] = -(tall ? 1 : q) / d;
     }
 
-    T* checkpoint(const SelectiveScan& call, const Panel& panel, int64_t chunk) const {
+    T* checkpoint(const SelectiveScan& call, const SelectivePanel& panel, int64_t chunk) const {
         const int64_t lane = (chunk * call.groups + panel.group) * padded + first;
         return static_cast<T*>(call.checkpoints) + lane * call.states * F::parts;
     }
@@ -121,7 +123,7 @@ struct Block {
 
 // The blocks of a panel, in scratch memory like all that they point to.
 template <class F>
-Block<F>* blocks_of(const SelectiveScan& call, const Panel& panel, Arena& arena) {
+Block<F>* blocks_of(const SelectiveScan& call, const SelectivePanel& panel, Arena& arena) {
     auto* blocks = arena.take<Block<F>>(panel.width);
     for (int64_t v = 0; v < panel.width; ++v) {
         const Block<F> block(call, panel, v, arena);
@@ -169,21 +171,21 @@ struct Ahead {
     Ahead() = default;
     Ahead(const SelectiveScan& call, const void* base, const int64_t* strides, int64_t batch, int64_t channel,
           int64_t begin) {
-        const int64_t width = call.row_type == FLOAT64 ? 8 : call.row_type == FLOAT32 ? 4 : 2;
+        const int64_t width = size_of(call.row_type);
         row = static_cast<const char*>(base) + (batch * strides[0] + begin * strides[1] + channel) * width;
         stride = strides[1] * width;
     }
     ALWAYS_INLINE void fetch(int64_t t) const { __builtin_prefetch(row + t * stride, 0, 2); }
 };
 
-// One for each array of rows, dealt out to the groups of states.
+// One for each array of rows, dealt out to the groups of states; the last one to those that are left over.
 struct Foresight {
     static constexpr int MOST = 4;
     Ahead ahead[MOST];
     int count = 0;
 
     void add(const Ahead& rows) { ahead[count++] = rows; }
-    const Ahead& operator[](int64_t k) const { return ahead[k / GROUP < MOST ? k / GROUP : MOST - 1]; }
+    const Ahead& operator[](int64_t group) const { return ahead[group < count ? group : count - 1]; }
 };
 
 template <typename T>

@@ -14,7 +14,7 @@ struct ForwardScratch {
     T *delta, *x, *y;  // (STEPS, W)
     Block<F>* blocks;
 
-    ForwardScratch(const SelectiveScan& call, const Panel& panel, void* memory) : arena(memory), shared(call, arena) {
+    ForwardScratch(const SelectiveScan& call, const SelectivePanel& panel, void* memory) : arena(memory), shared(call, arena) {
         delta = arena.take<T>(STEPS * Vector<T>::lanes);
         x = arena.take<T>(STEPS * Vector<T>::lanes);
         y = arena.take<T>(STEPS * Vector<T>::lanes);
@@ -74,13 +74,14 @@ struct AdvanceAll {
     template <int method, bool mixed>
     __attribute__((noinline)) void run() const {
         int64_t k = 0;
-        for (; k + GROUP <= n; k += GROUP) advance<F, GROUP, method, mixed>(block, scratch, foresight[k], n, k, steps);
-        for (; k < n; ++k) advance<F, 1, method, mixed>(block, scratch, foresight[k], n, k, steps);
+        constexpr int G = GROUP<F>;
+        for (; k + G <= n; k += G) advance<F, G, method, mixed>(block, scratch, foresight[k / G], n, k, steps);
+        for (; k < n; ++k) advance<F, 1, method, mixed>(block, scratch, foresight[k / G], n, k, steps);
     }
 };
 
 template <class F>
-void forward(const SelectiveScan& call, const Sequence& sequence, const Panel& panel, void* memory) {
+void forward(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;
     const int64_t n = call.states, size = n * F::parts * W, d = call.channels;

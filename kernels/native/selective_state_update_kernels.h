@@ -8,25 +8,6 @@
 namespace statespace {
 namespace {
 
-// The first `count` of W elements; the others are zero.
-template <typename S, typename T = typename Precision<S>::type>
-ALWAYS_INLINE Vec<T> widen_some(const S* from, int64_t count) {
-    constexpr int W = Vector<T>::lanes;
-    if (count >= W) return widen(from);
-    S lane[W] = {};
-    for (int64_t j = 0; j < count; ++j) lane[j] = from[j];
-    return widen(lane);
-}
-
-template <typename S, typename T = typename Precision<S>::type>
-ALWAYS_INLINE void narrow_some(S* to, const Vec<T>& v, int64_t count) {
-    constexpr int W = Vector<T>::lanes;
-    if (count >= W) return narrow(to, v);
-    S lane[W];
-    narrow(lane, v);
-    for (int64_t j = 0; j < count; ++j) to[j] = lane[j];
-}
-
 // How numbers lie in memory: those of a real system as S or T, those of a complex one as pairs of T.
 template <typename S, class Field>
 struct Memory;

@@ -15,7 +15,6 @@ from statespace.kernels import native as core
 from statespace.kernels.selective_scan.registration import register, rows
 
 _STEPS, _PADDING = 32, 16  # as in kernels/native/selective_scan.h
-_ROW_TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 _METHODS = {"euler-b": 0, "zoh": 1, "exponential-trapezoidal": 2}
 
 
@@ -113,7 +112,7 @@ def _run(
         _groups(B, C),
         A.shape[1],
         0 if cu_seqlens is None else rows(u, cu_seqlens),
-        _ROW_TYPES[u.dtype],
+        core.DTYPES[u.dtype],
         A.is_complex(),
         _METHODS[method],
         dt_softplus,
