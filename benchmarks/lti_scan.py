@@ -1,8 +1,10 @@
-"""Three ways through one S4D layer on a CPU: compiled scan, scan by chunks, kernel and FFT.
+"""Four ways through one S4D layer on a CPU: compiled scan, scan by chunks, kernel and FFT, and plain torch.
 
 - *native*: ``lti_scan`` with the compiled backend;
 - *chunked*: ``lti_scan`` with the portable one;
-- *FFT*: the kernel by ``vandermonde``, the convolution by ``fftconv``: the same output, without a final state.
+- *FFT*: the kernel by ``vandermonde``, the convolution by ``fftconv``: the same output, without a final state;
+- *S4*: what the S4 repository computes, written plainly: all powers of all modes in memory, then FFTs of twice the
+  length. It gets its input in the layout that it wants, (batch, channels, length).
 
 All start from arguments of the same shapes, and gradients go to u, log_a, b and c. They take turns, under both settings
 of the allocator. A ratio is the other way's time over the native one: above 1 the native scan is better.
@@ -36,10 +38,20 @@ def by_fft(u: Tensor, log_a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     return fftconv(u, vandermonde(log_a, b * c, u.shape[1]))
 
 
+def by_s4(u: Tensor, log_a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """The convolutional view as the S4 repository computes it."""
+    length = u.shape[1]
+    powers = torch.exp(log_a[..., None] * torch.arange(length))
+    kernel = torch.einsum("hn,hnl->hl", b * c, powers).real
+    spectrum = torch.fft.rfft(u.mT, 2 * length) * torch.fft.rfft(kernel, 2 * length)
+    return torch.fft.irfft(spectrum, 2 * length)[..., :length].mT
+
+
 WAYS: dict[str, Callable[..., Tensor]] = {
     "native": lambda *arguments: lti_scan(*arguments, backend="native")[0],
     "chunked": lambda *arguments: lti_scan(*arguments, backend="chunked")[0],
     "FFT": by_fft,
+    "S4": by_s4,
 }
 
 
@@ -50,11 +62,13 @@ def make(way: str, which: str, size: str) -> Callable[[], object]:
     dt = torch.exp(torch.empty(channels, 1).uniform_(math.log(1e-3), math.log(1e-1)))
     log_a = dt * torch.complex(torch.full((states,), -0.5), math.pi * torch.arange(states))
     b, c = torch.randn(2, channels, states, dtype=torch.complex64)
-    given = [torch.randn(batch, length, channels), log_a, dt * b, c]
+    u, gradient = torch.randn(2, batch, length, channels)
+    if way == "S4":
+        u, gradient = (rows.mT.contiguous().mT for rows in (u, gradient))
+    given = [u, log_a, dt * b, c]
     function = WAYS[way]
     if which == "forward":
         return lambda: function(*given)
-    gradient = torch.randn(batch, length, channels)
     leaves = [tensor.requires_grad_() for tensor in given]
     return lambda: torch.autograd.grad(function(*leaves), leaves, gradient)
 
@@ -70,7 +84,7 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
             native = taken.get("native")
             row: dict[str, object] = {"B x L x d x n": size, "pass": which}
             row |= {f"{way}, ms": taken[way] * 1e3 if way in taken else None for way in WAYS}
-            row |= {f"{way} / native": taken[way] / native if native else None for way in ("chunked", "FFT")}
+            row |= {f"{way} / native": taken[way] / native if native else None for way in ("chunked", "FFT", "S4")}
             row |= {"rounds": timing.rounds, "others' CPU, %": timing.others and 100 * timing.others}
             rows.append(row)
             print(

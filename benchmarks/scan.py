@@ -4,9 +4,12 @@
 - *mambapy*: `mambapy.pscan` under the discretization, product with C and skip of its Mamba block.
 
 All start from the same u, Δ, A, B, C and D. Training is forward and backward, with all six gradients. Implementations
-take turns, under both settings of the allocator. A ratio is the peer's time over ours: above 1 ours is better.
+take turns, under both settings of the allocator. A ratio is the peer's time over ours: above 1 ours is better. Beside
+them, in the same run: how far *native* is from the time that its exponentials and multiply-adds alone take, with one
+thread and with all (`floors/`).
 
     python benchmarks/scan.py                  # some minutes; mambapy is compared where it is installed
+    python benchmarks/scan.py --loop           # one training step of transformers' Mamba block, which loops in Python
     python benchmarks/scan.py --memory         # the peak of each way, each in a process of its own
     python benchmarks/scan.py --lengths        # cost per step from 2^10 to 2^20 on one sequence
     python benchmarks/scan.py --quick          # seconds, at a small size: shows that it runs
@@ -16,16 +19,19 @@ import argparse
 import json
 import math
 import sys
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+import floors
 import torch
 from measuring import ALLOCATORS, interleaved, machine, markdown, peak_memory, run_again
 from torch import Tensor
 
 from statespace.kernels import backends
 from statespace.kernels.selective_scan import selective_scan
+from statespace.layers import Mamba
 
 PASSES = ("forward", "training")
 SIZES = ["8x1024x128x16", "1x4096x512x16", "2x16384x256x16", "1x65536x64x16"]
@@ -96,6 +102,54 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
     return rows
 
 
+def approach_floors(options: argparse.Namespace) -> list[dict[str, object]]:
+    """Time the compiled scan and the arithmetic that it cannot do without, in turns, with one thread and with all."""
+    probe = floors.Probe()
+    rows: list[dict[str, object]] = []
+    for size in options.sizes:
+        for which in PASSES:
+            for threads in sorted({1, options.threads}):
+                torch.set_num_threads(threads)
+                functions = [make("native", which, size), *probe.parts(which, size, threads)]
+                timing = interleaved(functions, options.rounds, options.seconds)
+                native, exponentials, multiply_adds = timing.medians
+                rows.append(
+                    {
+                        "B x L x D x N": size,
+                        "pass": which,
+                        "threads": threads,
+                        "native, ms": native * 1e3,
+                        "exponentials, ms": exponentials * 1e3,
+                        "multiply-adds, ms": multiply_adds * 1e3,
+                        "native / floor": native / (exponentials + multiply_adds),
+                        "rounds": timing.rounds,
+                        "others' CPU, %": timing.others and 100 * timing.others,
+                    }
+                )
+    return rows
+
+
+def loop_once(options: argparse.Namespace) -> list[dict[str, object]]:
+    """Time one training step of a Mamba block by transformers' loop over samples, and of ours with the same sizes."""
+    from transformers.models.mamba.modeling_mamba import MambaConfig, MambaMixer
+
+    rows: list[dict[str, object]] = []
+    for size in options.sizes[:1]:
+        batch, length, channels, states = map(int, size.split("x"))
+        config = MambaConfig(hidden_size=channels // 2, state_size=states, conv_kernel=4, expand=2, num_hidden_layers=1)
+        mixer, block = MambaMixer(config, layer_idx=0), Mamba(channels // 2, states)
+        x = torch.randn(batch, length, channels // 2, requires_grad=True)
+        block(x)[0].sum().backward()  # what is loaded at the first call is no part of it
+        taken = []
+        for step in (lambda: mixer.slow_forward(x).sum().backward(), lambda: block(x)[0].sum().backward()):
+            begin = time.perf_counter()
+            step()
+            taken.append(time.perf_counter() - begin)
+        loop, ours = taken
+        rows.append({"B x L x D x N": size, "transformers, s": loop, "ours, s": ours, "ratio": loop / ours, "runs": 1})
+    return rows
+
+
 def weigh_all(options: argparse.Namespace) -> list[dict[str, object]]:
     """Measure the peak of every case, each in a process of its own."""
     rows: list[dict[str, object]] = []
@@ -139,6 +193,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="at most, for each case")
     parser.add_argument("--seconds", type=float, default=60.0, help="for each case, after three rounds")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
+    parser.add_argument("--loop", action="store_true", help="time transformers' loop, once")
     parser.add_argument("--lengths", action="store_true", help="measure how the cost grows with the length")
     parser.add_argument("--quick", action="store_true", help="a small size and few rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
@@ -155,15 +210,21 @@ def main() -> None:
         print(json.dumps(peak_memory(make(way, which, size))))
         return
     if options.time:
-        print(json.dumps(lengthen(options) if options.lengths else time_all(options)))
+        found = {"": lengthen(options)} if options.lengths else {"": time_all(options)}
+        if floors.can_be_probed() and not options.lengths:
+            found["distance from the floor, "] = approach_floors(options)
+        print(json.dumps(found))
         return
     print(f"float32; torch {torch.__version__}; {machine(options.threads)}; native: {backends()['native']}\n")
     if options.memory:
         tables = {"Peak above the arguments": weigh_all(options)}
+    elif options.loop:
+        tables = {"A training step of one Mamba block, one run": loop_once(options)}
     else:
         tables = {
-            f"Time, medians, allocator: {name}": json.loads(run_again([*sys.argv[1:], "--time"], name))
+            f"Time, medians, {part}allocator: {name}": rows
             for name in ALLOCATORS
+            for part, rows in json.loads(run_again([*sys.argv[1:], "--time"], name)).items()
         }
     print("\n\n".join(f"{title}\n\n{markdown(rows)}" for title, rows in tables.items()))
     if options.json:

@@ -1,13 +1,15 @@
-"""A training step of a stack of S4D layers beside ``torch.nn.LSTM`` of the same depth and width.
+"""A training step of stacks of S4D layers and of Mamba blocks beside ``torch.nn.LSTM`` of the same depth and width.
 
 - *S4D*: `statespace.models.Backbone`, pre-norm residual blocks with GLU mixing, S4D with N = 64 states a channel;
+- *Mamba*: the same with Mamba blocks, which mix the channels themselves, and N = 16 states a channel;
 - *LSTM*: ``torch.nn.LSTM``, as many layers of as many channels.
 
-A step is what training does with one batch: forward, mean squared error, backward, AdamW. Both have the same batch, the
-same optimiser, and take turns, under both settings of the allocator. A ratio is the time of the S4D stack over that of
-the LSTM: below 1 the S4D stack is faster.
+A step is what training does with one batch: forward, mean squared error, backward, AdamW. All have the same batch, the
+same optimiser, and take turns, under both settings of the allocator. A ratio is the time of a stack over that of the
+LSTM: below 1 the stack is faster.
 
     python benchmarks/stack.py                  # about three minutes
+    python benchmarks/stack.py --profile Mamba  # where the time of one goes, by torch's profiler
     python benchmarks/stack.py --quick          # seconds, at a small size: shows that it runs
 """
 
@@ -26,6 +28,7 @@ from statespace.models import Backbone
 
 SIDES: dict[str, Callable[[argparse.Namespace], nn.Module]] = {
     "S4D": lambda options: Backbone(options.channels, options.layers, "s4d", options.states),
+    "Mamba": lambda options: Backbone(options.channels, options.layers, "mamba", options.states // 4, mixing="none"),
     "LSTM": lambda options: nn.LSTM(options.channels, options.channels, options.layers, batch_first=True),
 }
 
@@ -52,19 +55,24 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for batch in options.batches:
         timing = interleaved([make(side, batch, options) for side in SIDES], options.rounds, options.seconds)
-        ours, theirs = timing.medians
-        rows.append(
-            {
-                "B": batch,
-                "S4D, ms": ours * 1e3,
-                "LSTM, ms": theirs * 1e3,
-                "S4D / LSTM": ours / theirs,
-                "rounds": timing.rounds,
-                "others' CPU, %": None if timing.others is None else 100 * timing.others,
-            }
-        )
-        print(f"B = {batch}: S4D {ours * 1e3:.3g} ms, LSTM {theirs * 1e3:.3g} ms", file=sys.stderr)
+        taken = dict(zip(SIDES, timing.medians, strict=True))
+        row: dict[str, object] = {"B": batch}
+        row |= {f"{side}, ms": seconds * 1e3 for side, seconds in taken.items()}
+        row |= {f"{side} / LSTM": seconds / taken["LSTM"] for side, seconds in taken.items() if side != "LSTM"}
+        row |= {"rounds": timing.rounds, "others' CPU, %": timing.others and 100 * timing.others}
+        rows.append(row)
+        print(f"B = {batch}: " + ", ".join(f"{side} {s * 1e3:.3g} ms" for side, s in taken.items()), file=sys.stderr)
     return rows
+
+
+def profile(side: str, options: argparse.Namespace) -> str:
+    """Return torch's table of what five steps at the last batch size spend their time in."""
+    step = make(side, options.batches[-1], options)
+    step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as watched:
+        for _ in range(5):
+            step()
+    return str(watched.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=50))
 
 
 def main() -> None:
@@ -73,10 +81,11 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=512)
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--states", type=int, default=64, help="N, the order of each S4D system")
+    parser.add_argument("--states", type=int, default=64, help="N of an S4D system; that of Mamba is a quarter")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=60, help="at most, for each case")
     parser.add_argument("--seconds", type=float, default=30.0, help="for each case, after three rounds")
+    parser.add_argument("--profile", choices=SIDES, help="show where the time goes instead")
     parser.add_argument("--quick", action="store_true", help="a small size and few rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     parser.add_argument("--time", action="store_true", help=argparse.SUPPRESS)  # for the processes started from here
@@ -86,6 +95,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.time:
         print(json.dumps(time_all(options)))
+        return
+    if options.profile:
+        print(profile(options.profile, options))
         return
     times = {name: json.loads(run_again([*sys.argv[1:], "--time"], name)) for name in ALLOCATORS}
     sizes = f"{options.layers} layers of {options.channels} channels, N = {options.states}, L = {options.length}"

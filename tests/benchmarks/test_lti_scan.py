@@ -33,7 +33,7 @@ def test_every_case_is_timed_under_both_allocators(repository: Path, tmp_path: P
 
 
 def test_all_ways_compute_the_same(repository: Path) -> None:
-    ways = ["chunked", "FFT"] + ([] if native.why_missing() else ["native"])
+    ways = ["chunked", "FFT", "S4"] + ([] if native.why_missing() else ["native"])
     script = f"""
 import lti_scan
 first, *others = [lti_scan.make(way, "forward + backward", "2x100x8x4")() for way in {ways}]

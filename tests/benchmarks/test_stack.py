@@ -23,12 +23,13 @@ def test_every_case_is_timed_under_both_allocators(repository: Path, tmp_path: P
     for timed in rows.values():
         assert [row["B"] for row in timed] == [2]
         for row in timed:
-            assert row["S4D / LSTM"] == pytest.approx(row["S4D, ms"] / row["LSTM, ms"])
-    assert done.stdout.count("| B | S4D, ms | LSTM, ms |") == 2
+            for side in ("S4D", "Mamba"):
+                assert row[f"{side} / LSTM"] == pytest.approx(row[f"{side}, ms"] / row["LSTM, ms"])
+    assert done.stdout.count("| B | S4D, ms | Mamba, ms | LSTM, ms |") == 2
     assert "allocator: memory kept" in done.stdout
 
 
-def test_both_sides_train(repository: Path) -> None:
+def test_all_sides_train(repository: Path) -> None:
     script = """
 import argparse, stack
 options = argparse.Namespace(length=20, channels=4, layers=2, states=8)
