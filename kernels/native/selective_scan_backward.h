@@ -27,7 +27,6 @@ struct BackwardScratch {
     Shared<F> shared;
     T *decay, *p, *excess;  // (STEPS, GROUP, parts, W), what the way back needs of the way there
     T *lanes_B, *lanes_C;  // (STEPS, GROUP, parts, W), gradients of some states, summed over blocks but not yet over lanes
-    T* zeros;              // (parts, W)
     Block<F>* blocks;
     Tiles<T>* tiles;  // of each block
 
@@ -38,7 +37,6 @@ struct BackwardScratch {
         lanes_B = arena.take<T>(group);
         lanes_C = arena.take<T>(group);
         excess = arena.take<T>(call.method == ZOH ? group : 0);
-        zeros = arena.take<T>(F::parts * W);
         blocks = blocks_of<F>(call, panel, arena);
         tiles = arena.take<Tiles<T>>(panel.width);
         for (int64_t v = 0; v < panel.width; ++v) {
@@ -82,19 +80,10 @@ ALWAYS_INLINE typename F::Number curvature(const Vec<typename F::Scalar>& delta,
     return F::choose(F::within(z, T(0.25)), F::scaled(series, delta * delta), far);
 }
 
-// What stands in the sums over the blocks of a panel so far: nothing, whatever the memory holds, for the first block.
-template <typename T>
-struct Before {
-    const T* base;
-    int64_t mask;
-    ALWAYS_INLINE Before(bool first, const T* zeros, const T* sums) : base(first ? zeros : sums), mask(first ? 0 : -1) {}
-    ALWAYS_INLINE const T* at(int64_t index) const { return base + (index & mask); }
-};
-
 // Forward again over the steps of a chunk, keeping a and p; gradients of C on the way.
 template <class F, int G, int method, bool mixed, bool gated>
 ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>& tiles, const BackwardScratch<F>& scratch,
-                          const typename F::Scalar* state, const Ahead ahead, bool first, int64_t n, int64_t k,
+                          const typename F::Scalar* state, const Ahead ahead, int64_t n, int64_t k,
                           int64_t steps, double* sum_C) {
     typedef typename F::Scalar T;
     typedef typename F::Number Number;
@@ -106,7 +95,6 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
     T *const y_tile = tiles.y, *const kept_decay = scratch.decay, *const kept_p = scratch.p, *const excess = scratch.excess;
     T* const lanes = scratch.lanes_C;
     const bool fixed_B = mixed && block.fixed_B, fixed_C = mixed && block.fixed_C;
-    const Before<T> before(first, scratch.zeros, lanes);
     Number h[G], of_C[G];
     typename F::Pole pole[G];
     for (int g = 0; g < G; ++g) {
@@ -137,7 +125,7 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
             if (fixed_C)
                 of_C[g] = F::add_conj_scaled(of_C[g], seen, dy);
             else
-                F::store_number(lanes + at, F::add_conj_scaled(F::load_number(before.at(at)), seen, dy));
+                F::store_number(lanes + at, F::add_conj_scaled(F::load_number(lanes + at), seen, dy));
         }
         if (gated) store<T>(y_tile + t * W, y);
     }
@@ -148,7 +136,7 @@ ALWAYS_INLINE void repeat(const Block<F>& block, const Tiles<typename F::Scalar>
 // Back over the steps of a chunk: g <- C dy + bar(a) g, and its products with everything.
 template <class F, int G, int method, bool mixed>
 ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar>& tiles,
-                           const BackwardScratch<F>& scratch, const Ahead ahead, bool first, int64_t n, int64_t k,
+                           const BackwardScratch<F>& scratch, const Ahead ahead, int64_t n, int64_t k,
                            int64_t steps, double* sum_A, double* sum_B) {
     typedef typename F::Scalar T;
     typedef typename F::Number Number;
@@ -159,7 +147,6 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
     const T *const kept_decay = scratch.decay, *const kept_p = scratch.p, *const excess = scratch.excess;
     T *const of_x_tile = tiles.of_x, *const of_delta_tile = tiles.of_delta, *const lanes = scratch.lanes_B;
     const bool fixed_B = mixed && block.fixed_B, fixed_C = mixed && block.fixed_C;
-    const Before<T> before(first, scratch.zeros, lanes);
     Number carried[G], of_A[G], of_B[G];
     typename F::Pole pole[G];
     for (int g = 0; g < G; ++g) {
@@ -192,7 +179,7 @@ ALWAYS_INLINE void retreat(const Block<F>& block, const Tiles<typename F::Scalar
             if (fixed_B)
                 of_B[g] = F::add_scaled(of_B[g], of_drive, x);
             else
-                F::store_number(lanes + at, F::add_scaled(F::load_number(before.at(at)), of_drive, x));
+                F::store_number(lanes + at, F::add_scaled(F::load_number(lanes + at), of_drive, x));
             const Number w = F::conj_times(p, of_h);
             of_A[g] = F::add_scaled(of_A[g], w, delta);
             of_delta = F::add_of_step(of_delta, pole[g], w);
@@ -264,6 +251,8 @@ struct Differentiate {
     ALWAYS_INLINE void states(int64_t k) const {
         constexpr int64_t W = Vector<T>::lanes, P = F::parts * W;
         const int64_t n = call.states, count = number_of_sums(call) * W;
+        memset(scratch.lanes_B, 0, steps * G * P * sizeof(T));
+        memset(scratch.lanes_C, 0, steps * G * P * sizeof(T));
         for (int64_t v = 0; v < panel.width; ++v) {
             const Block<F>& block = scratch.blocks[v];
             const Tiles<T>& tiles = scratch.tiles[v];
@@ -285,10 +274,10 @@ struct Differentiate {
             }
             // Without a gate, only its gradient would want y again: the commonest case goes without.
             if (call.z || method != EULER_B || mixed)
-                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k / GROUP<F>], v == 0, n, k, steps, of_C);
+                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k / GROUP<F>], n, k, steps, of_C);
             else
-                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k / GROUP<F>], v == 0, n, k, steps, of_C);
-            retreat<F, G, method, mixed>(block, tiles, scratch, results[k / GROUP<F>], v == 0, n, k, steps, of_A, of_B);
+                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k / GROUP<F>], n, k, steps, of_C);
+            retreat<F, G, method, mixed>(block, tiles, scratch, results[k / GROUP<F>], n, k, steps, of_A, of_B);
         }
         if (!call.fixed_B) sum_lanes<T, G * F::parts>(scratch.lanes_B, steps, grad_B + k * F::parts, stride);
         if (!call.fixed_C) sum_lanes<T, G * F::parts>(scratch.lanes_C, steps, grad_C + k * F::parts, stride);
@@ -378,7 +367,6 @@ void backward(const SelectiveScan& call, const SelectiveSequence& sequence, cons
     const int64_t n = call.states, size = n * F::parts * W, of_states = call.channels * n * F::parts;
     const int64_t count = number_of_sums(call), stride = call.groups * n * F::parts;
     const BackwardScratch<F> scratch(call, panel, memory);
-    memset(scratch.zeros, 0, F::parts * W * sizeof(T));
     for (int64_t v = 0; v < panel.width; ++v) {
         const Block<F>& block = scratch.blocks[v];
         block.load_parameters(call);

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from statespace.errors import InputError
 from statespace.kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
@@ -104,7 +105,10 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
         padding = beyond(lengths, x.shape[1])
         # What stands in the padding would enter the gradient of a matrix, times 0: NaN would stay NaN.
         real = x if padding is None else x.masked_fill(padding[..., None], 0)
-        u, gate = self.into(real.to(self.conv_weight.dtype)).chunk(2, dim=-1)
+        # Two products, so that the gradients of their results need not be laid side by side before the way back.
+        real, weights = real.to(self.conv_weight.dtype), self.into.weight.chunk(2)
+        biases = (None, None) if self.into.bias is None else self.into.bias.chunk(2)
+        u, gate = (F.linear(real, weight, bias) for weight, bias in zip(weights, biases, strict=True))
         u, recent = causal_conv1d(
             u, self.conv_weight, self.conv_bias, recent, "silu", lengths=lengths, return_final_state=True
         )
