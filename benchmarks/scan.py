@@ -133,21 +133,19 @@ def loop_once(options: argparse.Namespace) -> list[dict[str, object]]:
     """Time one training step of a Mamba block by transformers' loop over samples, and of ours with the same sizes."""
     from transformers.models.mamba.modeling_mamba import MambaConfig, MambaMixer
 
-    rows: list[dict[str, object]] = []
-    for size in options.sizes[:1]:
-        batch, length, channels, states = map(int, size.split("x"))
-        config = MambaConfig(hidden_size=channels // 2, state_size=states, conv_kernel=4, expand=2, num_hidden_layers=1)
-        mixer, block = MambaMixer(config, layer_idx=0), Mamba(channels // 2, states)
-        x = torch.randn(batch, length, channels // 2, requires_grad=True)
-        block(x)[0].sum().backward()  # what is loaded at the first call is no part of it
-        taken = []
-        for step in (lambda: mixer.slow_forward(x).sum().backward(), lambda: block(x)[0].sum().backward()):
-            begin = time.perf_counter()
-            step()
-            taken.append(time.perf_counter() - begin)
-        loop, ours = taken
-        rows.append({"B x L x D x N": size, "transformers, s": loop, "ours, s": ours, "ratio": loop / ours, "runs": 1})
-    return rows
+    size = options.sizes[0]
+    batch, length, channels, states = map(int, size.split("x"))
+    config = MambaConfig(hidden_size=channels // 2, state_size=states, conv_kernel=4, expand=2, num_hidden_layers=1)
+    mixer, block = MambaMixer(config, layer_idx=0), Mamba(channels // 2, states)
+    x = torch.randn(batch, length, channels // 2, requires_grad=True)
+    block(x)[0].sum().backward()  # what is loaded at the first call is no part of it
+    taken = []
+    for step in (lambda: mixer.slow_forward(x).sum().backward(), lambda: block(x)[0].sum().backward()):
+        begin = time.perf_counter()
+        step()
+        taken.append(time.perf_counter() - begin)
+    loop, ours = taken
+    return [{"B x L x D x N": size, "transformers, s": loop, "ours, s": ours, "ratio": loop / ours, "runs": 1}]
 
 
 def weigh_all(options: argparse.Namespace) -> list[dict[str, object]]:
