@@ -1,8 +1,8 @@
 """The least time that the arithmetic of a selective scan takes on this machine, found by doing nothing else.
 
 For each step, channel and state there are an exponential and three multiply-adds in the forward pass: the decay of the
-state, its drive, and the output. The backward computes the states again, which nobody could have kept, so it has as many
-exponentials; and ten multiply-adds: two to repeat the state, one for the gradient of C, and for those of h, B, u, A, Δ
+state, its drive, and the output. The backward computes the states again, which nobody could have kept, so it has as
+many exponentials; and ten multiply-adds: two to repeat the state, one for the gradient of C, and for those of h, B, u, A, Δ
 and the state before, seven. Loads, stores, sums over channels, and all that is done once for a step and channel instead
 of for each state, are no part of the floor.
 
@@ -49,8 +49,7 @@ class Probe:
             (self._library.run_multiply_adds, MULTIPLY_ADDS[which] * vectors),
         )
         return [
-            lambda part=part, count=count: part(ctypes.c_int64(count), ctypes.c_int64(threads))
-            for part, count in run
+            lambda part=part, count=count: part(ctypes.c_int64(count), ctypes.c_int64(threads)) for part, count in run
         ]
 
 
