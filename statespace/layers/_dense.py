@@ -124,8 +124,8 @@ def scan(u: Tensor, system: Dense, D: Tensor, state: Tensor | None, lengths: Ten
     T = min(BLOCK, u.shape[1])
     blocks = _in_blocks(system, u, state, T)
     response = kernel(system, T).to(u.dtype)  # (d, T)
-    lag = torch.arange(T, device=u.device)[:, None] - torch.arange(T, device=u.device)
-    toeplitz = torch.where(lag >= 0, response[:, lag.clamp(min=0)], 0)  # (d, T, T)
+    earlier = torch.nn.functional.pad(response.flip(1), (0, T - 1))
+    toeplitz = earlier.unfold(1, T, 1).flip(1)  # (d, T, T), the kernel at row less column
     y = blocks.u.flatten(1, 2) @ toeplitz.mT
     y = y + blocks.before[:, :, :-1].flatten(1, 2) @ system.echo(T).to(u.dtype).mT
     y = y.unflatten(1, blocks.u.shape[1:3]).flatten(2).permute(1, 2, 0)[:, : u.shape[1]]

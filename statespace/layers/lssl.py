@@ -56,7 +56,7 @@ class LSSL(SequenceLayer[Tensor]):
         discretization: ``"bilinear"`` or ``"zoh"``.
         dt_min: smallest step at the start, in units of the sampling interval.
         dt_max: largest step at the start; the steps are log-uniform between the two.
-        view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``, which is the scan.
+        view: ``"convolution"`` (FFT), ``"scan"``, or ``"auto"``, which is the convolution.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -141,8 +141,8 @@ class LSSL(SequenceLayer[Tensor]):
             y, final = self._unequal(u, dt.double() * dt_scale, state)
         else:
             system = self.discretized(dt_scale)
-            convolution = self.view == "convolution" and x.shape[1]
-            y, final = run(u, system, kernel(system, x.shape[1]) if convolution else None, self.D, state, lengths)
+            K = None if self.view == "scan" or not x.shape[1] else kernel(system, x.shape[1])
+            y, final = run(u, system, K, self.D, state, lengths)
         return y.to(x.dtype), final
 
     def _unequal(self, u: Tensor, dt: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
