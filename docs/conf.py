@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
+from statespace.layers import LAYERS
 from statespace.version import __version__
 
 HERE = Path(__file__).parent
@@ -72,6 +75,34 @@ def skip_fields(app: Sphinx, what: str, name: str, thing: object, skip: bool, op
     return True if type(thing).__name__ == "_tuplegetter" else None
 
 
+class LayerTable(SphinxDirective):
+    """The table of all layers, with a tick for what each says that it can do."""
+
+    def run(self) -> list[nodes.Node]:
+        can = {
+            "steps": "one sample at a time",
+            "irregular": "unequal times (`dt`)",
+            "any_rate": "another rate (`dt_scale`)",
+            "selective": "dynamics follow the input",
+            "mixes": "mixes channels itself",
+        }
+        heads = ["name", "class", *can.values(), "views"]
+        rows = [
+            [
+                f"`{name}`",
+                f":class:`~statespace.layers.{kind.__name__}`",
+                *("✓" if getattr(kind.capabilities, field) else "" for field in can),
+                ", ".join(kind.capabilities.views),
+            ]
+            for name, kind in LAYERS.items()
+        ]
+        text = [".. list-table::", "   :header-rows: 1", ""]
+        for row in [heads, *rows]:
+            text += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]
+        return self.parse_text_to_nodes("\n".join(text))
+
+
 def setup(app: Sphinx) -> None:
+    app.add_directive("layer-table", LayerTable)
     app.connect("autodoc-process-docstring", plurals)
     app.connect("autodoc-skip-member", skip_fields)

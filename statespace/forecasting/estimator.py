@@ -89,7 +89,8 @@ class Forecaster:
         d_model: channels.
         n_layers: blocks.
         d_state: order of each system.
-        mixing: ``"glu"`` or ``"gated"``.
+        mixing: ``"glu"``, ``"gated"``, ``"none"``, or ``"auto"``: none for a layer that mixes the channels itself, glu
+            for the others.
         dropout: probability of dropping, in [0, 1).
         weight_decay: of the matrices.
         augmentation: strength with which histories are disturbed while training, 0 for not at all; by default 1 for
@@ -123,7 +124,7 @@ class Forecaster:
         d_model: int = 32,
         n_layers: int = 2,
         d_state: int = 32,
-        mixing: str = "glu",
+        mixing: str = "auto",
         dropout: float = 0.1,
         weight_decay: float = 0.01,
         augmentation: float | None = None,
@@ -150,7 +151,7 @@ class Forecaster:
         _whole("early_stop_patience_steps", early_stop_patience_steps, -1)
         _whole("random_seed", random_seed, 0, 2**63 - 1)
         choose("Forecaster", "layer", layer, LAYERS)
-        choose("Forecaster", "mixing", mixing, MIXINGS)
+        choose("Forecaster", "mixing", mixing, ("auto", *MIXINGS))
         choose("Forecaster", "transform", transform, TRANSFORMS)
         choose("Forecaster", "intervals", intervals, INTERVALS)
         infinity = float("inf")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from statespace.layers.base import SequenceLayer, State
+from statespace.layers.bidirectional import Bidirectional
 from statespace.layers.block import ResidualBlock
 from statespace.layers.capabilities import Capabilities
 from statespace.layers.lru import LRU
@@ -29,6 +30,7 @@ __all__ = [
     "S5",
     "S6",
     "SSD",
+    "Bidirectional",
     "Capabilities",
     "Mamba",
     "Mamba2",

@@ -5,7 +5,7 @@ final state and gradients. ``tests/layers/test_contract.py`` holds every layer i
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,11 @@ class SequenceLayer(nn.Module, ABC, Generic[StateT]):
 
     Attributes:
         d_model: number of channels, the same at input and output.
-        capabilities: what the layer can do; the same for all of its class.
+        capabilities: what the layer can do.
     """
 
     d_model: int
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
 
     @abstractmethod
     def forward(

@@ -9,8 +9,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
-from statespace.layers.base import SequenceLayer, State, check_sequence
+from statespace.layers.base import SequenceLayer, State, beyond, check_lengths, check_sequence
 from statespace.layers.mixing import MIXINGS
+from statespace.layers.norm import make_norm
+from statespace.layers.stochastic_depth import StochasticDepth
 from statespace.shapes import expect
 
 
@@ -19,23 +21,38 @@ class ResidualBlock(nn.Module):
 
     Args:
         layer: the layer over time.
-        mixing: ``"glu"``, ``"gated"`` or ``"none"``.
+        mixing: ``"glu"``, ``"gated"``, ``"none"``, or ``"auto"``: none for a layer that mixes the channels itself, glu
+            for the others.
         dropout: probability that a channel is zeroed at a time, in [0, 1).
-        norm: what normalises ``(..., d)``; None for LayerNorm.
+        norm: ``"layer"``, ``"rms"``, or a module that normalises ``(..., d)``.
+        stochastic_depth: probability that all of the branch is left out for a sequence in training, in [0, 1).
     Raises:
-        InputError: an unknown `mixing`, or `dropout` out of range.
+        InputError: an unknown `mixing` or `norm`, or a probability out of range.
     """
 
     def __init__(
-        self, layer: SequenceLayer[Any], mixing: str = "glu", dropout: float = 0.0, norm: nn.Module | None = None
+        self,
+        layer: SequenceLayer[Any],
+        mixing: str = "auto",
+        dropout: float = 0.0,
+        norm: str | nn.Module = "layer",
+        stochastic_depth: float = 0.0,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise InputError(f"ResidualBlock: dropout is {dropout}, but a probability in [0, 1) is expected.")
-        self.norm: nn.Module = nn.LayerNorm(layer.d_model) if norm is None else norm
+        for name, value in (("dropout", dropout), ("stochastic_depth", stochastic_depth)):
+            if not 0 <= value < 1:
+                raise InputError(f"ResidualBlock: {name} is {value}, but a probability in [0, 1) is expected.")
+        self.norm = make_norm("ResidualBlock", norm, layer.d_model) if isinstance(norm, str) else norm
         self.layer: SequenceLayer[Any] = layer
-        self.mixing = MIXINGS[choose("ResidualBlock", "mixing", mixing, MIXINGS)](layer.d_model)
+        if choose("ResidualBlock", "mixing", mixing, ("auto", *MIXINGS)) == "auto":
+            mixing = "none" if layer.capabilities.mixes else "glu"
+        self.mixing = MIXINGS[mixing](layer.d_model)
         self.dropout = nn.Dropout(dropout)
+        self.stochastic_depth = StochasticDepth(stochastic_depth)
+
+    def _branch(self, y: Tensor, u: Tensor) -> Tensor:
+        branch: Tensor = self.stochastic_depth(self.dropout(self.mixing(y, u)))
+        return branch
 
     def forward(
         self,
@@ -63,16 +80,30 @@ class ResidualBlock(nn.Module):
             InputError: `lengths`, `dt` or `dt_scale` is out of range.
         """
         check_sequence("ResidualBlock.forward", x, self.layer.d_model)
+        lengths = check_lengths("ResidualBlock.forward", lengths, x.shape[0], x.shape[1])
+        padding = beyond(lengths, x.shape[1])
+        if padding is not None:
+            x = x.masked_fill(padding[..., None], 0)
         u = self.norm(x)
         if observed is not None:
             sizes = {"b": x.shape[0], "l": x.shape[1]}
             expect("ResidualBlock.forward", "observed", observed, "b l", sizes, "One mark a sample, for all channels.")
             u = u.masked_fill((observed == 0)[..., None], 0)
         y, state = self.layer(u, state, lengths, dt, dt_scale)
-        return x + self.dropout(self.mixing(y, u)), state
+        return x + self._branch(y, u), state
 
-    def step(self, x: Tensor, state: State, dt: Tensor | None = None, dt_scale: float = 1.0) -> tuple[Tensor, State]:
-        """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
+    def step(
+        self,
+        x: Tensor,
+        state: State,
+        dt: Tensor | None = None,
+        dt_scale: float = 1.0,
+        observed: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Take one sample ``(b, d)``, of which `observed` ``(b,)`` says if it is there; see `SequenceLayer.step`."""
         u = self.norm(x)
+        if observed is not None:
+            expect("ResidualBlock.step", "observed", observed, "b", {"b": x.shape[0]}, "One mark a sequence.")
+            u = u.masked_fill((observed == 0)[:, None], 0)
         y, state = self.layer.step(u, state, dt, dt_scale)
-        return x + self.dropout(self.mixing(y, u)), state
+        return x + self._branch(y, u), state

@@ -16,8 +16,6 @@ The parameters are those of the published checkpoints, one to one:
 Source: Gu and Dao 2023 (Mamba, arXiv:2312.00752), figure 3 and section 3.4.
 """
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -49,7 +47,7 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
         InputError: an argument is out of range or its name is not known.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(selective=True, mixes=True)
+    capabilities = Capabilities(selective=True, mixes=True)
 
     def __init__(
         self,

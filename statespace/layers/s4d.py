@@ -14,7 +14,6 @@ is that of S4, ``y_t`` sees ``u_t``, where SciPy's discrete systems answer one s
 """
 
 from math import inf, log
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +56,7 @@ class S4D(SequenceLayer[Tensor]):
     """
 
     A_imag: nn.Parameter | None
-    capabilities: ClassVar[Capabilities] = Capabilities(views=("convolution", "scan"))
+    capabilities = Capabilities(views=("convolution", "scan"))
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ Where we deviate: `discretization` may also be ``"zoh"``, exact for a constant i
 """
 
 from math import inf, log
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ class S6(SequenceLayer[Tensor]):
         InputError: an argument is out of range or its name is not known.
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(selective=True)
+    capabilities = Capabilities(selective=True)
 
     def __init__(
         self,

@@ -62,7 +62,8 @@ class QuantileForecaster(nn.Module):
         d_model: number of channels.
         n_layers: number of blocks.
         d_state: order of each system.
-        mixing: ``"glu"`` or ``"gated"``.
+        mixing: ``"glu"``, ``"gated"``, ``"none"``, or ``"auto"``: none for a layer that mixes the channels itself, glu
+            for the others.
         dropout: probability of dropping, in [0, 1).
         season_length: steps in a season, for the start of the linear path; 1 where there is none.
         drift: share of the mean change from season to season in the start of the linear path, 0 to 1.
@@ -80,7 +81,7 @@ class QuantileForecaster(nn.Module):
         d_model: int = 32,
         n_layers: int = 2,
         d_state: int = 64,
-        mixing: str = "glu",
+        mixing: str = "auto",
         dropout: float = 0.1,
         season_length: int = 1,
         drift: float = 0.0,

@@ -62,7 +62,7 @@ class SequenceModel(nn.Module):
         self._check(x)
         h, state = self.backbone(self.into(x), state, lengths)
         if self.pooling != "none":
-            h = self._pooled(h, lengths)
+            h = self._pooled(h, None if lengths is None else self.backbone.output_lengths(lengths))
         y: Tensor = self.head(h)
         return y, state
 

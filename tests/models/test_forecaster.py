@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
+from statespace.layers import LAYERS
 from statespace.models import QUANTILES, Backbone, QuantileForecaster
 from statespace.models.normalization import FLOOR, normalise
 
@@ -129,9 +130,9 @@ def test_bad_sizes_and_names_are_refused() -> None:
     for h, size in ((0, 5), (5, 0), (-1, 5)):
         with pytest.raises(InputError, match="from 1 on is expected"):
             QuantileForecaster(h, size)
-    with pytest.raises(InputError, match="choose one of s4d"):
-        QuantileForecaster(2, 5, layer="s5")
-    with pytest.raises(InputError, match="choose one of glu, gated"):
+    with pytest.raises(InputError, match=r"choose one of .*s4d"):
+        QuantileForecaster(2, 5, layer="s44d")
+    with pytest.raises(InputError, match="choose one of auto, glu, gated"):
         Backbone(8, mixing="mlp")
     with pytest.raises(InputError, match="at least one block"):
         Backbone(8, n_layers=0)
@@ -142,6 +143,20 @@ def test_bad_sizes_and_names_are_refused() -> None:
         model(torch.zeros(2, 23), torch.zeros(2, 23))
     with pytest.raises(ShapeError, match="observed"):
         model(torch.zeros(2, 24), torch.zeros(2, 23))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_forecasts_and_learns(layer: str) -> None:
+    torch.manual_seed(0)
+    model = QuantileForecaster(3, 12, layer=layer, d_model=8, n_layers=1, d_state=4)
+    x, observed = windows(4, 12)
+    quantiles = model(x, observed)
+    assert quantiles.shape == (4, 3, len(QUANTILES))
+    assert (quantiles.diff(dim=-1) >= 0).all()
+    quantiles.square().mean().backward()
+    for name, parameter in model.backbone.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
 
 
 @pytest.mark.parametrize("mixing", ["glu", "gated"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from statespace.hippo import INITIALISATIONS
-from statespace.layers import S4D
+from statespace.layers import LAYERS, S4D, SequenceLayer
 from statespace.layers.mixing import MIXINGS
 from statespace.models import Backbone, QuantileForecaster
 from statespace.training.parameter_groups import parameter_groups
@@ -12,6 +12,7 @@ from statespace.training.parameter_groups import parameter_groups
 MODELS = [
     *(pytest.param(lambda mixing=mixing: Backbone(4, 3, mixing=mixing), id=mixing) for mixing in MIXINGS),
     *(pytest.param(lambda init=init: S4D(4, init=init), id=init) for init in INITIALISATIONS),
+    *(pytest.param(lambda name=name: LAYERS[name](4), id=name) for name in LAYERS),
     pytest.param(lambda: QuantileForecaster(3, 12, d_model=4), id="forecaster"),
     pytest.param(lambda: torch.nn.Linear(2, 2), id="without dynamics"),
 ]
@@ -26,23 +27,40 @@ def test_every_parameter_once(make) -> None:
     assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
 
 
+# What is never decayed, by the names that the layers give it: steps, eigenvalues, feed-throughs, biases and norms.
+UNDECAYED = {"log_dt", "A_log", "A_imag", "dt_bias", "D", "bias", "conv_bias"}
+
+
 @models
 @pytest.mark.parametrize("learning_rate", [1e-2, 1e-3, 1e-4])
-def test_rates_and_decay_by_name(make, learning_rate: float) -> None:
+def test_rates_and_decay(make, learning_rate: float) -> None:
     model = make()
     found = {
         id(parameter): (group["lr"], group["weight_decay"])
         for group in parameter_groups(model, learning_rate, 0.1)
         for parameter in group["params"]
     }
+    layers = [module for module in model.modules() if isinstance(module, SequenceLayer)]
+    dynamics = {id(p): layer.capabilities.selective for layer in layers for p in layer.ssm_parameters()}
     for name, parameter in model.named_parameters():
-        last = name.rsplit(".", 1)[-1]
-        if last in ("log_dt", "A_log", "A_imag"):
-            assert found[id(parameter)] == (min(learning_rate, 1e-3), 0.0), name
-        elif last in ("D", "bias") or "norm" in name:
-            assert found[id(parameter)] == (learning_rate, 0.0), name
-        else:
-            assert found[id(parameter)] == (learning_rate, 0.1), name
+        rate, decay = found[id(parameter)]
+        # Time-invariant systems learn slowly; those whose step follows the input are not decayed, and that is all.
+        gently = id(parameter) in dynamics and not dynamics[id(parameter)]
+        assert rate == (min(learning_rate, 1e-3) if gently else learning_rate), name
+        plain = id(parameter) not in dynamics and parameter.ndim >= 2
+        assert decay == (0.1 if plain else 0.0), name
+        if name.rsplit(".", 1)[-1] in UNDECAYED or "norm" in name:
+            assert decay == 0, name
+
+
+def test_the_dynamics_by_name() -> None:
+    def names(layer: SequenceLayer) -> set[str]:
+        every = {id(parameter) for parameter in layer.ssm_parameters()}
+        return {name for name, parameter in layer.named_parameters() if id(parameter) in every}
+
+    assert names(S4D(4)) == {"log_dt", "A_log", "A_imag"}
+    assert names(LAYERS["s6"](4)) == {"A_log", "dt_bias", "D"}
+    assert names(LAYERS["mamba"](4)) == {"ssm.A_log", "ssm.dt_bias", "ssm.D"}
 
 
 @models

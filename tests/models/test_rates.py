@@ -1,0 +1,153 @@
+"""Stacks of several rates: windows and held values by hand, chunks, steps, ragged batches, times and gaps."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from statespace.errors import InputError
+from statespace.models import Backbone
+
+BATCH, LENGTH, CHANNELS = 3, 23, 4
+TOLERANCE = 1e-10  # float64: what the layers promise
+STRIDES = [[1, 4, 1], [2, 4, 1], [1, 3, 3], [5, 5, 5]]
+
+strides = pytest.mark.parametrize("stride", STRIDES, ids=str)
+kinds = pytest.mark.parametrize("kind", ["plain", "times", "gaps"])
+
+
+def make(stride, **options):
+    torch.manual_seed(1)
+    return Backbone(CHANNELS, layer=["s4d", "s6", "mamba"], d_state=4, stride=stride, **options).double().eval()
+
+
+def draw(kind, batch=BATCH):
+    torch.manual_seed(2)
+    x = torch.randn(batch, LENGTH, CHANNELS, dtype=torch.float64)
+    given = {} if kind == "plain" else {"dt": torch.rand(batch, LENGTH, dtype=torch.float64) + 0.5}
+    if kind == "gaps":
+        given["observed"] = (torch.rand(batch, LENGTH) < 0.6).double()
+    return x, given
+
+
+def at(given, when, row=slice(None)):
+    return {name: value[row, when] for name, value in given.items()}
+
+
+def tensors(states):
+    return [part for state in states for part in (state if isinstance(state, tuple) else (state,))]
+
+
+def close(ours, expected):
+    for one, other in zip(ours, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=TOLERANCE)
+
+
+def steps(model, x, states, given):
+    outputs, new = [], []
+    for t, sample in enumerate(x.unbind(1)):
+        y, states = model.step(sample, states, **at(given, t))
+        outputs.append(y)
+        new.append(model.is_new(states))
+    return torch.stack(outputs, 1), states, torch.stack(new, 1)
+
+
+@pytest.mark.parametrize("pooling", ["causal", "whole"])
+def test_is_the_formula_written_out(pooling):
+    model = make([1, 4, 1], pooling=pooling)
+    x, given = draw("times")
+    first, middle, last = (block for block in model.blocks if hasattr(block, "layer"))
+    h, _ = first(x, dt=given["dt"])
+    count = LENGTH // 4 if pooling == "causal" else -(-LENGTH // 4)
+    windows = [slice(4 * k, min(4 * k + 4, LENGTH)) for k in range(count)]
+    slow = torch.stack([h[:, window].mean(1) for window in windows], 1)
+    # The time of a window, in units of four samples.
+    slow, _ = middle(slow, dt=torch.stack([given["dt"][:, window].sum(1) / 4 for window in windows], 1))
+    held = torch.zeros_like(h)
+    for t in range(LENGTH):
+        k = (t + 1) // 4 - 1 if pooling == "causal" else t // 4
+        if k >= 0:
+            held[:, t] = slow[:, k]
+    expected, _ = last(h + held, dt=given["dt"])
+    close([model(x, **given)[0]], [F.layer_norm(expected, [CHANNELS])])
+
+
+@strides
+@kinds
+def test_chunks_and_steps_are_the_whole(stride, kind):
+    model = make(stride)
+    x, given = draw(kind)
+    y, states = model(x, **given)
+    assert y.shape[1] == int(model.output_lengths(torch.tensor(LENGTH))) == LENGTH // model.stride
+    pieces, carried = [], None
+    for begin, end in pairwise([0, 1, 1, 7, 15, LENGTH]):
+        piece, carried = model(x[:, begin:end], carried, **at(given, slice(begin, end)))
+        pieces.append(piece)
+    close([torch.cat(pieces, 1), *tensors(carried)], [y, *tensors(states)])
+    stepped, final, new = steps(model, x, model.initial_state(BATCH), given)
+    expected_new = (torch.arange(LENGTH) + 1) % model.stride == 0
+    assert torch.equal(new, expected_new.expand(BATCH, -1))
+    close([stepped[:, expected_new], *tensors(final)], [y, *tensors(states)])
+    if model.stride > 1:  # in between, the newest output is held, and before the first there is zero
+        newest = torch.cat([torch.zeros_like(y[:, :1]), y], 1)[:, (torch.arange(LENGTH) + 1) // model.stride]
+        close([stepped], [newest])
+
+
+@strides
+@kinds
+def test_ragged_batches_and_the_samples_after_them(stride, kind):
+    """Each row is as if it were alone; its windows end where its own samples say, in the steps after too."""
+    model = make(stride)
+    x, given = draw(kind)
+    lengths = torch.tensor([LENGTH, 0, 10])
+    padding = torch.arange(LENGTH) >= lengths[:, None]
+    filled = {name: value.masked_fill(padding, float("nan")) for name, value in given.items() if name == "dt"}
+    ragged = x.masked_fill(padding[..., None], float("nan"))
+    y, states = model(ragged, lengths=lengths, **{**given, **filled})
+    after, more = draw(kind)
+    following, final, new = steps(model, after[:, :7], states, at(more, slice(7)))
+    for i, length in enumerate(lengths.tolist()):
+        row = slice(i, i + 1)
+        alone, state = model(x[row, :length], **at(given, slice(length), row))
+        close([y[row, : alone.shape[1]]], [alone])
+        assert (y[i, alone.shape[1] :] == 0).all()
+        expected, last, fresh = steps(model, after[row, :7], state, at(more, slice(7), row))
+        close([following[row], *(part[row] for part in tensors(final))], [expected, *tensors(last)])
+        assert torch.equal(new[row], fresh)
+    loss = y.square().sum() + sum(part.abs().square().sum() for part in tensors(states) if part.is_floating_point())
+    for gradient in torch.autograd.grad(loss, list(model.parameters()), allow_unused=True):
+        assert gradient is None or gradient.isfinite().all()
+
+
+def test_another_rate_reaches_the_slower_blocks():
+    model = make([1, 4, 1])
+    x, _ = draw("plain")
+    twos = torch.full((BATCH, LENGTH), 2.0, dtype=torch.float64)
+    close([model(x, dt=twos)[0]], [model(x, dt_scale=2.0)[0]])
+    assert not torch.allclose(model(x)[0], model(x, dt_scale=2.0)[0])
+
+
+@pytest.mark.parametrize(
+    ("stride", "words"),
+    [
+        ([1, 2, 3], "stride goes to 3 after 2"),
+        ([4, 4, 2], "stride goes to 2 after 1"),
+        ([0, 1, 1], "goes to 0 after 1"),
+    ],
+)
+def test_rates_that_do_not_fit(stride, words):
+    with pytest.raises(InputError, match=words):
+        make(stride)
+
+
+def test_whole_windows_carry_nothing():
+    model = make([1, 4, 1], pooling="whole").float()
+    x = torch.zeros(BATCH, LENGTH, CHANNELS)
+    _, states = model(x)
+    with pytest.raises(InputError, match=r"Backbone.forward: pooling='whole' looks at windows that have not ended"):
+        model(x, states)
+    with pytest.raises(InputError, match=r"Backbone.step: pooling='whole'"):
+        model.step(x[:, 0], states)
+    with pytest.raises(InputError, match="pooling is 'max'"):
+        make([1, 4, 1], pooling="max")
