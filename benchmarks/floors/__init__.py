@@ -1,10 +1,10 @@
 """The least time that the arithmetic of a selective scan takes on this machine, found by doing nothing else.
 
 For each step, channel and state there are an exponential and three multiply-adds in the forward pass: the decay of the
-state, its drive, and the output. The backward computes the states again, which nobody could have kept, so it has as
-many exponentials; and ten multiply-adds: two to repeat the state, one for the gradient of C, and seven for those of h,
-B, u, A, Δ and the state before. Loads, stores, sums over channels, and all that is done once for a step and channel
-instead of for each state, are no part of the floor.
+state, its drive, and the output. The backward computes the states again, which nobody could have kept: as many
+exponentials, and ten multiply-adds, two to repeat the state, one for the gradient of C, and seven for those of h, B, u,
+A, Δ and the state before. Loads, stores, sums over channels, and all that is done once for a step and channel instead
+of for each state, are no part of the floor.
 
 The exponentials are the core's own and run from registers; a floor moves when they get faster.
 """
