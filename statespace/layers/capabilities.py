@@ -15,6 +15,7 @@ class Capabilities:
         any_rate: takes `dt_scale`, the time between two samples where it is the same for all of them.
         selective: its dynamics follow the input.
         mixes: mixes the channels itself, so that a block around it has no need to.
+        grows: its state grows with each sample, and is not of one size forever.
         views: the views that its argument `view` chooses from, besides ``"auto"``; empty if there is no such argument.
     """
 
@@ -23,4 +24,5 @@ class Capabilities:
     any_rate: bool = True
     selective: bool = False
     mixes: bool = False
+    grows: bool = False
     views: tuple[str, ...] = ()

@@ -42,7 +42,7 @@ class Transformer(SequenceLayer[TransformerState]):
         InputError: an argument is out of range.
     """
 
-    capabilities = Capabilities(irregular=False, any_rate=False, selective=True, mixes=True)
+    capabilities = Capabilities(irregular=False, any_rate=False, selective=True, mixes=True, grows=True)
 
     def __init__(self, d_model: int, d_state: int = 64, heads: int | None = None, expand: int = 4) -> None:
         super().__init__()

@@ -64,6 +64,7 @@ def test_is_the_attention_of_the_paper(heads):
 
 def test_the_state_of_a_transformer_grows_with_each_sample():
     layer = Transformer(CHANNELS)
+    assert layer.capabilities.grows
     _, state = layer(torch.randn(2, 5, CHANNELS), lengths=torch.tensor([5, 2]))
     assert [part.shape[1] for part in state] == [5, 5, 5]
     _, state = layer.step(torch.randn(2, CHANNELS), state)

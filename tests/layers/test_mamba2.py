@@ -136,7 +136,7 @@ def test_a_long_stream_does_not_drift():
         layer.heads.A_log.fill_(0)
     exact = SSD(4, 4).double()
     exact.load_state_dict(layer.state_dict())
-    x = 1 + 0.1 * torch.randn(1, 3000, 4)
+    x = 1 + 0.1 * torch.randn(1, 2000, 4)
     state = layer.initial_state(1)
     with torch.no_grad():
         for sample in x.unbind(1):
