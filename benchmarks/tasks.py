@@ -30,17 +30,20 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from measuring import machine, markdown
-from peers import LSTM, Attention
-from torch import nn
 
 from statespace.datasets.tasks import TASKS, InductionHeads, Task
 from statespace.errors import InputError
-from statespace.layers import S4D, Mamba, ResidualBlock
+from statespace.layers import S4D
 from statespace.models import Backbone, SequenceModel
 from statespace.training import Curve, TaskBatch, TaskDataModule, TaskModule, as_tensors, fit
 
-Make = Callable[[int], tuple[nn.Module, str]]  # a layer for so many channels, and the mixing around it
+Make = Callable[[int, int, float], Backbone]  # channels, blocks, dropout
 CHUNK = 4096  # positions at a time when sequences are long
+
+
+def stack(layer: str, d_state: int, mixing: str) -> Make:
+    """Return what makes a stack of one kind of layer."""
+    return lambda channels, blocks, dropout: Backbone(channels, blocks, layer, d_state, mixing, dropout)
 
 
 def random_s4d(channels: int) -> S4D:
@@ -56,15 +59,27 @@ def random_s4d(channels: int) -> S4D:
     return layer
 
 
+def s4d_with(make: Callable[[int], S4D]) -> Make:
+    """Return what makes a stack of S4D layers that start as `make` says."""
+
+    def stacked(channels: int, blocks: int, dropout: float) -> Backbone:
+        backbone = Backbone(channels, blocks, "s4d", 64, "glu", dropout)
+        for block in backbone.blocks:
+            block.layer = make(channels)
+        return backbone
+
+    return stacked
+
+
 LAYERS: dict[str, Make] = {
-    "S6": lambda d: (Mamba(d), "none"),
-    "S4D": lambda d: (S4D(d), "glu"),
-    "LSTM": lambda d: (LSTM(d), "glu"),
-    "Transformer": lambda d: (Attention(d), "glu"),
+    "S6": stack("mamba", 16, "none"),
+    "S4D": stack("s4d", 64, "glu"),
+    "LSTM": stack("lstm", 64, "none"),
+    "Transformer": stack("transformer", 16, "none"),
 }
 MATRICES: dict[str, Make] = {
-    **{f"S4D-{name}": lambda d, name=name: (S4D(d, init=name), "glu") for name in ("legs", "lin", "inv", "real")},
-    "random A": lambda d: (random_s4d(d), "glu"),
+    **{f"S4D-{init}": s4d_with(lambda d, init=init: S4D(d, init=init)) for init in ("legs", "lin", "inv", "real")},
+    "random A": s4d_with(random_s4d),
 }
 
 
@@ -107,10 +122,8 @@ def make_task(experiment: Experiment, quick: bool) -> Task:
 
 
 def make_model(experiment: Experiment, name: str, task: Task, channels: int) -> SequenceModel:
-    """Make a stack of one kind of layer."""
-    backbone = Backbone(channels, 1, d_state=2)
-    made = [experiment.models[name](channels) for _ in range(experiment.blocks)]
-    backbone.blocks = nn.ModuleList(ResidualBlock(layer, mixing, experiment.dropout) for layer, mixing in made)
+    """Make a model of one kind of layer."""
+    backbone = experiment.models[name](channels, experiment.blocks, experiment.dropout)
     return SequenceModel(backbone, task.inputs, task.outputs, task.tokens, experiment.pooling)
 
 
@@ -141,7 +154,9 @@ def train(
     torch.manual_seed(options.seed)
     task = make_task(experiment, options.quick)
     module = TaskModule(make_model(experiment, name, task, options.channels), experiment.learning_rate)
-    data = TaskDataModule(task, options.batch_size or experiment.batch_size, val_batches=8, seed=options.seed)
+    data = TaskDataModule(
+        task, options.batch_size or experiment.batch_size, val_batches=1 if options.quick else 8, seed=options.seed
+    )
     curve, clock = Curve(), Time()
     kept = ModelCheckpoint(folder, save_last=True, save_on_train_epoch_end=False, enable_version_counter=False)
     last = folder / "last.ckpt"
@@ -196,8 +211,8 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     folder = options.scratch / f"{options.experiment}-{name}-{options.seed}".replace(" ", "-")
     module, task, curve, seconds = train(experiment, name, folder, options)
     module.eval()
-    size = 64
-    batches = [as_tensors(task.batch(size, i, split="test")) for i in range(task.batches(size, "test") or 16)]
+    count = 1 if options.quick else task.batches(64, "test") or 16
+    batches = [as_tensors(task.batch(64, i, split="test")) for i in range(count)]
     kind = "accuracy, %" if task.classes else "mean squared error"
     row: dict[str, Any] = {
         "model": name,

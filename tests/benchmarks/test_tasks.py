@@ -14,17 +14,22 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 def call(repository: Path, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(repository / "benchmarks" / "tasks.py"), *arguments, "--scratch", str(tmp_path)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=tmp_path, env=ENVIRONMENT, check=False
+        command, capture_output=True, text=True, timeout=300, cwd=tmp_path, env=ENVIRONMENT, check=False
     )
 
 
-@pytest.mark.parametrize(("experiment", "kind"), [("induction", "accuracy, %"), ("delay", "mean squared error")])
-def test_every_model_is_trained_and_judged(repository: Path, tmp_path: Path, experiment: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("experiment", "models", "kind"),
+    [("induction", ["S6", "LSTM", "Transformer"], "accuracy, %"), ("delay", ["random A"], "mean squared error")],
+)
+def test_models_are_trained_and_judged(
+    repository: Path, tmp_path: Path, experiment: str, models: list[str], kind: str
+) -> None:
     file = tmp_path / "rows.json"
-    done = call(repository, tmp_path, experiment, "--quick", "--json", str(file))
+    done = call(repository, tmp_path, experiment, "--quick", "--json", str(file), "--models", *models)
     assert done.returncode == 0, done.stderr
     results = json.loads(file.read_text())
-    assert len(results) in (4, 5)
+    assert list(results) == models
     for name, result in results.items():
         assert result["row"]["model"] == name
         assert result["row"][kind] >= 0
