@@ -48,5 +48,5 @@ class GatedRMSNorm(nn.Module):
         """Return `y` ``(..., d)`` normalised, under SiLU of `gate` ``(..., d)``."""
         gate = F.silu(gate)
         v = (y * gate if self.after else y).unflatten(-1, (self.groups, -1))
-        v = F.rms_norm(v, v.shape[-1:], None, self.eps).flatten(-2) * self.weight
+        v = F.rms_norm(v, [v.shape[-1]], None, self.eps).flatten(-2) * self.weight
         return v if self.after else v * gate

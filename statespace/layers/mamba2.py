@@ -163,8 +163,9 @@ class Mamba2(SequenceLayer[tuple[Tensor, Tensor]]):
         dt = check_dt(where, x, dt, dt_scale)
         gate, xBC, step = self._split(x.to(self.conv_weight.dtype))
         if torch.is_grad_enabled():  # the step of the convolution in place has no gradient for its state
-            conv = (self.conv_weight, self.conv_bias)
-            convolved, recent = causal_conv1d(xBC[:, None], *conv, recent, "silu", return_final_state=True)
+            convolved, recent = causal_conv1d(
+                xBC[:, None], self.conv_weight, self.conv_bias, recent, "silu", return_final_state=True
+            )
             xBC = convolved[:, 0]
         else:
             recent = recent.clone()

@@ -119,7 +119,7 @@ class Mamba3(SequenceLayer[Mamba3State]):
 
     def _vectors(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Normalise ``(..., g n)``, and give each head its own: ``(..., h, n)``."""
-        rows = F.rms_norm(rows.unflatten(-1, (self.n_groups, self.d_state)), (self.d_state,), weight, EPS)
+        rows = F.rms_norm(rows.unflatten(-1, (self.n_groups, self.d_state)), [self.d_state], weight, EPS)
         return rows.repeat_interleave(self.heads // self.n_groups, -2) + bias
 
     def _selected(self, u: Tensor, elapsed: Tensor | float, padding: Tensor | None = None) -> _Selected:

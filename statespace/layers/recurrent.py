@@ -23,6 +23,8 @@ from statespace.errors import InputError
 from statespace.layers.base import SequenceLayer, beyond, check_lengths, check_sample, check_sequence, refuse_time
 from statespace.layers.capabilities import Capabilities
 
+_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+
 RecurrentStateT = TypeVar("RecurrentStateT", Tensor, tuple[Tensor, Tensor])
 
 
@@ -71,7 +73,7 @@ class _Recurrent(SequenceLayer[RecurrentStateT]):
         if x.numel() == 0:
             return x, before
         padding = beyond(lengths, x.shape[1])
-        u = (x if padding is None else x.masked_fill(padding[..., None], 0)).to(self.cell.weight_ih_l0.dtype)
+        u = (x if padding is None else x.masked_fill(padding[..., None], 0)).to(self._weights()[0].dtype)
         carried = _each(lambda part: part[None], before)  # torch's modules have an axis of stacked layers
         if lengths is None or padding is None:
             hidden, carried = self.cell(u, carried)
@@ -91,15 +93,14 @@ class _Recurrent(SequenceLayer[RecurrentStateT]):
         where = f"{type(self).__name__}.step"
         check_sample(where, x, self.d_model, state, self.axes, n=self.d_state)
         refuse_time(where, dt, dt_scale)
-        hidden, after = self._one(x.to(self.cell.weight_ih_l0.dtype), state)
+        hidden, after = self._one(x.to(self._weights()[0].dtype), state)
         return self.out(hidden).to(x.dtype), after
 
-    def _weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        cell = self.cell
-        return cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0
+    def _weights(self) -> list[Tensor]:
+        return [getattr(self.cell, name) for name in _WEIGHTS]
 
     def _zeros(self, batch: int) -> Tensor:
-        return self.cell.weight_hh_l0.new_zeros(batch, self.d_state)
+        return self._weights()[0].new_zeros(batch, self.d_state)
 
 
 class LSTM(_Recurrent[tuple[Tensor, Tensor]]):

@@ -90,7 +90,11 @@ class Transformer(SequenceLayer[TransformerState]):
             mask = (earlier & known[:, None] | earlier.triu(past))[:, None]
         # Without a past, what is no sample comes after all that are, and is out of their sight.
         attended = F.scaled_dot_product_attention(
-            *(self._by_heads(rows) for rows in (query, keys, values)), attn_mask=mask, is_causal=mask is None
+            self._by_heads(query),
+            self._by_heads(keys),
+            self._by_heads(values),
+            attn_mask=mask,
+            is_causal=mask is None,
         )
         a = self.out(attended.transpose(1, 2).flatten(-2))
         y = a + self.feed_forward(self.norm(u + a))

@@ -90,7 +90,7 @@ class NLinear(_LinearForecaster):
         """
         columns = self._columns(x)
         last = columns[..., -1:]
-        ahead = self.map(columns - last) + last
+        ahead: Tensor = self.map(columns - last) + last
         return ahead.mT if x.ndim == 3 else ahead[:, 0]
 
 
@@ -122,5 +122,5 @@ class DLinear(_LinearForecaster):
         columns = self._columns(x)
         around = self.average // 2
         mean = F.avg_pool1d(F.pad(columns, (around, around), mode="replicate"), self.average, stride=1)
-        ahead = self.trend(mean) + self.season(columns - mean)
+        ahead: Tensor = self.trend(mean) + self.season(columns - mean)
         return ahead.mT if x.ndim == 3 else ahead[:, 0]
