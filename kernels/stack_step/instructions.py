@@ -136,14 +136,15 @@ class Diagonal:
 
     def __post_init__(self) -> None:
         pole = self.a.to(self.D.dtype.to_complex())
-        found = {
+        rest = torch.view_as_real((self.a - pole).to(pole.dtype))
+        found: dict[str, Tensor | tuple[Tensor, ...]] = {
             "exact": torch.view_as_real(self.a.resolve_conj()),
             "pole": torch.view_as_real(pole),
-            "rest": torch.view_as_real((self.a - pole).to(pole.dtype)),
+            "rest": rest,
             "drive": torch.view_as_real(self.b.resolve_conj()),
             "look": torch.view_as_real(self.c.conj().resolve_conj()),
         }
-        found["factors"] = (*turned(found["rest"]), *turned(found["pole"]))
+        found["factors"] = (*turned(rest), *turned(torch.view_as_real(pole)))
         for name, value in found.items():
             object.__setattr__(self, name, value)
 

@@ -45,12 +45,16 @@ def _filled(count: int) -> int:
 def _fill(value: Tensor, axis: int = -1) -> Tensor:
     """Zeros behind the channels of `axis`, up to the end of the last panel."""
     axis %= value.ndim
-    return F.pad(value, (0, 0) * (value.ndim - 1 - axis) + (0, _filled(value.shape[axis]) - value.shape[axis]))
+    filled: Tensor = F.pad(
+        value, (0, 0) * (value.ndim - 1 - axis) + (0, _filled(value.shape[axis]) - value.shape[axis])
+    )
+    return filled
 
 
 def _panels(value: Tensor, axis: int = 0) -> Tensor:
     """``(..., d, *rest)``, the channels being `axis`, as ``(..., panels, *rest, PANEL)``."""
-    return _fill(value, axis).unflatten(axis, (-1, PANEL)).movedim(axis + 1, -1)
+    panels: Tensor = _fill(value, axis).unflatten(axis, (-1, PANEL))
+    return panels.movedim(axis + 1, -1)
 
 
 def _rows(weight: Tensor, sizes: Sequence[int]) -> Tensor:

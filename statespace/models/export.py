@@ -46,9 +46,10 @@ def _graph(
             f"{where}: this model has no form in common operators: {program} The layers S4D, S6 and Mamba have one."
         )
     shape = (batch, program.sample.width) if length is None else (batch, length, program.sample.width)
-    like = {"dtype": program.dtype, "device": program.device}
-    states = [torch.zeros(batch, *state, **like) for state in program.states]
-    return _Graph(program, step if length is None else scan).eval(), (torch.randn(shape, **like), *states)
+    dtype, device = program.dtype, program.device
+    states = [torch.zeros(batch, *state, dtype=dtype, device=device) for state in program.states]
+    x = torch.randn(shape, dtype=dtype, device=device)
+    return _Graph(program, step if length is None else scan).eval(), (x, *states)
 
 
 def export_step(model: StreamedModel, batch: int = 1, dt_scale: float = 1.0) -> torch.export.ExportedProgram:
