@@ -38,7 +38,7 @@ def pointwise(instruction: Instruction, read: Read) -> tuple[Tensor, ...]:
             return (F.layer_norm(x, weight.shape, weight, bias, eps),)
         case Norm(weight=weight, bias=bias, eps=eps):
             return (F.rms_norm(x, weight.shape, weight, eps) + bias,)
-        case Linear(weight=weight, bias=None, plus=Register() as plus) if x.ndim == 2:
+        case Linear(weight=weight, bias=None, sizes=(), plus=Register() as plus) if x.ndim == 2:
             return (torch.addmm(read(plus), x, weight.mT),)
         case Linear(weight=weight, bias=bias, sizes=sizes, plus=plus):
             y = F.linear(x, weight, bias)
