@@ -56,15 +56,15 @@ def cut(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("method", "length"), [*((METHODS[0], length) for length in (1, 2, 37, 64)), (METHODS[1], 37), (METHODS[2], 37)]
+    ("method", "length"), [*((METHODS[0], length) for length in (1, 2, 37, 64)), (METHODS[1], 7), (METHODS[2], 7)]
 )
 def test_equals_the_reference(agree, method, length):
     agree(scan(method), make(1, length, 3, 5))  # 1e-12: some hundred roundings of 1e-16
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["euler-b", "zoh"])
 def test_equals_the_reference_in_pieces(agree, cut, method):
-    agree(scan(method), make(1, 21, 3, 4))
+    agree(scan(method), make(1, 18, 3, 2))
 
 
 def test_bare(agree):
@@ -81,7 +81,7 @@ def test_tiles_and_batch(agree):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_groups_and_blocks_of_states(agree, method):
-    agree(scan(method), make(1, 5, 6, 17, groups=2))
+    agree(scan(method), make(1, 3, 4, 17, groups=2))
 
 
 @pytest.mark.parametrize("varying", [(False, True), (True, False), (False, False)], ids=str)
@@ -171,7 +171,7 @@ def test_results_are_the_same_from_run_to_run():
 
 
 COMPLEX = {
-    "euler-b": {"length": 37},
+    "euler-b": {"length": 37, "channels": 2},
     "zoh": {"states": 9, "groups": 3},  # two blocks of states
     "exponential-trapezoidal": {"cu_seqlens": [0, 1, 1, 19, 24], "length": 24},
     "euler-b, time-invariant": {"varying": (False, False), "full": False},
