@@ -28,6 +28,11 @@ def _move(ready: Tensor | None, after: State, before: State) -> State:
 
 
 def _row(ready: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    if new.shape != old.shape:
+        raise InputError(
+            "Backbone.step: some sequences end a window and others do not, but a layer at the slower rate has a state "
+            "that grows with each sample: step sequences of one phase together, or take a layer of constant state."
+        )
     return torch.where(ready.view(-1, *[1] * (new.ndim - 1)), new, old.to(new.dtype))
 
 

@@ -104,15 +104,16 @@ def with_rates(
     nodes: list[nn.Module] = []
     levels = [1]
     for block, stride in zip(blocks, strides, strict=True):
-        while stride < levels[-1] and len(levels) > 1:
-            slower = levels.pop()
-            nodes.append(Upsample(slower // levels[-1], pooling))
-        if stride < 1 or stride % levels[-1]:
+        before = levels[-1]
+        if (stride < before and stride not in levels) or stride % before not in (0, stride):
             raise InputError(
-                f"{where}: stride goes to {stride} after {levels[-1]}, but a slower rate is a whole multiple of the "
+                f"{where}: stride goes to {stride} after {before}, but a slower rate is a whole multiple of the "
                 "one before, and a faster one was left before, as in [1, 4, 4, 1]."
             )
-        if stride > levels[-1]:
+        while stride < levels[-1]:
+            slower = levels.pop()
+            nodes.append(Upsample(slower // levels[-1], pooling))
+        if stride > before:
             nodes.append(Downsample(stride // levels[-1], pooling))
             levels.append(stride)
         nodes.append(block)

@@ -32,10 +32,10 @@ def test_each_sequence_is_run_from_both_ends():
     assert (y[padding] == 0).all()
     for i, length in enumerate(LENGTHS):
         times, signal = dt[i, :length].tolist(), x[i, :length]
-        there, ahead = layer.ahead(signal[None], None, None, torch.tensor([times]).double(), 0.7)
+        there, ahead = layer.ahead(signal[None], None, None, torch.tensor([times], dtype=x.dtype), 0.7)
         # Between sample t and the next lies the time of the next, from either side.
         times = times[:1] + times[:0:-1]
-        back, behind = layer.back(signal.flip(0)[None], None, None, torch.tensor([times]).double(), 0.7)
+        back, behind = layer.back(signal.flip(0)[None], None, None, torch.tensor([times], dtype=x.dtype), 0.7)
         torch.testing.assert_close(y[i, :length], there[0] + back[0].flip(0), rtol=0, atol=1e-12)
         for ours, expected in zip(state, [ahead, behind], strict=True):
             torch.testing.assert_close(ours[i], expected[0], rtol=0, atol=1e-12)

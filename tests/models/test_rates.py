@@ -132,13 +132,20 @@ def test_another_rate_reaches_the_slower_blocks():
     ("stride", "words"),
     [
         ([1, 2, 3], "stride goes to 3 after 2"),
-        ([4, 4, 2], "stride goes to 2 after 1"),
+        ([4, 4, 2], "stride goes to 2 after 4"),
         ([0, 1, 1], "goes to 0 after 1"),
     ],
 )
 def test_rates_that_do_not_fit(stride, words):
     with pytest.raises(InputError, match=words):
         make(stride)
+
+
+def test_a_state_that_grows_cannot_wait_for_other_rows():
+    model = Backbone(CHANNELS, 1, "transformer", stride=2)
+    _, states = model(torch.zeros(2, 5, CHANNELS), lengths=torch.tensor([5, 4]))
+    with pytest.raises(InputError, match=r"some sequences end a window and others do not.*sequences of one phase"):
+        model.step(torch.zeros(2, CHANNELS), states)
 
 
 def test_whole_windows_carry_nothing():
