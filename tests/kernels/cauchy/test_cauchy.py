@@ -11,6 +11,8 @@ from statespace.errors import InputError, ShapeError
 from statespace.kernels import native as core
 from statespace.kernels.cauchy import BACKENDS, cauchy, chunked, native
 
+HERE = [name for name in BACKENDS if name != "triton"]  # which has suites of its own, interpreted and compiled
+
 # leading axes of v alone, systems, poles, points, whether the points are shared: around segments of 512 points
 CASES = [
     ((), 3, 5, 7, False),
@@ -30,12 +32,12 @@ def able(backend: str) -> str:
     return backend
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=HERE)
 def backend(request: pytest.FixtureRequest) -> str:
     return able(request.param)
 
 
-@pytest.fixture(params=[name for name in BACKENDS if name != "reference"])
+@pytest.fixture(params=[name for name in HERE if name != "reference"])
 def fast(request: pytest.FixtureRequest) -> str:
     return able(request.param)
 
@@ -84,10 +86,11 @@ def test_frequency_response_of_scipy(backend: str) -> None:
 
 
 @pytest.mark.parametrize("conjugate", [False, True])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.complex128, 1e-13), (torch.complex64, 1e-6)], ids=str)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.complex128, 1e-13), (torch.complex64, 2e-6)], ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_values_and_gradients_of_the_reference(fast, case, dtype, tolerance, conjugate) -> None:
-    # Sums of up to 1000 terms, each good to a few roundings; points come as close to poles as 0.1.
+    # Sums of up to 6150 terms, each good to a few roundings; points come as close to poles as 0.1. Random roundings of
+    # a plain loop come to 5e-6; the products of matrices, which add in an order of their own, to 1.2e-6 with AVX2.
     given = arguments(case, dtype)
     for of_points in (True, False):
         truth = differentiate([t.to(torch.complex128) for t in given], conjugate, "reference", of_points)

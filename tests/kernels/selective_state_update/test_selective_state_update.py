@@ -9,10 +9,11 @@ from statespace.kernels.selective_scan import selective_scan
 from statespace.kernels.selective_state_update import BACKENDS, native, selective_state_update
 
 METHODS = tuple(native.RULES)
+HERE = [name for name in BACKENDS if name != "triton"]  # which has suites of its own, interpreted and compiled
 SETS = [] if core.why_missing() else list(core.instruction_sets())
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=HERE)
 def backend(request):
     if request.param == "native" and (reason := core.why_missing()):
         pytest.skip(f"native: {reason}")

@@ -19,7 +19,8 @@ SHAPES = [
     (1, 200, 4, 16, 2, 8),
 ]
 BOUNDS = torch.tensor([0, 5, 5, 40, 41, 170, 200])
-FAST = [name for name in BACKENDS if name != "reference"]
+HERE = [name for name in BACKENDS if name != "triton"]  # which has suites of its own, interpreted and compiled
+FAST = [name for name in HERE if name != "reference"]
 
 
 @pytest.fixture(params=[pieces.NUMBERS_CPU, 1, 5000], ids=["usual", "smallest", "small"])
@@ -44,7 +45,7 @@ def recurrence(x, dt, A, B, C, D, z, dt_bias, initial_state):
     return y, final
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", HERE)
 def test_plain_recurrence_in_numpy(problem, backend):
     # A hundred steps of a few roundings each.
     case = problem(2, 100, 4, 3, 2, 5)
@@ -78,7 +79,7 @@ def test_packed_and_padded_sequences_equal_the_reference(problem, agree, backend
             agree(case.run(backend=backend, chunk=chunk), truth, 1e-12)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", HERE)
 def test_packed_sequences_are_the_sequences_one_by_one(problem, backend):
     case = problem(1, 200, 4, 3, 2, 5, cu_seqlens=BOUNDS.int())
     whole = case.run(backend=backend)
@@ -91,7 +92,7 @@ def test_packed_sequences_are_the_sequences_one_by_one(problem, backend):
         torch.testing.assert_close(whole["final_state"][i : i + 1], final, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", HERE)
 def test_packed_sequences_do_not_see_each_other(problem, backend):
     case = problem(1, 200, 4, 3, 2, 5, cu_seqlens=BOUNDS)
     case.arguments["x"][0, 41:170] = math.nan
@@ -102,7 +103,7 @@ def test_packed_sequences_do_not_see_each_other(problem, backend):
     assert got["final_state"].isfinite().all(-1).all(-1).all(-1).tolist() == [True, True, True, True, False, True]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", HERE)
 def test_padding_is_not_looked_at(problem, backend):
     case = problem(3, 70, 2, 3, 1, 4, lengths=torch.tensor([0, 33, 70]))
     padding = torch.arange(70) >= case.options["lengths"][:, None]
@@ -116,7 +117,7 @@ def test_padding_is_not_looked_at(problem, backend):
     assert (got["y"][padding] == 0).all()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", HERE)
 def test_pieces_with_the_state_carried_over_are_the_whole(problem, backend):
     case = problem(2, 150, 4, 3, 2, 5)
     y, final = ssd(**case.arguments, dt_softplus=True, return_final_state=True, backend=backend)
