@@ -158,7 +158,7 @@ def ssd(
         lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
             stands beyond, NaN included, is not looked at.
         return_final_state: whether the state after the last step of each sequence is returned too.
-        chunk: steps that are taken by one matrix product, for ``chunked``; ``triton`` takes 16 or 32.
+        chunk: steps that are taken by one matrix product, for ``chunked``; ``triton`` takes 16.
         backend: ``triton`` (GPU), ``chunked`` (matrix products, any device), ``reference`` (slow), or ``auto``, the
             first of them that can.
     Returns:

@@ -28,9 +28,9 @@ def make(batch, length, heads, width, states, *, groups=1, full=True, cu_seqlens
     }
 
 
-def scan(chunk=16):
+def scan():
     def run(backend, **arguments):
-        return ssd(**arguments, dt_softplus=True, return_final_state=True, chunk=chunk, backend=backend)
+        return ssd(**arguments, dt_softplus=True, return_final_state=True, backend=backend)
 
     return run
 
@@ -45,7 +45,7 @@ def test_equals_the_reference(agree, length):
     [
         {"full": False},
         {"batch": 2, "heads": 4, "groups": 2},
-        {"width": 40, "states": 33},  # two tiles of each
+        {"width": 17, "states": 18},  # two tiles of each
         {"cu_seqlens": [0, 1, 1, 19, 24]},
         {"cu_seqlens": [0, 15, 24], "full": False},
     ],
@@ -55,9 +55,8 @@ def test_every_kind(agree, options):
     agree(scan(), make(**{"batch": 1, "length": 24, "heads": 2, "width": 3, "states": 5} | options))
 
 
-@pytest.mark.parametrize("chunk", [16, 64])
-def test_float32(agree, chunk):
-    agree(scan(chunk), make(1, 70, 2, 4, 5), torch.float32, 2e-6, 1e-5)
+def test_float32(agree):
+    agree(scan(), make(1, 70, 2, 4, 5), torch.float32, 2e-6, 1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)

@@ -5,8 +5,6 @@ is kept between forward and backward but the arguments, and README.md derives bo
 backward.py; here they are launched.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -15,12 +13,8 @@ from statespace.kernels.ssd.registration import register, state_shape
 from statespace.kernels.ssd.triton.backward import rows_backward, steps_backward, vectors_backward
 from statespace.kernels.ssd.triton.forward import carry, ends, outputs
 
-SMALLEST, LARGEST, WARPS = 16, 32, 4  # sides of the tiles of a program; larger ones would spill registers
+TILE, WARPS = 16, 4  # rows of a chunk, and sides of the tiles of a program; tiles of 64 spill registers
 CARRIED = 256  # numbers of a state that one program carries
-
-
-def _side(size: int) -> int:
-    return min(max(SMALLEST, 1 << max(0, size - 1).bit_length()), LARGEST)
 
 
 class _Call:
@@ -37,26 +31,21 @@ class _Call:
         z: Tensor | None,
         initial_state: Tensor | None,
         cu_seqlens: Tensor | None,
-        chunk: int,
     ) -> None:
         _, self.length, self.heads, P = x.shape
         self.groups, N = B.shape[2:]
         self.shape, self.dtype, self.device = state_shape(x, B, cu_seqlens), dt.dtype, x.device
-        # 16 bits are exact in TensorFloat-32, and their results are rounded to less; all else is computed as it is.
-        short = x.dtype.itemsize == 2 and not torch.version.hip
-        self.products: dict[str, Any] = {"PRECISION": "tf32" if short else "ieee"}
-        T, BP, BN = _side(min(chunk, self.length)), _side(P), _side(N)
-        self.of_p, self.of_n = -(-P // BP), -(-N // BN)
+        self.of_p, self.of_n = -(-P // TILE), -(-N // TILE)
         sequences = self.shape[0]
         self.bounds: Tensor | None = None
         self.sequence_of: Tensor | None = None
-        self.chunks = sequences * -(-self.length // T)
+        self.chunks = sequences * -(-self.length // TILE)
         if cu_seqlens is not None:
             # Wherever sequences begin, as many chunks as are full in all, and one for each, have room for theirs.
-            self.chunks = self.length // T + sequences
+            self.chunks = self.length // TILE + sequences
             # Clamped, because in a compiled graph nobody looks at the values.
             self.bounds = cu_seqlens.long().clamp(0, self.length).contiguous()
-            first = self.bounds[:-1] // T + torch.arange(sequences, device=x.device)
+            first = self.bounds[:-1] // TILE + torch.arange(sequences, device=x.device)
             places = torch.arange(self.chunks, device=x.device)
             self.sequence_of = torch.searchsorted(first, places, right=True).sub_(1).clamp_(min=0)
         self.x, self.B, self.C = (gpu.lay(tensor.flatten(2)) for tensor in (x, B, C))
@@ -65,7 +54,7 @@ class _Call:
         self.initial = None if initial_state is None else initial_state.contiguous()
         self.z_row = 0 if self.z is None else self.z.stride(0)
         self.sizes = (self.length, self.heads, self.groups, P, N)
-        self.tile: dict[str, Any] = {"T": T, "BP": BP, "BN": BN}
+        self.tile = {"T": TILE, "BP": TILE, "BN": TILE}
 
     def new(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Room for what a kernel writes."""
@@ -78,7 +67,7 @@ class _Call:
         ends[(self.chunks * self.heads * self.of_p * self.of_n,)](
             rows, self.z if adjoint else None, vectors, self.dt, self.A, self.sequence_of, self.bounds, end, whole,
             rows.stride(0), self.z_row, vectors.stride(0), self.dt.stride(0), *self.sizes, **self.tile,
-            ADJOINT=adjoint, **self.products, **gpu.options(warps=WARPS, stages=1),
+            ADJOINT=adjoint, **gpu.options(warps=WARPS, stages=1),
         )  # fmt: skip
         return end, whole
 
@@ -87,7 +76,7 @@ class _Call:
         outputs[(self.chunks * self.heads * self.of_p,)](
             self.x, self.z, self.B, self.C, self.D, self.dt, self.A, dy, self.sequence_of, self.bounds, before, y,
             self.x.stride(0), self.z_row, self.B.stride(0), self.C.stride(0), self.dt.stride(0),
-            0 if dy is None else dy.stride(0), *self.sizes, **self.tile, **self.products,
+            0 if dy is None else dy.stride(0), *self.sizes, **self.tile,
             **gpu.options(warps=WARPS, stages=1),
         )  # fmt: skip
 
@@ -97,7 +86,7 @@ class _Call:
         size = self.shape[2] * self.shape[3]
         carry[(self.shape[0] * self.heads * -(-size // CARRIED),)](
             end, whole, initial, final, self.bounds, self.length, self.heads,
-            SIZE=size, T=self.tile["T"], BE=CARRIED, REVERSE=reverse, **gpu.options(warps=WARPS),
+            SIZE=size, T=TILE, BE=CARRIED, REVERSE=reverse, **gpu.options(warps=WARPS),
         )  # fmt: skip
         return final
 
@@ -115,7 +104,7 @@ def forward(
     chunk: int,
 ) -> tuple[Tensor, Tensor]:
     """Scan; returns y and the final state."""
-    call = _Call(x, dt, A, B, C, D, z, initial_state, cu_seqlens, chunk)
+    call = _Call(x, dt, A, B, C, D, z, initial_state, cu_seqlens)
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     with gpu.on(x):
         states, whole = call.ends(call.x, call.B, adjoint=False)
@@ -139,8 +128,7 @@ def backward(
     chunk: int,
 ) -> tuple[Tensor, ...]:
     """Gradients of all arguments, from the arguments alone."""
-    call = _Call(x, dt, A, B, C, D, z, initial_state, cu_seqlens, chunk)
-    T = call.tile["T"]
+    call = _Call(x, dt, A, B, C, D, z, initial_state, cu_seqlens)
     dy = torch.zeros((), dtype=x.dtype, device=x.device).expand(x.shape) if grad_y is None else grad_y
     dy = gpu.lay(dy.flatten(2))
     after = None if grad_final is None else grad_final.resolve_neg().contiguous()
@@ -148,8 +136,8 @@ def backward(
     dB, dC = (torch.empty(t.shape, dtype=t.dtype, device=x.device) for t in (B, C))
     ddt = call.new(*dt.shape)
     # Before each chunk there is room for a chunk in each head; a program writes one tile of p or n.
-    driving, skipping, within = (call.new(call.of_p, call.chunks, call.heads, T) for _ in range(3))
-    carried, leaving = (call.new(call.of_n, call.chunks, call.heads, T) for _ in range(2))
+    driving, skipping, within = (call.new(call.of_p, call.chunks, call.heads, TILE) for _ in range(3))
+    carried, leaving = (call.new(call.of_n, call.chunks, call.heads, TILE) for _ in range(2))
     through = call.new(call.of_n, call.chunks, call.heads)
     dA, dD = (call.new(call.chunks, call.heads, dtype=torch.float64) for _ in range(2))
     rows = (call.x.stride(0), call.z_row, call.B.stride(0), call.C.stride(0), call.dt.stride(0), dy.stride(0))
@@ -160,7 +148,7 @@ def backward(
             call.outputs(before, dz, dy)
         adjoint, whole = call.ends(dy, call.C, adjoint=True)
         of_initial = call.carry(adjoint, whole, after, reverse=True)
-        options = call.tile | call.products | gpu.options(warps=WARPS, stages=1)
+        options = call.tile | gpu.options(warps=WARPS, stages=1)
         rows_backward[(call.chunks * call.heads * call.of_p,)](
             call.x, call.z, call.B, call.C, call.D, call.dt, call.A, dy, call.sequence_of, call.bounds, adjoint, dx,
             driving, skipping, within, *rows, call.chunks, *call.sizes, **options,
@@ -173,7 +161,7 @@ def backward(
             )  # fmt: skip
         steps_backward[(call.chunks * call.heads,)](
             call.dt, call.A, call.sequence_of, call.bounds, driving, skipping, within, carried, leaving, through, ddt,
-            dA, dD, call.dt.stride(0), call.chunks, call.length, call.heads, T=T, OF_P=call.of_p, OF_N=call.of_n,
+            dA, dD, call.dt.stride(0), call.chunks, call.length, call.heads, T=TILE, OF_P=call.of_p, OF_N=call.of_n,
             **gpu.options(warps=1),
         )  # fmt: skip
     return (

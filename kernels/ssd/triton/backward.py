@@ -15,7 +15,7 @@ from statespace.kernels.ssd.triton.common import between, chunk_of, decays, open
 def rows_backward(
     x, z, B, C, D, dt, A, dy, sequence_of, bounds, after, dx, driving, skipping, within, x_row, z_row, B_row, C_row,
     dt_row, dy_row, chunks, length, heads, groups, P, N,
-    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr,
+    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """Gradients of x, ``(row, h, p)``, and sums over the channels of a tile, ``(tile, chunk, h, t)``.
 
@@ -37,9 +37,9 @@ def rows_backward(
         n = n0 + tl.arange(0, BN)
         b = tile_of(B, rows * B_row + group * N, n, N, inside, TYPE)
         c = tile_of(C, rows * C_row + group * N, n, N, inside, TYPE)
-        scores += tl.dot(c, tl.trans(b), input_precision=PRECISION, out_dtype=TYPE)
+        scores += tl.dot(c, tl.trans(b), input_precision="ieee", out_dtype=TYPE)
         adjoint = state_of(after, place * (P * N), p, P, n, N)
-        of_u += tl.dot(b, tl.trans(adjoint), input_precision=PRECISION, out_dtype=TYPE)
+        of_u += tl.dot(b, tl.trans(adjoint), input_precision="ieee", out_dtype=TYPE)
     matrix = scores * between(sums, TYPE, T)
     value = tile_of(x, rows * x_row + head * P, p, P, inside, TYPE)
     u = value * step[:, None]
@@ -47,7 +47,7 @@ def rows_backward(
     if z is not None:
         g *= opened(tile_of(z, rows * z_row + head * P, p, P, inside, TYPE))
     of_u *= tl.exp2(total - sums).to(TYPE)[:, None]
-    of_u += tl.dot(tl.trans(matrix), g, input_precision=PRECISION, out_dtype=TYPE)
+    of_u += tl.dot(tl.trans(matrix), g, input_precision="ieee", out_dtype=TYPE)
     of_x = of_u * step[:, None]
     if D is not None:
         of_x += tl.load(D + head) * g
@@ -56,8 +56,8 @@ def rows_backward(
     t = tl.arange(0, T)
     earlier = (t[:, None] < t[None, :]).to(TYPE)
     # The diagonal, what a step gives itself, is no passage. What arrives at t from before k, then from t >= k alone.
-    passed = tl.dot(g, tl.trans(u), input_precision=PRECISION, out_dtype=TYPE) * matrix * tl.trans(earlier)
-    passed = tl.dot(passed, earlier, input_precision=PRECISION, out_dtype=TYPE)
+    passed = tl.dot(g, tl.trans(u), input_precision="ieee", out_dtype=TYPE) * matrix * tl.trans(earlier)
+    passed = tl.dot(passed, earlier, input_precision="ieee", out_dtype=TYPE)
     line = ((pid % of_p).to(tl.int64) * chunks * heads + place) * T + t
     tl.store(driving + line, tl.sum(value * of_u, 1))
     tl.store(skipping + line, tl.sum(value * g, 1))
@@ -68,7 +68,7 @@ def rows_backward(
 def vectors_backward(
     x, z, own, other, dt, A, dy, sequence_of, bounds, before, after, found, passed, through, x_row, z_row, own_row,
     other_row, dt_row, dy_row, chunks, length, heads, groups, P, N,
-    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr, OF_C: tl.constexpr, PRECISION: tl.constexpr,
+    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr, OF_C: tl.constexpr,
 ):  # fmt: skip
     """Gradient of C, which is then the `own` vector and B the `other`, or of B; ``(row, g, n)``, over heads of a group.
 
@@ -96,20 +96,20 @@ def vectors_backward(
             if z is not None:
                 g *= opened(tile_of(z, rows * z_row + head * P, p, P, inside, TYPE))
             if OF_C:
-                of_matrix += tl.dot(g, tl.trans(u), input_precision=PRECISION, out_dtype=TYPE)
+                of_matrix += tl.dot(g, tl.trans(u), input_precision="ieee", out_dtype=TYPE)
                 h = state_of(before, place * (P * N), p, P, n, N)
-                far += tl.dot(g, h, input_precision=PRECISION, out_dtype=TYPE)
+                far += tl.dot(g, h, input_precision="ieee", out_dtype=TYPE)
             else:
-                of_matrix += tl.dot(u, tl.trans(g), input_precision=PRECISION, out_dtype=TYPE)
+                of_matrix += tl.dot(u, tl.trans(g), input_precision="ieee", out_dtype=TYPE)
                 adjoint = state_of(after, place * (P * N), p, P, n, N)
-                far += tl.dot(u, adjoint, input_precision=PRECISION, out_dtype=TYPE)
+                far += tl.dot(u, adjoint, input_precision="ieee", out_dtype=TYPE)
                 passing += tl.sum(state_of(before, place * (P * N), p, P, n, N) * adjoint, 0)
         decay = between(sums, TYPE, T)
         far *= tl.exp2(sums if OF_C else total - sums).to(TYPE)[:, None]
         of_matrix *= decay if OF_C else tl.trans(decay)
         # The vectors are read again for each head: held, they would take registers.
         met = tile_of(other, rows * other_row + group * N, n, N, inside, TYPE)
-        out += tl.dot(of_matrix, met, input_precision=PRECISION, out_dtype=TYPE) + far
+        out += tl.dot(of_matrix, met, input_precision="ieee", out_dtype=TYPE) + far
         part = (pid % of_n).to(tl.int64) * chunks * heads + place
         met = tile_of(own, rows * own_row + group * N, n, N, inside, TYPE)
         tl.store(passed + part * T + tl.arange(0, T), tl.sum(met * far, 1))

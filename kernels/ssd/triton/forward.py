@@ -10,7 +10,7 @@ from statespace.kernels.ssd.triton.common import between, chunk_of, decays, open
 @triton.jit
 def ends(
     x, z, B, dt, A, sequence_of, bounds, end, whole, x_row, z_row, B_row, dt_row, length, heads, groups, P, N,
-    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr, ADJOINT: tl.constexpr, PRECISION: tl.constexpr,
+    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr, ADJOINT: tl.constexpr,
 ):  # fmt: skip
     """What a chunk adds to the state after it, ``end (chunk, h, p, n)``, and its decay, ``whole (chunk, h)``.
 
@@ -33,7 +33,7 @@ def ends(
     else:
         scale = step * tl.exp2(total - sums).to(TYPE)
     vectors = tile_of(B, rows * B_row + group * N, n, N, inside, TYPE)
-    found = tl.dot(tl.trans(value * scale[:, None]), vectors, input_precision=PRECISION, out_dtype=TYPE)
+    found = tl.dot(tl.trans(value * scale[:, None]), vectors, input_precision="ieee", out_dtype=TYPE)
     place = chunk.to(tl.int64) * heads + head
     at = end + place * (P * N) + p[:, None] * N + n[None, :]
     tl.store(at, found, (p < P)[:, None] & (n < N)[None, :])
@@ -76,7 +76,7 @@ def carry(
 def outputs(
     x, z, B, C, D, dt, A, dy, sequence_of, bounds, before, y, x_row, z_row, B_row, C_row, dt_row, dy_row, length, heads,
     groups, P, N,
-    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr, PRECISION: tl.constexpr,
+    T: tl.constexpr, BP: tl.constexpr, BN: tl.constexpr,
 ):  # fmt: skip
     """Outputs of a chunk, ``(row, h, p)``, from its inputs and from the states before it, ``(chunk, h, p, n)``.
 
@@ -97,13 +97,13 @@ def outputs(
         n = n0 + tl.arange(0, BN)
         b = tile_of(B, rows * B_row + group * N, n, N, inside, TYPE)
         c = tile_of(C, rows * C_row + group * N, n, N, inside, TYPE)
-        scores += tl.dot(c, tl.trans(b), input_precision=PRECISION, out_dtype=TYPE)
+        scores += tl.dot(c, tl.trans(b), input_precision="ieee", out_dtype=TYPE)
         h = state_of(before, state, p, P, n, N)
-        out += tl.dot(c, tl.trans(h), input_precision=PRECISION, out_dtype=TYPE)
+        out += tl.dot(c, tl.trans(h), input_precision="ieee", out_dtype=TYPE)
     out *= tl.exp2(sums).to(TYPE)[:, None]
     value = tile_of(x, rows * x_row + head * P, p, P, inside, TYPE)
     matrix = scores * between(sums, TYPE, T)
-    out += tl.dot(matrix, value * step[:, None], input_precision=PRECISION, out_dtype=TYPE)
+    out += tl.dot(matrix, value * step[:, None], input_precision="ieee", out_dtype=TYPE)
     if D is not None:
         out += tl.load(D + head) * value
     if z is not None:
