@@ -220,7 +220,7 @@ OPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "freq of numbers": (("--freq", "1"), "freq is 1, but the stamps are dates"),
     "another freq": (("--freq", "ME"), "2000-01-01 00:00:00 does not lie on a grid of freq 'ME'"),
     "fine freq": (("--freq", "s"), "at freq 's' the stamps span"),
-    "layer": (("--layer", "s5"), "layer is 's5', which is not known: choose one of s4d"),
+    "layer": (("--layer", "s9"), "layer is 's9', which is not known: choose one of .*s4d"),
     "transform": (("--transform", "ln"), "choose one of auto, log, none"),
     "intervals": (("--intervals", "x"), "choose one of quantile, conformal"),
     **{f"level {level}": (("--level", level), f"level {level} is not known") for level in ("0", "100", "-5", "nan")},
