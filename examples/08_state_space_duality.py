@@ -96,6 +96,8 @@ for share, marker in ((1.0, "o"), (0.5, "s")):
         errors.append(abs(simulated(2.0 * steps / steps.sum(), share) - exact(2.0)))
     panel.loglog(counts, errors, marker=marker, label=f"λ = {share:g}")
     print(f"λ = {share:g}: halving the step divides the error by {errors[-2] / errors[-1]:.2f}")
+panel.set_xticks(counts, [str(count) for count in counts], minor=False)
+panel.minorticks_off()
 panel.set_xlabel("samples in 2 s")
 panel.set_ylabel("error of the state (units)")
 panel.legend()

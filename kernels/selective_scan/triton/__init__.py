@@ -34,7 +34,7 @@ def _states(A: Tensor, B: Tensor, C: Tensor, method: str) -> tuple[int, int]:
     held, bent = B.ndim == 2 or C.ndim == 2, method == "zoh"
     if A.is_complex():
         return 4 if held and bent else 8, 4 if held or bent else 8
-    return 16, 8 if held or bent else 16
+    return 16, 4 if bent else 8 if held else 16
 
 
 def _saved(u: Tensor, A: Tensor, cu_seqlens: Tensor | None, keep: bool) -> tuple[int, int, int]:
