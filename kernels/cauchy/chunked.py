@@ -15,13 +15,15 @@ from statespace.kernels.cauchy.registration import register
 # Reciprocals in one block. On a CPU it should stay in the second-level cache; other devices want few, large launches.
 NUMBERS_CPU = 1 << 16
 NUMBERS_OTHER = 1 << 24
+# Points in one block on a CPU: products of matrices add in the precision of their factors, and blocks in double.
+POINTS_CPU = 256
 
 
 def _blocks(z: Tensor, w: Tensor) -> Iterator[tuple[slice, slice]]:
     """Cut systems and points, so that a block of reciprocals fits into the budget."""
     (d, n), length = w.shape, z.shape[1]
-    budget = NUMBERS_CPU if w.device.type == "cpu" else NUMBERS_OTHER
-    points = max(1, min(length, budget // max(1, n)))
+    budget, most = (NUMBERS_CPU, POINTS_CPU) if w.device.type == "cpu" else (NUMBERS_OTHER, length)
+    points = max(1, min(length, most, budget // max(1, n)))
     systems = max(1, budget // max(1, n * points))
     for first in range(0, d, systems):
         for start in range(0, length, points):

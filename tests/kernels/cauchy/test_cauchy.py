@@ -86,11 +86,10 @@ def test_frequency_response_of_scipy(backend: str) -> None:
 
 
 @pytest.mark.parametrize("conjugate", [False, True])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.complex128, 1e-13), (torch.complex64, 2e-6)], ids=str)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.complex128, 1e-13), (torch.complex64, 1e-6)], ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_values_and_gradients_of_the_reference(fast, case, dtype, tolerance, conjugate) -> None:
-    # Sums of up to 6150 terms, each good to a few roundings; points come as close to poles as 0.1. Random roundings of
-    # a plain loop come to 5e-6; the products of matrices, which add in an order of their own, to 1.2e-6 with AVX2.
+    # Sums of up to 1000 terms, each good to a few roundings; points come as close to poles as 0.1.
     given = arguments(case, dtype)
     for of_points in (True, False):
         truth = differentiate([t.to(torch.complex128) for t in given], conjugate, "reference", of_points)
