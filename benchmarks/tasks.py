@@ -9,8 +9,8 @@ Every model is two residual blocks of 64 channels (mnist1d: three), trained with
 gradients clipped at 1; the weights with the lowest validation loss are judged. A run keeps its checkpoints in
 ``build/tasks``: the same command goes on with one that was ended.
 
-    python benchmarks/tasks.py copying --models S6          # about half an hour on one idle core
-    python benchmarks/tasks.py induction
+    python benchmarks/tasks.py copying --models S6          # about 50 minutes on one idle core
+    python benchmarks/tasks.py induction                        # at lengths of 32, 64, 128 first, then 256
     STATESPACE_DATA=… python benchmarks/tasks.py mnist1d
     python benchmarks/tasks.py delay
     python benchmarks/tasks.py delay --quick                # seconds, at a small size: shows that it runs
@@ -33,7 +33,7 @@ from measuring import machine, markdown
 
 from statespace.datasets.tasks import TASKS, InductionHeads, Task
 from statespace.errors import InputError
-from statespace.layers import S4D
+from statespace.layers import S4D, S6
 from statespace.models import Backbone, SequenceModel
 from statespace.training import Curve, TaskBatch, TaskDataModule, TaskModule, as_tensors, fit
 
@@ -97,13 +97,32 @@ class Experiment:
     dropout: float = 0.0
     pooling: str = "none"
     quick: dict[str, Any] = field(default_factory=dict)
+    curriculum: tuple[tuple[int, int], ...] = ()  # shorter lengths first, each with its number of batches
+    step_penalty: float = 0.0  # on selective layers, after the curriculum
 
 
 EXPERIMENTS = {
     "copying": Experiment(
-        "selective-copying", {"length": 256}, LAYERS, 12_000, 8, 3e-3, quick={"length": 12, "memorize": 2}
+        "selective-copying",
+        {"length": 256},
+        LAYERS,
+        12_000,
+        32,
+        2e-3,
+        quick={"length": 12, "memorize": 2},
+        curriculum=((64, 5000), (128, 2000)),
     ),
-    "induction": Experiment("induction-heads", {"length": 256}, LAYERS, 12_000, 8, 3e-3, quick={"length": 12}),
+    "induction": Experiment(
+        "induction-heads",
+        {"length": 256},
+        LAYERS,
+        1500,
+        32,
+        2e-3,
+        quick={"length": 12},
+        curriculum=((32, 300), (64, 100), (128, 100)),
+        step_penalty=3e-3,
+    ),
     "mnist1d": Experiment("published-mnist1d", {}, LAYERS, 3000, 64, 4e-3, 3, 0.1, "mean"),
     "delay": Experiment(
         "delay", {"length": 512, "delay": 128}, MATRICES, 600, 8, 4e-3, quick={"length": 40, "delay": 8}
@@ -153,9 +172,24 @@ def train(
     """Train one model, going on where an earlier call was ended; return it with its curve and the seconds it took."""
     torch.manual_seed(options.seed)
     task = make_task(experiment, options.quick)
-    module = TaskModule(make_model(experiment, name, task, options.channels), experiment.learning_rate)
+    model = make_model(experiment, name, task, options.channels)
+    selective = any(isinstance(layer, S6) for layer in model.modules())
+    curriculum = [] if options.quick else experiment.curriculum
+    module = TaskModule(
+        model,
+        experiment.learning_rate,
+        step_penalty=experiment.step_penalty if selective else 0.0,
+        penalty_after=sum(batches for _, batches in curriculum),
+    )
     data = TaskDataModule(
-        task, options.batch_size or experiment.batch_size, val_batches=1 if options.quick else 8, seed=options.seed
+        task,
+        options.batch_size or experiment.batch_size,
+        val_batches=1 if options.quick else 8,
+        seed=options.seed,
+        curriculum=[
+            (TASKS[experiment.task](**experiment.options | {"length": length}), batches)
+            for length, batches in curriculum
+        ],
     )
     curve, clock = Curve(), Time()
     kept = ModelCheckpoint(folder, save_last=True, save_on_train_epoch_end=False, enable_version_counter=False)

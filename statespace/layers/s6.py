@@ -103,6 +103,19 @@ class S6(SequenceLayer[Tensor]):
             A, B = dt_scale * A, dt_scale * B
         return _Selected(delta, A, B, C, self.dt_bias)
 
+    def step_sizes(self, x: Tensor) -> Tensor:
+        """Return the steps that follow from the input, of samples one unit apart.
+
+        ``Δ = softplus(W_Δ W_x x + b)``; a large one lets the sample in, a small one holds the state.
+
+        Args:
+            x: input, ``(b, l, d)``.
+        Returns:
+            ``(b, l, d)``, positive.
+        """
+        selected = self._selected(x, torch.ones_like(x[..., 0]), 1.0)
+        return selected.delta
+
     def forward(
         self,
         x: Tensor,

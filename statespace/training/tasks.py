@@ -7,7 +7,7 @@ The learning rate rises linearly over `warmup` steps and then falls along a half
 Source: Loshchilov and Hutter 2016 (arXiv:1608.03983), equation (5), for the cosine.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import cos, pi
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from statespace.datasets.tasks import Batch, Task
 from statespace.errors import InputError
 from statespace.models import SequenceModel
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.step_sizes import StepSizes
 
 _FLOOR = 0.01  # of the learning rate, at the end
 
@@ -52,6 +53,10 @@ def as_tensors(batch: Batch) -> TaskBatch:
     return TaskBatch(*(None if part is None else torch.from_numpy(part) for part in batch))  # type: ignore[arg-type]
 
 
+def _kind(task: Task) -> tuple[bool, int, bool, int, bool]:
+    return task.tokens, task.inputs, task.classes, task.outputs, task.per_sequence
+
+
 class _Stream(IterableDataset[TaskBatch]):
     """The training batches of a task from one on, for ever."""
 
@@ -61,7 +66,7 @@ class _Stream(IterableDataset[TaskBatch]):
     def __iter__(self) -> Iterator[TaskBatch]:
         index = self.first
         while True:
-            yield as_tensors(self.data.task.batch(self.data.batch_size, index, self.data.seed))
+            yield as_tensors(self.data.task_at(index).batch(self.data.batch_size, index, self.data.seed))
             index += 1
 
 
@@ -90,12 +95,20 @@ class TaskDataModule(LightningDataModule):
         val_batches: batches in a validation, for tasks that are drawn; stored ones have a part of their own.
         test_batches: batches in the test, likewise.
         seed: of the stream.
+        curriculum: easier tasks to begin with, such as the same at shorter lengths, each with the number of batches
+            that are drawn from it, in order; then comes `task`. Validation and test are those of `task` all along.
     Raises:
-        InputError: a number is out of range.
+        InputError: a number is out of range, or an easier task has other inputs or outputs than `task`.
     """
 
     def __init__(
-        self, task: Task, batch_size: int = 32, val_batches: int = 8, test_batches: int = 32, seed: int = 0
+        self,
+        task: Task,
+        batch_size: int = 32,
+        val_batches: int = 8,
+        test_batches: int = 32,
+        seed: int = 0,
+        curriculum: Sequence[tuple[Task, int]] = (),
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("val_batches", val_batches), ("test_batches", test_batches)):
@@ -103,8 +116,26 @@ class TaskDataModule(LightningDataModule):
                 raise InputError(f"TaskDataModule: {name} is {value}, but at least 1 is expected.")
         if seed < 0:
             raise InputError(f"TaskDataModule: seed is {seed}, but a whole number of at least 0 is expected.")
+        for easier, batches in curriculum:
+            if batches < 1:
+                raise InputError(f"TaskDataModule: curriculum asks for {batches} batches, but at least 1 is expected.")
+            if _kind(easier) != _kind(task):
+                raise InputError(
+                    f"TaskDataModule: curriculum holds a {type(easier).__name__} with (tokens, inputs, classes, "
+                    f"outputs, per_sequence) = {_kind(easier)}, but {type(task).__name__} has {_kind(task)}: one model "
+                    "must be able to answer both."
+                )
+        self.curriculum = tuple(curriculum)
         self.task, self.batch_size, self.seed = task, batch_size, seed
         self.val_batches, self.test_batches = val_batches, test_batches
+
+    def task_at(self, index: int) -> Task:
+        """Return the task that training batch number `index` is drawn from."""
+        for easier, batches in self.curriculum:
+            if index < batches:
+                return easier
+            index -= batches
+        return self.task
 
     def train_dataloader(self) -> DataLoader[TaskBatch]:
         """Return the stream from the step that training stands at."""
@@ -128,12 +159,21 @@ class TaskModule(LightningModule):
         learning_rate: peak of the schedule; the dynamics stay at or below 1e-3.
         weight_decay: of the matrices.
         warmup: steps until the peak.
+        step_penalty: weight of the mean of ``log Δ`` that is added to the loss, for the selective layers of `model`:
+            they learn to stand still where nothing asks them to move; see `StepSizes`.
+        penalty_after: optimiser steps without it, in which the model learns when to move.
     Raises:
-        InputError: a number is out of range.
+        InputError: a number is out of range, or there is nothing in `model` that `step_penalty` could act on.
     """
 
     def __init__(
-        self, model: SequenceModel, learning_rate: float = 1e-3, weight_decay: float = 0.01, warmup: int = 100
+        self,
+        model: SequenceModel,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: int = 100,
+        step_penalty: float = 0.0,
+        penalty_after: int = 0,
     ) -> None:
         super().__init__()
         if not 0 < learning_rate < float("inf"):
@@ -142,8 +182,15 @@ class TaskModule(LightningModule):
             raise InputError(
                 f"TaskModule: weight_decay is {weight_decay} and warmup {warmup}, but neither may be negative."
             )
+        if not 0 <= step_penalty < float("inf") or penalty_after < 0:
+            raise InputError(
+                f"TaskModule: step_penalty is {step_penalty} and penalty_after {penalty_after}, but neither may be "
+                "negative or infinite."
+            )
         self.model = model
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
+        self.step_penalty, self.penalty_after = step_penalty, penalty_after
+        self._steps = StepSizes(model) if step_penalty else None
         self._random: Tensor | None = None
 
     def setup(self, stage: str) -> None:
@@ -188,8 +235,12 @@ class TaskModule(LightningModule):
         return loss
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
-        """Return the loss of one batch."""
-        return self._judge(batch, "")
+        """Return the loss of one batch, with the penalty on the steps where there is one."""
+        if self._steps is None or self.global_step < self.penalty_after:
+            return self._judge(batch, "")
+        with self._steps:
+            loss = self._judge(batch, "")
+            return loss + self.step_penalty * self._steps.mean_log()
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Log loss and accuracy of one batch."""

@@ -182,3 +182,53 @@ def test_what_does_not_belong_together(tmp_path: Path) -> None:
         TaskDataModule(copying, 0)
     with pytest.raises(InputError, match="TaskDataModule: seed is -1"):
         TaskDataModule(copying, seed=-1)
+
+
+def test_a_curriculum_comes_first_and_a_resumed_run_knows_where_it_stands() -> None:
+    short, middle, whole = InductionHeads(8), InductionHeads(16), InductionHeads(32)
+    data = TaskDataModule(whole, 2, curriculum=[(short, 3), (middle, 2)])
+    assert [data.task_at(i) for i in range(7)] == [short] * 3 + [middle] * 2 + [whole] * 2
+    seen = [batch.x.shape[1] for batch, _ in zip(data.train_dataloader(), range(7), strict=False)]
+    assert seen == [8, 8, 8, 16, 16, 32, 32]
+    assert {batch.x.shape[1] for batch in data.val_dataloader()} == {32}
+
+
+def test_a_curriculum_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(InputError, match="curriculum holds a InductionHeads .* one model must be able"):
+        TaskDataModule(InductionHeads(32), curriculum=[(InductionHeads(8, 5), 3)])
+    with pytest.raises(InputError, match="curriculum asks for 0 batches"):
+        TaskDataModule(InductionHeads(32), curriculum=[(InductionHeads(8), 0)])
+
+
+def test_the_penalty_on_steps_is_the_mean_of_their_logarithm_and_begins_when_it_should() -> None:
+    task = InductionHeads(12)
+    model = SequenceModel(Backbone(8, 2, "mamba", 4, "none"), task.inputs, task.outputs)
+    batch = as_tensors(task.batch(4))
+    plain = TaskModule(model)
+    priced, later = TaskModule(model, step_penalty=0.5), TaskModule(model, step_penalty=0.5, penalty_after=1)
+    for net in (plain, priced, later):
+        net.log = lambda *_, **__: None  # type: ignore[assignment, method-assign]
+    wanted, h = 0.0, model.into(batch.x)
+    for block in model.backbone.blocks:
+        # The definition in plain steps, from the weights.
+        mamba = block.layer
+        inner = torch.nn.functional.linear(block.norm(h), mamba.into.weight)[..., : mamba.ssm.d_model].mT
+        padded = torch.nn.functional.pad(inner, (mamba.conv_weight.shape[-1] - 1, 0))
+        u = torch.nn.functional.conv1d(padded, mamba.conv_weight[:, None], mamba.conv_bias, groups=inner.shape[1])
+        low = torch.nn.functional.silu(u).mT @ mamba.ssm.select.weight[: mamba.ssm.dt_rank].T
+        step = torch.nn.functional.softplus(low @ mamba.ssm.dt_weight.T + mamba.ssm.dt_bias)
+        wanted += float(torch.log(step + 1e-6).mean().detach())
+        h, _ = block(h)
+    loss = float(plain.training_step(batch, 0))
+    assert float(priced.training_step(batch, 0)) == pytest.approx(loss + 0.5 * wanted, rel=1e-5)
+    assert float(later.training_step(batch, 0)) == pytest.approx(loss, rel=1e-6)
+    assert not any(layer._forward_pre_hooks for layer in model.modules())
+
+
+def test_a_penalty_on_steps_needs_steps() -> None:
+    task = InductionHeads(12)
+    model = SequenceModel(Backbone(8, 1, "lstm", mixing="none"), task.inputs, task.outputs)
+    with pytest.raises(InputError, match="no selective layer .* step_penalty=0"):
+        TaskModule(model, step_penalty=1e-3)
+    with pytest.raises(InputError, match="step_penalty is -1"):
+        TaskModule(model, step_penalty=-1)
