@@ -11,15 +11,18 @@ from statespace.errors import InputError, ShapeError
 from statespace.version import __version__
 
 if TYPE_CHECKING:
+    from statespace.classification import Classifier, Regressor
     from statespace.forecasting import Forecaster
     from statespace.systems import DPLR, Diagonal, StateSpace, cont2discrete
     from statespace.verification import verify
 
 __all__ = [
     "DPLR",
+    "Classifier",
     "Diagonal",
     "Forecaster",
     "InputError",
+    "Regressor",
     "ShapeError",
     "StateSpace",
     "__version__",
@@ -28,6 +31,8 @@ __all__ = [
 ]
 
 _LOADED_WHEN_ASKED_FOR = {
+    "Classifier": "statespace.classification",
+    "Regressor": "statespace.classification",
     "Forecaster": "statespace.forecasting",
     "DPLR": "statespace.systems",
     "Diagonal": "statespace.systems",

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from statespace import model_folder
 from statespace.errors import InputError, choose
-from statespace.forecasting import storage
 from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
@@ -18,6 +18,7 @@ from statespace.forecasting.drift import persistence
 from statespace.forecasting.levels import check_levels, columns
 from statespace.forecasting.panel import Columns, Panel, panel
 from statespace.forecasting.scaling import Scaling, wants_log
+from statespace.forecasting.stamps import as_plain, from_plain
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
 from statespace.models import QuantileForecaster
@@ -361,7 +362,7 @@ class Forecaster:
             "scaling.location": torch.as_tensor(scaling.location),
             "scaling.scale": torch.as_tensor(scaling.scale),
         }
-        storage.write(
+        model_folder.write(
             "Forecaster.save",
             folder,
             "Forecaster",
@@ -370,8 +371,8 @@ class Forecaster:
                 "input_size": model.input_size,
                 "log": scaling.log,
                 "freq": history.freq,
-                "ids": storage.plain(history.ids),
-                "last": storage.plain(history.last),
+                "ids": as_plain(history.ids),
+                "last": as_plain(history.last),
                 "outcome": None if self.outcome is None else _finite(self.outcome._asdict()),
             },
             tensors,
@@ -388,7 +389,7 @@ class Forecaster:
         Raises:
             InputError: the folder is not there, not whole, was changed, or was made by another version.
         """
-        description, tensors = storage.read("Forecaster.load", folder, "Forecaster")
+        description, tensors = model_folder.read("Forecaster.load", folder, "Forecaster")
         try:
             fc = cls(**description["params"])
             own = fc._params
@@ -409,7 +410,7 @@ class Forecaster:
                 description["ids"],
                 tensors["history.values"].numpy(),
                 tensors["history.lengths"].numpy(),
-                storage.stamps(description["last"]),
+                from_plain(description["last"]),
                 description["freq"],
             )
             location, scale = tensors["scaling.location"].numpy(), tensors["scaling.scale"].numpy()

@@ -121,3 +121,25 @@ def read_stamps(where: str, time: pd.Series) -> pd.Series:
         f"{where}: the stamps in column {time.name!r} are written in several formats or time zones, such as "
         f"{shown(time.iloc[0])}: write all of them in one, best YYYY-MM-DD HH:MM:SS."
     )
+
+
+def as_plain(values: list[Any]) -> list[Any]:
+    """Turn names or stamps into what JSON can hold: stamps become text with their time zone beside it."""
+    return [
+        [value.tz_localize(None).isoformat(), value.unit, None if value.tz is None else str(value.tz)]
+        if isinstance(value, pd.Timestamp)
+        else value.item()
+        if isinstance(value, np.generic)
+        else value
+        if isinstance(value, str | int | float)
+        else str(value)
+        for value in values
+    ]
+
+
+def from_plain(values: list[Any]) -> list[Any]:
+    """Turn stamps that `as_plain` made back."""
+    return [
+        pd.Timestamp(value[0]).as_unit(value[1]).tz_localize(value[2]) if isinstance(value, list) else value
+        for value in values
+    ]

@@ -6,6 +6,7 @@ from statespace.models.forecaster import QUANTILES, QuantileForecaster
 from statespace.models.generation import TextGenerator
 from statespace.models.language import MambaLM
 from statespace.models.linear import DLinear, NLinear
+from statespace.models.responses import ResponseFeatures
 from statespace.models.sequence import POOLINGS, SequenceModel
 from statespace.models.stream import Stream, StreamedModel
 from statespace.models.vocabulary import ByteVocabulary, SymbolVocabulary, Vocabulary
@@ -19,6 +20,7 @@ __all__ = [
     "MambaLM",
     "NLinear",
     "QuantileForecaster",
+    "ResponseFeatures",
     "SequenceModel",
     "Stream",
     "StreamedModel",

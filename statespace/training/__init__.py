@@ -5,6 +5,8 @@ from statespace.training.curve import Curve
 from statespace.training.fitting import Outcome, fit
 from statespace.training.module import ForecastModule
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.signal_augmentation import SignalBatch
+from statespace.training.signals import SignalDataModule, SignalModule, loss_of
 from statespace.training.tasks import TaskBatch, TaskDataModule, TaskModule, as_tensors
 from statespace.training.threads import threads_for
 from statespace.training.windows import WindowDataModule, Windows, WindowSource
@@ -13,6 +15,9 @@ __all__ = [
     "Curve",
     "ForecastModule",
     "Outcome",
+    "SignalBatch",
+    "SignalDataModule",
+    "SignalModule",
     "TaskBatch",
     "TaskDataModule",
     "TaskModule",
@@ -22,6 +27,7 @@ __all__ = [
     "as_tensors",
     "augment",
     "fit",
+    "loss_of",
     "parameter_groups",
     "threads_for",
     "usual_strength",

@@ -17,7 +17,7 @@ import torch
 
 from statespace import Forecaster
 from statespace.errors import InputError
-from statespace.forecasting import storage
+from statespace import model_folder
 
 Small = Callable[..., Forecaster]
 Table = Callable[..., pd.DataFrame]
@@ -331,7 +331,7 @@ def test_the_bomb_would_have_gone_off(tmp_path: Path) -> None:
 
 def test_a_forged_model_whose_checksum_fits_is_refused(fitted: Forecaster, tmp_path: Path) -> None:
     fitted.save(tmp_path / "model")
-    description, tensors = storage.read("test", tmp_path / "model", "Forecaster")
+    description, tensors = model_folder.read("test", tmp_path / "model", "Forecaster")
     forged = {
         name: value for name, value in description.items() if name not in ("kind", "format", "statespace", "checksum")
     }
@@ -341,10 +341,10 @@ def test_a_forged_model_whose_checksum_fits_is_refused(fitted: Forecaster, tmp_p
         {"input_size": 5},
         {"last": [["soon", "us", None]]},
     ):
-        storage.write("test", tmp_path / "forged", "Forecaster", forged | change, tensors)
+        model_folder.write("test", tmp_path / "forged", "Forecaster", forged | change, tensors)
         with pytest.raises(ValueError, match=r"Forecaster.load: the model in .* does not hold what a Forecaster needs"):
             Forecaster.load(tmp_path / "forged")
-    storage.write("test", tmp_path / "forged", "Classifier", forged, tensors)
+    model_folder.write("test", tmp_path / "forged", "Classifier", forged, tensors)
     with pytest.raises(ValueError, match="holds a Classifier, but a Forecaster is expected"):
         Forecaster.load(tmp_path / "forged")
 

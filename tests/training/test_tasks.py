@@ -194,7 +194,7 @@ def test_a_curriculum_comes_first_and_a_resumed_run_knows_where_it_stands() -> N
 
 
 def test_a_curriculum_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(InputError, match="curriculum holds a InductionHeads .* one model must be able"):
+    with pytest.raises(InputError, match=r"curriculum holds a InductionHeads .* one model must be able"):
         TaskDataModule(InductionHeads(32), curriculum=[(InductionHeads(8, 5), 3)])
     with pytest.raises(InputError, match="curriculum asks for 0 batches"):
         TaskDataModule(InductionHeads(32), curriculum=[(InductionHeads(8), 0)])
@@ -228,7 +228,7 @@ def test_the_penalty_on_steps_is_the_mean_of_their_logarithm_and_begins_when_it_
 def test_a_penalty_on_steps_needs_steps() -> None:
     task = InductionHeads(12)
     model = SequenceModel(Backbone(8, 1, "lstm", mixing="none"), task.inputs, task.outputs)
-    with pytest.raises(InputError, match="no selective layer .* step_penalty=0"):
+    with pytest.raises(InputError, match=r"no selective layer .* step_penalty=0"):
         TaskModule(model, step_penalty=1e-3)
     with pytest.raises(InputError, match="step_penalty is -1"):
         TaskModule(model, step_penalty=-1)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -36,28 +35,6 @@ def _checksum(description: dict[str, Any], weights: bytes) -> str:
     kept = {name: value for name, value in description.items() if name != "checksum"}
     text = json.dumps(kept, sort_keys=True, default=_number)
     return hashlib.sha256(text.encode() + hashlib.sha256(weights).digest()).hexdigest()
-
-
-def plain(values: list[Any]) -> list[Any]:
-    """Turn names or stamps into what JSON can hold: stamps become text with their time zone beside it."""
-    return [
-        [value.tz_localize(None).isoformat(), value.unit, None if value.tz is None else str(value.tz)]
-        if isinstance(value, pd.Timestamp)
-        else value.item()
-        if isinstance(value, np.generic)
-        else value
-        if isinstance(value, str | int | float)
-        else str(value)
-        for value in values
-    ]
-
-
-def stamps(values: list[Any]) -> list[Any]:
-    """Turn stamps that `plain` made back."""
-    return [
-        pd.Timestamp(value[0]).as_unit(value[1]).tz_localize(value[2]) if isinstance(value, list) else value
-        for value in values
-    ]
 
 
 def write(where: str, folder: Path | str, kind: str, description: dict[str, Any], tensors: dict[str, Tensor]) -> None:

@@ -1,0 +1,205 @@
+"""Features of whole signals without training: how much of the time the responses of random systems are high.
+
+    x'_k = A_k x_k + B (m_k · u),    y_k = Re(C_k x_k) + D_k (m_k · u),        k = 1 … systems
+    feature_kq = share of the signal's time in which  y_k > threshold_kq
+
+Each system has a few damped oscillations with random time constants, frequencies and phases, and looks at a random
+mixture m_k of the channels. Its feedthrough D makes its answer to a constant zero, so that it sees changes and not
+levels. Half of the systems run against time, unless all have to be causal. The thresholds are quantiles of responses to
+training signals. With enough systems, a linear classifier on these shares does the rest.
+
+Since the systems are continuous, features of one signal sampled at two rates are nearly the same: see `dt_scale`.
+
+Source: Dempster, Petitjean, Webb 2020 (ROCKET, arXiv:1910.13051), for random convolutions and shares of positive
+values; Dempster, Schmidt, Webb 2021 (MiniROCKET, arXiv:2012.08791), for thresholds from quantiles of training responses.
+Where we deviate: a kernel is not nine weights with a dilation but the impulse response of a random continuous system,
+of two to six numbers, run as a scan at a cost that does not depend on how far it remembers.
+"""
+
+from math import log, pi
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from statespace.errors import InputError
+from statespace.kernels.lti_scan import lti_scan
+from statespace.layers.bidirectional import reverse
+from statespace.shapes import expect
+
+ORDER = 2  # oscillations in a system
+BLOCK = 2**22  # responses at a time: what the caches of a core hold several times over is slower
+
+_CYCLES = (0.05, 2.0)  # of an oscillation, in its time constant
+
+
+class _Systems(NamedTuple):
+    """Discrete systems of one direction, and which of all they are."""
+
+    mix: Tensor
+    log_a: Tensor
+    b: Tensor
+    c: Tensor
+    D: Tensor
+    thresholds: Tensor
+
+
+class ResponseFeatures(nn.Module):
+    """Shares of time in which responses of random systems lie above thresholds; see the module.
+
+    Args:
+        channels: number of channels of the signals.
+        span: the longest time constant, in samples of the signals that it is fitted on.
+        systems: number of systems.
+        thresholds: number of thresholds of each.
+        causal: whether no system runs against time.
+        seed: of the random systems.
+    Attributes:
+        features: number of features, ``systems * thresholds``.
+    Raises:
+        InputError: an argument is out of range.
+    """
+
+    mix: Tensor
+    A: Tensor
+    C: Tensor
+    D: Tensor
+    backwards: Tensor
+    thresholds: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        span: float,
+        systems: int = 1000,
+        thresholds: int = 4,
+        causal: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value in (("channels", channels), ("systems", systems), ("thresholds", thresholds)):
+            if value < 1:
+                raise InputError(f"ResponseFeatures: {name} is {value}, but at least 1 is expected.")
+        if not 0 < span < float("inf"):
+            raise InputError(f"ResponseFeatures: span is {span}, but a positive number of samples is expected.")
+        rng = torch.Generator().manual_seed(seed)
+
+        def uniform(low: float, high: float, *shape: int) -> Tensor:
+            return low + (high - low) * torch.rand(*shape, generator=rng, dtype=torch.float64)
+
+        tau = torch.exp(uniform(log(0.5), log(max(span, 1.0)), systems, ORDER))
+        omega = (2 * pi * uniform(*_CYCLES, systems, ORDER) / tau).clamp(max=pi)
+        A = torch.complex(-1 / tau, omega)
+        C = torch.polar(
+            torch.randn(systems, ORDER, generator=rng, dtype=torch.float64).abs(), uniform(0, 2 * pi, systems, ORDER)
+        )
+        level = (-C / A).real.sum(-1)  # the answer to a constant of one
+        mix = torch.randn(systems, channels, generator=rng, dtype=torch.float64)
+        kept = torch.rand(systems, channels, generator=rng) < max(0.3, 1.5 / channels)
+        kept[torch.arange(systems), torch.randint(0, channels, (systems,), generator=rng)] = True
+        backwards = torch.rand(systems, generator=rng) < (0.0 if causal else 0.5)
+        self.features = systems * thresholds
+        self.register_buffer("A", A)
+        self.register_buffer("C", C)
+        self.register_buffer("D", -level)
+        self.register_buffer("mix", (mix * kept).float())
+        self.register_buffer("backwards", backwards)
+        self.register_buffer("thresholds", torch.zeros(systems, thresholds))
+
+    def _systems(self, rows: Tensor, dt_scale: float) -> _Systems:
+        """Return the systems of these numbers, discretised by zero-order hold."""
+        log_a = self.A[rows] * dt_scale
+        b = torch.expm1(log_a) / self.A[rows]
+        return _Systems(
+            self.mix[rows],
+            log_a.to(torch.complex64),
+            b.to(torch.complex64),
+            self.C[rows].to(torch.complex64),
+            self.D[rows].float(),
+            self.thresholds[rows],
+        )
+
+    def _blocks(self, length: int, dt_scale: float) -> list[tuple[Tensor, bool, _Systems]]:
+        """Return the systems in blocks of one direction that fit the caches, with their numbers and the direction."""
+        size = max(16, min(len(self.A), BLOCK // max(length, 1)))
+        return [
+            (rows, against, self._systems(rows, dt_scale))
+            for against in (False, True)
+            for rows in torch.nonzero(self.backwards == against)[:, 0].split(size)
+        ]
+
+    @torch.no_grad()
+    def fit_thresholds(self, x: Tensor, lengths: Tensor, seed: int = 0) -> "ResponseFeatures":
+        """Take thresholds from responses to training signals: random quantiles, of a random signal for each system.
+
+        Args:
+            x: signals, ``(b, l, channels)``.
+            lengths: samples that count in each, ``(b,)``, int64.
+            seed: of the choice.
+        Returns:
+            Itself.
+        """
+        self._check(x, lengths)
+        rng = torch.Generator().manual_seed(seed)
+        some = torch.randperm(len(x), generator=rng)[:32]
+        chosen = torch.randint(0, len(some), self.thresholds.shape, generator=rng)
+        levels = torch.rand(self.thresholds.shape, generator=rng)
+        for rows, against, system in self._blocks(x.shape[1], 1.0):
+            for place, signal in enumerate(some):
+                length = int(lengths[signal])
+                wanted = torch.nonzero((chosen[rows] == place).any(-1))[:, 0]
+                if length == 0 or len(wanted) == 0:
+                    continue
+                u = x[signal, :length]
+                u = (u.flip(0) if against else u) @ system.mix[wanted].T
+                y, _ = lti_scan(u[None], *(part[wanted] for part in system[1:5]))
+                ordered = y[0].sort(0).values
+                for k, row in enumerate(rows[wanted]):
+                    for q in torch.nonzero(chosen[row] == place)[:, 0]:
+                        self.thresholds[row, q] = ordered[int(levels[row, q] * (length - 1)), k]
+        return self
+
+    def _check(self, x: Tensor, lengths: Tensor) -> None:
+        sizes = {"channels": self.mix.shape[1]}
+        expect("ResponseFeatures", "x", x, "b l channels", sizes, "Signals are (batch, length, channels).")
+        expect("ResponseFeatures", "lengths", lengths, "b", sizes)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, lengths: Tensor, dt_scale: float = 1.0, observed: Tensor | None = None) -> Tensor:
+        """Return the features of whole signals.
+
+        Args:
+            x: signals, ``(b, l, channels)``, float32.
+            lengths: samples that count in each, ``(b,)``, int64.
+            dt_scale: time between two samples, in units of that of the signals it was fitted on.
+            observed: false at samples whose share is not counted, ``(b, l)``; ``None``: all are.
+        Returns:
+            Shares in [0, 1], ``(b, features)``, float32; zero for a signal without samples.
+        Raises:
+            ShapeError: `x` or `lengths` does not have the shape named here.
+            InputError: `dt_scale` is not a positive number.
+        """
+        self._check(x, lengths)
+        if not 0 < dt_scale < float("inf"):
+            raise InputError(f"ResponseFeatures: dt_scale is {dt_scale}, but a positive number is expected.")
+        shares = x.new_zeros(len(x), *self.thresholds.shape)
+        for rows, against, system in self._blocks(x.shape[1], dt_scale):
+            for signal, length in enumerate(lengths.tolist()):
+                if length == 0:
+                    continue
+                u = x[signal, :length]
+                counts = None if observed is None else observed[signal, :length].float()
+                if against:
+                    u, counts = u.flip(0), None if counts is None else counts.flip(0)
+                y, _ = lti_scan((u @ system.mix.T)[None], *system[1:5])
+                shares[signal, rows] = _shares(y[0], system.thresholds, counts)
+        return shares.flatten(1)
+
+
+def _shares(y: Tensor, thresholds: Tensor, counts: Tensor | None) -> Tensor:
+    """Return the share of the rows of `y` ``(l, k)`` above each of the thresholds ``(k, q)``, weighted by `counts`."""
+    above = [(y > level).float() for level in thresholds.T]
+    if counts is None:
+        return torch.stack([one.mean(0) for one in above], -1)
+    weights = counts / counts.sum().clamp(min=1)
+    return torch.stack([weights @ one for one in above], -1)

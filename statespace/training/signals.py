@@ -1,0 +1,176 @@
+"""The training of a network on whole signals: batches of like length, cross-entropy or squared error, AdamW, one cycle.
+
+    loss = Σ_i w_i ℓ(y_i, f(x_i)) / Σ_i w_i,      ℓ:  - Σ_k y_k log softmax(f)_k    one class for each signal
+                                                     - Σ_k y_k log σ(f_k) + (1 - y_k) log σ(-f_k)    any number of labels
+                                                     ‖y - f‖²    numbers
+
+Source: Smith and Topin 2018 (arXiv:1708.07120), for the schedule.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from statespace.models import SequenceModel
+from statespace.training.parameter_groups import parameter_groups
+from statespace.training.signal_augmentation import SignalBatch, disturb
+
+LOSSES = ("classes", "labels", "numbers")
+_AHEAD = 16  # batches that are sorted by length at a time
+
+
+def batches_of(lengths: Tensor, size: int, rng: torch.Generator | None = None) -> list[Tensor]:
+    """Cut the numbers of signals into batches of like length, in random order where `rng` is given.
+
+    Args:
+        lengths: samples of each signal, ``(b,)``.
+        size: signals in a batch; the last may have fewer.
+        rng: for the order.
+    Returns:
+        The numbers in each batch; every signal is in one of them.
+    """
+    if rng is None:
+        return list(lengths.argsort(stable=True).split(size))
+    order = torch.randperm(len(lengths), generator=rng)
+    batches: list[Tensor] = []
+    for part in order.split(size * _AHEAD):
+        near = part[lengths[part].argsort(stable=True)].split(size)
+        batches += [near[i] for i in torch.randperm(len(near), generator=rng)]
+    return batches
+
+
+def cut(batch: SignalBatch, rows: Tensor) -> SignalBatch:
+    """Return some of the signals, no longer than the longest of them."""
+    lengths = batch.lengths[rows]
+    longest = int(lengths.max())
+    observed = None if batch.observed is None else batch.observed[rows, :longest]
+    return SignalBatch(batch.x[rows, :longest], lengths, observed, batch.y[rows], batch.weight[rows])
+
+
+class _Forever(IterableDataset[SignalBatch]):
+    """Epoch after epoch, in batches of like length."""
+
+    def __init__(self, signals: SignalBatch, size: int, seed: int, first: int) -> None:
+        self.signals, self.size, self.seed, self.first = signals, size, seed, first
+
+    def __iter__(self) -> Iterator[SignalBatch]:
+        each = -(-len(self.signals.lengths) // self.size)
+        epoch, skip = divmod(self.first, each)
+        while True:
+            rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            for rows in batches_of(self.signals.lengths, self.size, rng)[skip:]:
+                yield cut(self.signals, rows)
+            epoch, skip = epoch + 1, 0
+
+
+class _Once(Dataset[SignalBatch]):
+    def __init__(self, signals: SignalBatch, size: int) -> None:
+        self.signals, self.batches = signals, batches_of(signals.lengths, size)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> SignalBatch:
+        return cut(self.signals, self.batches[index])
+
+
+class SignalDataModule(LightningDataModule):
+    """Signals to train on, for ever, and signals to validate on.
+
+    Args:
+        train: signals to train on.
+        val: signals to validate on, or ``None``.
+        batch_size: signals in a batch.
+        seed: of the order.
+    """
+
+    def __init__(self, train: SignalBatch, val: SignalBatch | None, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.train, self.val, self.batch_size, self.seed = train, val, batch_size, seed
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.train.lengths) // self.batch_size)
+
+    def train_dataloader(self) -> DataLoader[SignalBatch]:
+        """Return the batches from the step that training stands at."""
+        done = self.trainer.global_step if self.trainer else 0
+        return DataLoader(_Forever(self.train, self.batch_size, self.seed, done), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[SignalBatch]:
+        """Return the batches of a validation; none where there is nothing to validate on."""
+        return DataLoader(_Once(self.val, self.batch_size), batch_size=None) if self.val is not None else DataLoader([])  # type: ignore[arg-type]
+
+
+def loss_of(kind: str, scores: Tensor, y: Tensor) -> Tensor:
+    """Return the loss of each signal, ``(b,)``; see the module.
+
+    Args:
+        kind: one of `LOSSES`.
+        scores: what the network says, ``(b, k)``.
+        y: targets, ``(b, k)``.
+    Returns:
+        The losses.
+    """
+    if kind == "classes":
+        return F.cross_entropy(scores, y, reduction="none")
+    if kind == "labels":
+        return F.binary_cross_entropy_with_logits(scores, y, reduction="none").mean(-1)
+    return (scores - y).square().mean(-1)
+
+
+class SignalModule(LightningModule):
+    """Train a `SequenceModel` with pooling on whole signals.
+
+    Args:
+        model: the network.
+        kind: of the loss, one of `LOSSES`.
+        learning_rate: peak of the one-cycle schedule; the dynamics stay at or below 1e-3.
+        weight_decay: of the matrices.
+        augmentation: strength of the disturbances; see `training.signal_augmentation`.
+        any_rate: whether the layers take another `dt_scale`.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        kind: str,
+        learning_rate: float,
+        weight_decay: float,
+        augmentation: float,
+        any_rate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.model, self.kind = model, kind
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self.augmentation, self.any_rate = augmentation, any_rate
+
+    def _loss(self, batch: SignalBatch, dt_scale: float) -> Tensor:
+        scores, _ = self.model(batch.x, None, batch.lengths, dt_scale, batch.observed)
+        return (batch.weight * loss_of(self.kind, scores, batch.y)).sum() / batch.weight.sum()
+
+    def training_step(self, batch: SignalBatch, batch_idx: int) -> Tensor:
+        """Return the loss of one batch, disturbed."""
+        batch, rate = disturb(batch, self.augmentation)
+        loss = self._loss(batch, rate if self.any_rate else 1.0)
+        self.log("loss", loss, batch_size=len(batch.x))
+        return loss
+
+    def validation_step(self, batch: SignalBatch, batch_idx: int) -> None:
+        """Log the loss of one batch."""
+        self.log("val_loss", self._loss(batch, 1.0), batch_size=len(batch.x))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return AdamW over the parameter groups, with a one-cycle schedule over the steps of the trainer."""
+        groups = parameter_groups(self.model, self.learning_rate, self.weight_decay)
+        optimizer = torch.optim.AdamW([dict(group) for group in groups])
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, [group["lr"] for group in groups], total_steps=max(self.trainer.max_steps, 2), pct_start=0.1
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
