@@ -6,10 +6,12 @@ if __name__ != "statespace.datasets":
 from statespace.datasets.archives import Cases, read_archive
 from statespace.datasets.audio import Audio, read_audio
 from statespace.datasets.bundled import DATASETS, Series, load, names
+from statespace.datasets.cases import CASES, load_cases
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
 from statespace.datasets.signals import SIGNALS, load_signal
 
 __all__ = [
+    "CASES",
     "DATASETS",
     "SIGNALS",
     "SUFFIXES",
@@ -17,6 +19,7 @@ __all__ = [
     "Cases",
     "Series",
     "load",
+    "load_cases",
     "load_signal",
     "names",
     "read_archive",

@@ -73,7 +73,8 @@ class _Estimator:
         return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name."""
+        """Return the parameters by name; there are none within others, whatever `deep` says."""
+        del deep
         return {name: getattr(self, name) for name in self._names()}
 
     def set_params(self, **params: Any) -> Self:
@@ -481,11 +482,10 @@ class Classifier(_Estimator):
         return float((weights * right).sum() / weights.sum())
 
     def _extra(self) -> dict[str, Any]:
-        kind = "labels" if self._kind == "labels" else self.classes_.dtype.kind
-        return {"kind": self._kind, "classes": self.classes_.tolist(), "dtype": kind}
+        return {"loss": self._kind, "classes": self.classes_.tolist()}
 
     def _take_extra(self, description: Mapping[str, Any]) -> None:
-        self._kind, self.classes_ = description["kind"], np.array(description["classes"])
+        self._kind, self.classes_ = description["loss"], np.array(description["classes"])
         if isinstance(self.model_, Network):
             self.model_.kind = self._kind
 

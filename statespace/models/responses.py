@@ -11,9 +11,9 @@ training signals. With enough systems, a linear classifier on these shares does 
 Since the systems are continuous, features of one signal sampled at two rates are nearly the same: see `dt_scale`.
 
 Source: Dempster, Petitjean, Webb 2020 (ROCKET, arXiv:1910.13051), for random convolutions and shares of positive
-values; Dempster, Schmidt, Webb 2021 (MiniROCKET, arXiv:2012.08791), for thresholds from quantiles of training responses.
+values; Dempster, Schmidt, Webb 2021 (MiniROCKET, arXiv:2012.08791), for thresholds from quantiles of responses.
 Where we deviate: a kernel is not nine weights with a dilation but the impulse response of a random continuous system,
-of two to six numbers, run as a scan at a cost that does not depend on how far it remembers.
+of a few numbers, run as a scan at a cost that does not depend on how far it remembers.
 """
 
 from math import log, pi
@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from statespace.errors import InputError
 from statespace.kernels.lti_scan import lti_scan
-from statespace.layers.bidirectional import reverse
 from statespace.shapes import expect
 
 ORDER = 2  # oscillations in a system
+QUIET = 1e-5  # of the signal times the gain: nearer to zero, a threshold would tell rounding from rounding
 BLOCK = 2**22  # responses at a time: what the caches of a core hold several times over is slower
 
 _CYCLES = (0.05, 2.0)  # of an oscillation, in its time constant
@@ -144,6 +144,7 @@ class ResponseFeatures(nn.Module):
         some = torch.randperm(len(x), generator=rng)[:32]
         chosen = torch.randint(0, len(some), self.thresholds.shape, generator=rng)
         levels = torch.rand(self.thresholds.shape, generator=rng)
+        gain = (self.C / self.A).abs().sum(-1).float()
         for rows, against, system in self._blocks(x.shape[1], 1.0):
             for place, signal in enumerate(some):
                 length = int(lengths[signal])
@@ -154,9 +155,11 @@ class ResponseFeatures(nn.Module):
                 u = (u.flip(0) if against else u) @ system.mix[wanted].T
                 y, _ = lti_scan(u[None], *(part[wanted] for part in system[1:5]))
                 ordered = y[0].sort(0).values
+                quiet = QUIET * gain[rows[wanted]] * u.square().mean(0).sqrt()
                 for k, row in enumerate(rows[wanted]):
                     for q in torch.nonzero(chosen[row] == place)[:, 0]:
-                        self.thresholds[row, q] = ordered[int(levels[row, q] * (length - 1)), k]
+                        level = ordered[int(levels[row, q] * (length - 1)), k]
+                        self.thresholds[row, q] = level if level.abs() > quiet[k] else quiet[k]
         return self
 
     def _check(self, x: Tensor, lengths: Tensor) -> None:
