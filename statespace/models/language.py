@@ -226,7 +226,8 @@ class MambaLM(TextGenerator, StreamedModel):
 
     def token_embedding(self) -> nn.Embedding:
         """Return the embedding, without the rows beyond the vocabulary."""
-        return nn.Embedding.from_pretrained(self.embedding.weight[: self.vocab_size])
+        known: nn.Embedding = nn.Embedding.from_pretrained(self.embedding.weight[: self.vocab_size])
+        return known
 
     def program(self, dt_scale: float = 1.0) -> Program | str:
         """Return one step from the embedded token to the logits; see `StreamedModel.program`."""

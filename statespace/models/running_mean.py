@@ -1,4 +1,4 @@
-"""The mean of all that has come so far, carried from call to call: what a model with mean pooling keeps beside its states.
+"""The mean of all that has come so far, carried from call to call beside the states of the layers.
 
     m_t = m_{t-1} + (h_t - m_{t-1}) / t
 

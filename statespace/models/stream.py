@@ -52,8 +52,11 @@ class StreamedModel(nn.Module, ABC):
     def initial_state(self, batch: int) -> Any:
         """Return the state before any sample: tensors with the batch in front, in lists and tuples."""
 
-    def outputs_of(self, x: Tensor, state: Any, **options: Any) -> tuple[Tensor, Any]:
+    def outputs_of(self, x: Tensor, state: Any, dt: Tensor | None = None, dt_scale: float = 1.0) -> tuple[Tensor, Any]:
         """Return what a stream puts out for a chunk, and the state: `forward`, unless that has one answer for all."""
+        options: dict[str, Any] = {} if dt is None else {"dt": dt}
+        if dt_scale != 1:
+            options["dt_scale"] = dt_scale
         result: tuple[Tensor, Any] = self(x, state, **options)
         return result
 
