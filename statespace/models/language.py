@@ -23,12 +23,13 @@ from statespace.errors import InputError, choose
 from statespace.kernels.stack_step import Program
 from statespace.layers import LAYERS, ResidualBlock, State
 from statespace.layers.base import check_lengths
+from statespace.layers.norm import NORMS
 from statespace.models.generation import TextGenerator
-from statespace.models.norm import NORMS, StreamNorm
 from statespace.models.pretrained import arguments_from, load, save
 from statespace.models.program import program_of
 from statespace.models.published import MIXERS
 from statespace.models.stream import StreamedModel
+from statespace.models.stream_norm import StreamNorm
 from statespace.models.vocabulary import Vocabulary, check_tokens
 from statespace.shapes import expect
 

@@ -25,7 +25,7 @@ from statespace.kernels.stack_step import (
 )
 from statespace.layers import S4D, S6, Mamba, ResidualBlock, State
 from statespace.layers.mixing import GLU, Gated, Unmixed
-from statespace.models.norm import StreamNorm
+from statespace.models.stream_norm import StreamNorm
 
 Affine: TypeAlias = tuple[Tensor, Tensor | None]
 """Weight ``(d, k)`` and bias ``(d)`` of a linear map; None for no bias."""

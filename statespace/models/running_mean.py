@@ -16,11 +16,11 @@ class RunningMean(NamedTuple):
 
     Attributes:
         mean: ``(b, d)``; zeros before anything has come.
-        count: how many it is over, ``(b,)``, int64.
+        over: how many rows it is over, ``(b,)``, int64.
     """
 
     mean: Tensor
-    count: Tensor
+    over: Tensor
 
     @classmethod
     def initial(cls, like: Tensor) -> "RunningMean":
@@ -32,20 +32,20 @@ class RunningMean(NamedTuple):
         """Take in rows ``(b, l, d)``, of which the first `lengths` ``(b,)`` count, or all."""
         apart = h - self.mean[:, None]
         if lengths is None:
-            count = self.count + h.shape[1]
+            count = self.over + h.shape[1]
         else:
             counted = torch.arange(h.shape[1], device=h.device) < lengths[:, None]
-            apart, count = torch.where(counted[..., None], apart, 0), self.count + lengths
+            apart, count = torch.where(counted[..., None], apart, 0), self.over + lengths
         return RunningMean(self.mean + apart.sum(1) / count.clamp(min=1)[:, None], count)
 
     def at_each(self, h: Tensor) -> tuple[Tensor, "RunningMean"]:
         """Take in rows ``(b, l, d)``; return the mean after each of them, ``(b, l, d)``, and after the last."""
-        counts = self.count[:, None] + torch.arange(1, h.shape[1] + 1, device=h.device)
+        counts = self.over[:, None] + torch.arange(1, h.shape[1] + 1, device=h.device)
         means = self.mean[:, None] + (h - self.mean[:, None]).cumsum(1) / counts[..., None]
         return means, self if h.shape[1] == 0 else RunningMean(means[:, -1], counts[:, -1])
 
     def step(self, h: Tensor, new: Tensor) -> "RunningMean":
         """Take in one row of each sequence, ``(b, d)``, where there is a new one, ``(b,)``."""
-        count = self.count + new
+        count = self.over + new
         moved = self.mean + (h - self.mean) / count.clamp(min=1)[:, None]
         return RunningMean(torch.where(new[:, None], moved, self.mean), count)
