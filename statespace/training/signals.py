@@ -152,7 +152,7 @@ class SignalModule(LightningModule):
         self.augmentation, self.any_rate = augmentation, any_rate
 
     def _loss(self, batch: SignalBatch, dt_scale: float) -> Tensor:
-        scores, _ = self.model(batch.x, None, batch.lengths, dt_scale, batch.observed)
+        scores, _ = self.model(batch.x, None, batch.lengths, None, dt_scale, batch.observed)
         return (batch.weight * loss_of(self.kind, scores, batch.y)).sum() / batch.weight.sum()
 
     def training_step(self, batch: SignalBatch, batch_idx: int) -> Tensor:

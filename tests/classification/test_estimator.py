@@ -1,4 +1,4 @@
-"""The classifier and the regressor: conventions of scikit-learn, forms of signals, gaps, storing, and what is refused."""
+"""The classifier and the regressor: scikit-learn's conventions, forms of signals, gaps, storing, what is refused."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,8 @@ def test_a_network_of_any_layer_learns_what_tells_two_pitches_apart(layer: Any) 
     X, y = tones(60, 40)
     model = Classifier(layer, **NETWORK).fit(X, y)
     assert model.score(*tones(60, 40, seed=1)) > 0.9
-    assert model.outcome_ is not None and model.outcome_.steps > 0
+    assert model.outcome_ is not None
+    assert model.outcome_.steps > 0
 
 
 def test_forms_of_signals_are_one(fitted: Classifier) -> None:
@@ -97,7 +98,8 @@ def test_the_same_seed_gives_the_same_model_and_a_stored_one_is_the_same(
     first.save(tmp_path / "model")
     again = Classifier.load(tmp_path / "model")
     np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
-    assert again.classes_.tolist() == ["high", "low"] and repr(again) == repr(first)
+    assert again.classes_.tolist() == ["high", "low"]
+    assert repr(again) == repr(first)
     assert again.predict(X).tolist() == first.predict(X).tolist()
 
 
@@ -122,7 +124,8 @@ def test_scikit_learn_takes_it_as_one_of_its_own() -> None:
     assert cross_val_score(model, X, y, cv=3).mean() > 0.9
     piped = make_pipeline(FunctionTransformer(lambda x: x - x.mean(-1, keepdims=True)), model)
     search = GridSearchCV(piped, {"classifier__systems": [10, 60]}, cv=2).fit(X, y)
-    assert search.best_score_ > 0.8 and set(search.classes_) == {"low", "high"}
+    assert search.best_score_ > 0.8
+    assert set(search.classes_) == {"low", "high"}
     numbers = (y == "low") * 1.0
     assert cross_val_score(Regressor(**SMALL), X, numbers, cv=3).mean() > 0.5
 
@@ -134,7 +137,8 @@ def test_probabilities_are_as_often_right_as_they_say() -> None:
     np.testing.assert_allclose(probability.sum(1), 1, atol=1e-6)
     right = model.classes_[probability.argmax(1)] == test.y
     assert abs(probability.max(1).mean() - right.mean()) < 0.05  # accuracy .94
-    assert len(model.validation_rows_) == len(train.y) and model.validation_scores_.shape == (67, 2)
+    assert len(model.validation_rows_) == len(train.y)
+    assert model.validation_scores_.shape == (67, 2)
 
 
 def test_several_labels_and_numbers() -> None:
@@ -172,7 +176,8 @@ def test_groups_stay_on_one_side() -> None:
     groups = np.arange(40) // 2 % 10
     model = Classifier(**SMALL).fit(X, y, groups=groups)
     judged = set(groups[model.validation_rows_])
-    assert judged and all((groups[model.validation_rows_] == name).sum() == 4 for name in judged)
+    assert judged
+    assert all((groups[model.validation_rows_] == name).sum() == 4 for name in judged)
 
 
 def test_half_the_sampling_rate_without_fitting_again() -> None:
@@ -241,7 +246,7 @@ def test_what_cannot_be_used_later_is_named(fitted: Classifier) -> None:
         Classifier().predict(X0)
     with pytest.raises(InputError, match=r"signal 0 of X has 2 channels, but 1 are expected"):
         fitted.predict(np.zeros((3, 2, 16)))
-    with pytest.raises(InputError, match="parameter is 'sistems'.*Did you mean 'systems'"):
+    with pytest.raises(InputError, match=r"parameter is 'sistems'.*Did you mean 'systems'"):
         Classifier().set_params(sistems=3)
     with pytest.raises(InputError, match="y holds NaN"):
         Regressor(**SMALL).fit(X0, np.full(8, np.nan))

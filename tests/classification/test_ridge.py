@@ -39,7 +39,8 @@ def test_predictions_for_cases_left_out_are_those_of_leaving_them_out(count: int
     ours = float((share[:, None] * (Y - left_out).square()).sum())
     assert ours <= min(losses) * (1 + 1e-4)
     close = [float((found - left_out).abs().max()) for _, found in candidates]
-    assert min(close) < 1.0 and ours > 0
+    assert min(close) < 1.0
+    assert ours > 0
 
 
 def test_the_readout_solves_the_normal_equations_at_the_penalty_whose_left_out_predictions_it_gives() -> None:
