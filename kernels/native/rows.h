@@ -54,12 +54,13 @@ void write_numbers(int64_t dtype, const T* from, void* base, int64_t offset, int
     for_dtype<T>(dtype, [&](auto s) { convert<T>(static_cast<decltype(s)*>(base) + offset, from, count); });
 }
 
-// Rows of `count` numbers one behind the other: what all lanes share.
+// Rows of `count` numbers, which all lanes share, to rows that are `row` numbers apart.
 template <typename T>
-void read_shared(int64_t dtype, T* to, const void* base, int64_t offset, int64_t stride, int64_t steps, int64_t count) {
+void read_shared(int64_t dtype, T* to, int64_t row, const void* base, int64_t offset, int64_t stride, int64_t steps,
+                 int64_t count) {
     for_dtype<T>(dtype, [&](auto s) {
         const auto* from = static_cast<const decltype(s)*>(base) + offset;
-        for (int64_t t = 0; t < steps; ++t, from += stride, to += count) convert<T>(to, from, count);
+        for (int64_t t = 0; t < steps; ++t, from += stride, to += row) convert<T>(to, from, count);
     });
 }
 

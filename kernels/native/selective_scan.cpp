@@ -36,7 +36,7 @@ std::vector<SelectiveSequence> sequences_of(const SelectiveScan& call) {
     found.reserve(count);
     int64_t chunks = 0, end = 0;
     for (int64_t i = 0; i < count; ++i) {
-        SelectiveSequence sequence{i, 0, call.length, i, chunks};
+        SelectiveSequence sequence{i, 0, call.length, i, chunks, true, true};
         if (call.cu_seqlens) {
             sequence.batch = 0;
             sequence.begin = end;
@@ -54,6 +54,7 @@ struct Plan {
     const std::vector<SelectiveSequence> sequences;
     int64_t blocks;  // of one group
     int64_t chunks;
+    int64_t parts = 1;  // of the states
     int64_t threads;
 
     explicit Plan(const SelectiveScan& call, int64_t picoseconds)
@@ -61,6 +62,8 @@ struct Plan {
         blocks = (call.channels / call.groups + kernels.lanes - 1) / kernels.lanes;
         chunks = 0;
         for (const SelectiveSequence& sequence : sequences) chunks += (sequence.end - sequence.begin + STEPS - 1) / STEPS;
+        const int64_t runs = (call.states + kernels.states_at_once - 1) / kernels.states_at_once;
+        while (all_blocks(call) < FEW_BLOCKS && 2 * parts <= std::min(runs, MOST_PARTS)) parts *= 2;
         // As many of the threads as are worth starting: one for each 100 us.
         const int64_t work = call.batch * call.length * call.groups * blocks * (call.states + 2);
         threads = std::max<int64_t>(1, std::min(call.threads, 1 + work * picoseconds / 100000000));
@@ -73,6 +76,78 @@ struct Plan {
         return std::min(wide, blocks);
     }
     static constexpr int64_t WIDEST = 8;
+
+    // With fewer blocks of channels than this over all sequences, the states of each come in parts.
+    static constexpr int64_t FEW_BLOCKS = 4;
+    int64_t all_blocks(const SelectiveScan& call) const { return int64_t(sequences.size()) * call.groups * blocks; }
+
+    SelectivePanel panel(int64_t group, int64_t first, int64_t wide) const {
+        return {group, first, std::min(wide, blocks - first), parts};
+    }
+};
+
+// What there is to do where the states of a panel are computed in pieces, stretch by stretch of the time, so that what the
+// pieces leave to be added needs little memory.
+class Apart {
+    static constexpr int64_t MOST_STEPS = 16384;
+    const SelectiveScan& call;
+    const Plan& plan;
+    int64_t wide, panels, stretch, stretches = 0, pieces;
+    size_t of_state, of_rows;  // bytes of a panel
+    Buffer states, rows;
+
+    static int64_t vector_bytes(const SelectiveScan& call, const Plan& plan) {
+        return plan.kernels.lanes * (call.row_type == FLOAT64 ? sizeof(double) : sizeof(float));
+    }
+    static int64_t steps_of(const SelectiveScan& call, const Plan& plan) {
+        return std::min(MOST_STEPS / plan.all_blocks(call), call.length + STEPS - 1) / STEPS * STEPS;
+    }
+
+public:
+    // In how many pieces, at most, the states of each panel are computed, so that all threads have the same to do.
+    static int64_t pieces_of(const Plan& plan, int64_t units, int64_t most) {
+        int64_t count = 1;
+        while (units * count % plan.threads && units * count < 4 * plan.threads && 2 * count <= std::min(plan.parts, most))
+            count *= 2;
+        return count;
+    }
+
+    Apart(const SelectiveScan& call, const Plan& plan, int64_t wide, int64_t pieces, int64_t tiles)
+        : call(call), plan(plan), wide(wide), panels((plan.blocks + wide - 1) / wide), stretch(steps_of(call, plan)),
+          pieces(pieces),
+          of_state(wide * call.states * (1 + call.is_complex) * vector_bytes(call, plan)),
+          of_rows(wide * stretch * pieces * tiles * vector_bytes(call, plan)),
+          states(of_state * count()), rows(of_rows * count()) {
+        for (const SelectiveSequence& s : plan.sequences)
+            stretches = std::max(stretches, std::max<int64_t>(1, (s.end - s.begin + stretch - 1) / stretch));
+    }
+
+    int64_t count() const { return int64_t(plan.sequences.size()) * call.groups * panels; }
+
+    // each(unit, stretch of its sequence, piece of its panel, exchange, scratch), and after all pieces of a stretch sum with
+    // the same arguments: for as many pieces, which share the chunks, or once for all. A unit is a panel of a sequence.
+    template <typename Each, typename Sum>
+    void run(bool back, size_t scratch_bytes, bool share_sum, const Each& each, const Sum& sum) const {
+        for (int64_t round = 0; round < stretches; ++round) {
+            auto of_units = [&](int64_t each_unit, auto&& body) {
+                share(count() * each_unit, plan.threads, scratch_bytes, [&](int64_t i, void* scratch) {
+                    const int64_t unit = i / each_unit;
+                    SelectiveSequence s = plan.sequences[unit / panels / call.groups];
+                    const int64_t length = s.end - s.begin, at = back ? stretches - 1 - round : round;
+                    if (at && at * stretch >= length) return;
+                    s.starts = at == 0, s.ends = (at + 1) * stretch >= length;
+                    s.end = std::min(s.end, s.begin + (at + 1) * stretch), s.begin += at * stretch;
+                    s.first_chunk += at * stretch / STEPS;
+                    const SelectiveExchange exchange{states.get() + of_state * unit, rows.get() + of_rows * unit};
+                    SelectivePanel panel = plan.panel(unit / panels % call.groups, unit % panels * wide, wide);
+                    panel.pieces = pieces, panel.piece = i % each_unit;
+                    body(unit, s, panel, exchange, scratch);
+                });
+            };
+            of_units(pieces, each);
+            of_units(share_sum ? pieces : 1, sum);
+        }
+    }
 };
 
 bool is_half(int64_t type) { return type == BFLOAT16 || type == FLOAT16; }
@@ -103,12 +178,26 @@ void forward(const SelectiveScan& call) {
     if (call.checkpoints) clear_padding(call, plan);
     const int64_t count = plan.sequences.size();
     const int64_t wide = plan.width(call, count, 4 * plan.threads), panels = (plan.blocks + wide - 1) / wide;
-    share(count * call.groups * panels, plan.threads, plan.kernels.forward_scratch(call, wide),
-          [&](int64_t i, void* scratch) {
-              const SelectivePanel panel{i / panels % call.groups, i % panels * wide,
-                                std::min(wide, plan.blocks - i % panels * wide)};
-              plan.kernels.forward(call, plan.sequences[i / panels / call.groups], panel, scratch);
-          });
+    const size_t scratch_bytes = plan.kernels.forward_scratch(call, wide);
+    const int64_t pieces = Apart::pieces_of(plan, count * call.groups * panels, plan.parts);
+    if (pieces == 1) {
+        share(count * call.groups * panels, plan.threads, scratch_bytes, [&](int64_t i, void* scratch) {
+            const SelectivePanel panel = plan.panel(i / panels % call.groups, i % panels * wide, wide);
+            plan.kernels.forward(call, plan.sequences[i / panels / call.groups], panel, scratch, {});
+        });
+        return;
+    }
+    const Apart apart(call, plan, wide, pieces, FORWARD_TILES);
+    apart.run(
+        false, scratch_bytes, true,
+        [&](int64_t, const SelectiveSequence& sequence, const SelectivePanel& panel, const SelectiveExchange& exchange,
+            void* scratch) { plan.kernels.forward(call, sequence, panel, scratch, exchange); },
+        [&](int64_t, const SelectiveSequence& sequence, const SelectivePanel& panel, const SelectiveExchange& exchange,
+            void* scratch) {
+            const int64_t chunks = (sequence.end - sequence.begin + STEPS - 1) / STEPS;
+            plan.kernels.forward_sum(call, sequence, panel, scratch, exchange, chunks * panel.piece / panel.pieces,
+                                     chunks * (panel.piece + 1) / panel.pieces);
+        });
 }
 
 // Gradients of rows, added up over the panels of a group and rounded to the type of the rows.
@@ -170,7 +259,7 @@ void backward(const SelectiveScan& call) {
     const int64_t size = call.batch * call.length * call.groups * call.states * (1 + call.is_complex);
     if (!plan.blocks || !plan.sequences.size()) return clear(call, size);
     for (void* rows : {call.grad_u, call.grad_dt, call.grad_z}) about_to_fill(rows, bytes_of_rows(call));
-    constexpr int64_t MOST_RUNS = 32, PANELS = 8;
+    constexpr int64_t MOST_RUNS = 32, PANELS = 8, LINE_BYTES = 64;
     const int64_t count = plan.sequences.size(), each = std::max<int64_t>(1, (count + MOST_RUNS - 1) / MOST_RUNS);
     const int64_t runs = (count + each - 1) / each;
     const int64_t wide = plan.width(call, runs, PANELS), panels = (plan.blocks + wide - 1) / wide;
@@ -185,16 +274,39 @@ void backward(const SelectiveScan& call) {
     T* to_B = direct ? static_cast<T*>(call.grad_B) : reinterpret_cast<T*>(parts_B.get());
     T* to_C = direct ? static_cast<T*>(call.grad_C) : reinterpret_cast<T*>(parts_C.get());
 
-    share(runs * call.groups * panels, plan.threads, plan.kernels.backward_scratch(call, wide),
-          [&](int64_t i, void* scratch) {
-              const int64_t panel = i % panels, group = i / panels % call.groups, run = i / panels / call.groups;
-              const SelectivePanel of_group{group, panel * wide, std::min(wide, plan.blocks - panel * wide)};
-              double* sum = sums + ((run * call.groups + group) * plan.blocks + of_group.first) * of_block;
-              std::memset(sum, 0, of_group.width * of_block * sizeof(double));
-              for (int64_t s = run * each; s < std::min(count, (run + 1) * each); ++s)
-                  plan.kernels.backward(call, plan.sequences[s], of_group, scratch, to_B + panel * size,
-                                        to_C + panel * size, sum);
-          });
+    std::memset(sums, 0, runs * call.groups * plan.blocks * of_block * sizeof(double));
+    auto sums_of = [&](int64_t run, const SelectivePanel& panel) {
+        return sums + ((run * call.groups + panel.group) * plan.blocks + panel.first) * of_block;
+    };
+    const size_t scratch_bytes = plan.kernels.backward_scratch(call, wide);
+    // Pieces write what they add to the gradients of B and C side by side: less than a line of the cache each, and its
+    // owners would take it from each other at every step.
+    const int64_t row = call.states * (1 + call.is_complex) * int64_t(sizeof(T));
+    const int64_t most = call.fixed_B && call.fixed_C ? plan.parts : row / LINE_BYTES;
+    const int64_t pieces = Apart::pieces_of(plan, runs * call.groups * panels, most);
+    if (pieces == 1) {
+        share(runs * call.groups * panels, plan.threads, scratch_bytes, [&](int64_t i, void* scratch) {
+            const int64_t of_parts = i % panels * size, run = i / panels / call.groups;
+            const SelectivePanel panel = plan.panel(i / panels % call.groups, i % panels * wide, wide);
+            for (int64_t s = run * each; s < std::min(count, (run + 1) * each); ++s)
+                plan.kernels.backward(call, plan.sequences[s], panel, scratch, {}, to_B + of_parts, to_C + of_parts,
+                                      sums_of(run, panel));
+        });
+    } else {
+        const Apart apart(call, plan, wide, pieces, backward_tiles(call));
+        apart.run(
+            true, scratch_bytes, false,
+            [&](int64_t unit, const SelectiveSequence& sequence, const SelectivePanel& panel,
+                const SelectiveExchange& exchange, void* scratch) {
+                const int64_t of_parts = unit % panels * size;
+                plan.kernels.backward(call, sequence, panel, scratch, exchange, to_B + of_parts, to_C + of_parts,
+                                      sums_of(sequence.index, panel));
+            },
+            [&](int64_t, const SelectiveSequence& sequence, const SelectivePanel& panel,
+                const SelectiveExchange& exchange, void* scratch) {
+                plan.kernels.backward_sum(call, sequence, panel, scratch, exchange, sums_of(sequence.index, panel));
+            });
+    }
     if (!direct && !call.fixed_B) add_panels(call, plan.threads, panels, to_B, call.grad_B);
     if (!direct && !call.fixed_C) add_panels(call, plan.threads, panels, to_C, call.grad_C);
     add_runs(call, plan, runs, sums);

@@ -66,17 +66,37 @@ constexpr int64_t STEPS = 32;
 // Channels of a group are padded to a multiple of this in `checkpoints`: a multiple of every number of lanes.
 constexpr int64_t PADDING = 16;
 
-// One sequence.
+// One sequence, or a stretch of one, in whole chunks but for the last.
 struct SelectiveSequence {
     int64_t batch, begin, end, index;
     int64_t first_chunk;  // chunks of STEPS are numbered through all sequences
+    bool starts, ends;    // whether it has the first and the last step of its sequence
 };
 
 // A block is up to `lanes` neighbouring channels of one group, one in each lane of a vector. A panel is some blocks side
-// by side in one group: they read the same B and C.
+// by side in one group: they read the same B and C. Its states come in a power of two of parts. Sums over the states are
+// taken part by part, then in pairs, in pairs of pairs and so on: a piece, a number of parts that stands in this tree, may be
+// computed apart from the others, and no bit changes.
 struct SelectivePanel {
     int64_t group, first, width;  // `first` counts blocks from the beginning of the group
+    int64_t parts = 1, pieces = 1, piece = 0;  // how many there are, and which piece is meant here
+
+    int64_t parts_of_piece() const { return parts / pieces; }
+
+    int64_t first_state(int64_t states, int64_t at_once, int64_t index) const {
+        const int64_t runs = (states + at_once - 1) / at_once, first = runs * index / parts * at_once;
+        return first < states ? first : states;
+    }
 };
+
+// Where the pieces of a panel are computed apart: what they leave to the next stretch and to their sum. Else null.
+struct SelectiveExchange {
+    void* state = nullptr;  // (width, n, lanes): the state, or its gradient, at the border of two stretches
+    void* rows = nullptr;   // (width, chunks of a stretch, pieces, tiles, STEPS, lanes)
+};
+constexpr int64_t MOST_PARTS = 8, LEVELS = 4;              // of the tree, that of single parts among them
+constexpr int64_t FORWARD_TILES = 1, BACKWARD_TILES = 3;  // the last one for a gate alone
+inline int64_t backward_tiles(const SelectiveScan& call) { return BACKWARD_TILES - (call.z == nullptr); }
 
 // What the backward pass adds up over time for each block, in double: (width, number_of_sums, lanes). The gradients of A,
 // of a fixed B and of a fixed C, n numbers each, then those of D and of dt_bias.
@@ -85,14 +105,20 @@ inline int64_t number_of_sums(const SelectiveScan& call) {
 }
 
 struct SelectiveScanKernels {
-    int64_t lanes;
+    int64_t lanes, states_at_once;
     size_t (*forward_scratch)(const SelectiveScan&, int64_t width);
     size_t (*backward_scratch)(const SelectiveScan&, int64_t width);
-    void (*forward)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch);
+    void (*forward)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch,
+                    const SelectiveExchange&);
+    // Adds up the rows that all pieces have left, over the chunks from `begin` to `end` of the stretch.
+    void (*forward_sum)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch,
+                        const SelectiveExchange&, int64_t begin, int64_t end);
     // Writes what the panel adds to the gradients of B and C, in the type of the computation, to arrays in which the
     // steps of the whole batch are (groups x states) numbers apart; adds to `sums`.
-    void (*backward)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch, void* grad_B, void* grad_C,
-                     double* sums);
+    void (*backward)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch,
+                     const SelectiveExchange&, void* grad_B, void* grad_C, double* sums);
+    void (*backward_sum)(const SelectiveScan&, const SelectiveSequence&, const SelectivePanel&, void* scratch,
+                         const SelectiveExchange&, double* sums);
 };
 
 // Indexed by whether the computation is in double, and by SelectiveScan::is_complex.

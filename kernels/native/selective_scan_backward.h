@@ -13,11 +13,14 @@ namespace {
 template <typename T>
 struct Tiles {
     T *delta, *slope, *u, *x, *z, *dy, *y;  // slope: of the softplus; z: silu'(z) times the gradient of y
-    T *of_x, *of_delta;                     // sums over the states
-    explicit Tiles(Arena& arena) {
+    T *of_x, *of_delta;                     // sums over the states, as y is
+    Tree<T> of_x_tree, of_delta_tree, y_tree;
+    explicit Tiles(Arena& arena) : of_x_tree(arena), of_delta_tree(arena), y_tree(arena) {
         T** const all[] = {&delta, &slope, &u, &x, &z, &dy, &y, &of_x, &of_delta};
         for (T** at : all) *at = arena.take<T>(STEPS * Vector<T>::lanes);
     }
+    T* sum(int64_t i) const { return i == 0 ? of_x : i == 1 ? of_delta : y; }
+    const Tree<T>& tree(int64_t i) const { return i == 0 ? of_x_tree : i == 1 ? of_delta_tree : y_tree; }
 };
 
 template <class F>
@@ -242,15 +245,17 @@ struct Differentiate {
     const SelectiveSequence& sequence;
     const SelectivePanel& panel;
     const BackwardScratch<F>& scratch;
+    int64_t origin, first, last;  // states; `origin` is the first of all that are computed here
     int64_t begin, chunk, steps;
     double* sums;
     T *grad_B, *grad_C;  // at the first step of the chunk, and the first state
     int64_t stride;      // from step to step
+    const T* exchanged;  // a tile that the results go to instead, or null
 
     template <int G, int method, bool mixed>
     ALWAYS_INLINE void states(int64_t k) const {
         constexpr int64_t W = Vector<T>::lanes, P = F::parts * W;
-        const int64_t n = call.states, count = number_of_sums(call) * W;
+        const int64_t n = call.states, count = number_of_sums(call) * W, at = (k - origin) / GROUP<F>;
         memset(scratch.lanes_B, 0, steps * G * P * sizeof(T));
         memset(scratch.lanes_C, 0, steps * G * P * sizeof(T));
         for (int64_t v = 0; v < panel.width; ++v) {
@@ -266,35 +271,37 @@ struct Differentiate {
             later(inputs, call.u, call.u_stride, begin - STEPS);
             later(inputs, call.dt, call.dt_stride, begin - STEPS);
             later(inputs, call.grad_y, call.grad_y_stride, begin - STEPS);
-            later(results, call.grad_u, dense, begin);
-            later(results, call.grad_dt, dense, begin);
-            if (call.z) {
-                later(inputs, call.z, call.z_stride, begin - STEPS);
-                later(results, call.grad_z, dense, begin);
+            if (call.z) later(inputs, call.z, call.z_stride, begin - STEPS);
+            if (exchanged) {  // rows that nobody has touched yet would cost a walk through the page table each
+                results.add({exchanged, W * sizeof(T)});
+            } else {
+                later(results, call.grad_u, dense, begin);
+                later(results, call.grad_dt, dense, begin);
+                if (call.z) later(results, call.grad_z, dense, begin);
             }
             // Without a gate, only its gradient would want y again: the commonest case goes without.
             if (call.z || method != EULER_B || mixed)
-                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k / GROUP<F>], n, k, steps, of_C);
+                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[at], n, k, steps, of_C);
             else
-                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k / GROUP<F>], n, k, steps, of_C);
-            retreat<F, G, method, mixed>(block, tiles, scratch, results[k / GROUP<F>], n, k, steps, of_A, of_B);
+                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[at], n, k, steps, of_C);
+            retreat<F, G, method, mixed>(block, tiles, scratch, results[at], n, k, steps, of_A, of_B);
         }
         if (!call.fixed_B) sum_lanes<T, G * F::parts>(scratch.lanes_B, steps, grad_B + k * F::parts, stride);
         if (!call.fixed_C) sum_lanes<T, G * F::parts>(scratch.lanes_C, steps, grad_C + k * F::parts, stride);
     }
     template <int method, bool mixed>
     __attribute__((noinline)) void run() const {
-        int64_t k = 0;
+        int64_t k = first;
         constexpr int G = GROUP<F>;
-        for (; k + G <= call.states; k += G) states<G, method, mixed>(k);
-        for (; k < call.states; ++k) states<1, method, mixed>(k);
+        for (; k + G <= last; k += G) states<G, method, mixed>(k);
+        for (; k < last; ++k) states<1, method, mixed>(k);
     }
 };
 
-// The tiles of a chunk before the states are gone through.
+// The tiles of a chunk before the states are gone through; D u is in the y of the first part.
 template <class F>
 void prepare(const SelectiveScan& call, const SelectiveSequence& sequence, const Block<F>& block,
-             const Tiles<typename F::Scalar>& tiles, int64_t begin, int64_t steps) {
+             const Tiles<typename F::Scalar>& tiles, bool first_part, int64_t begin, int64_t steps) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;
     auto read = [&](T* tile, const void* base, const int64_t* stride) {
@@ -305,7 +312,7 @@ void prepare(const SelectiveScan& call, const SelectiveSequence& sequence, const
     read(tiles.dy, call.grad_y, call.grad_y_stride);
     if (call.z) read(tiles.z, call.z, call.z_stride);
     read(tiles.delta, call.dt, call.dt_stride);
-    const Vec<T> D = load(block.D), bias = load(block.bias);
+    const Vec<T> D = first_part ? load(block.D) : Vec<T>{}, bias = load(block.bias);
     for (int64_t t = 0; t < steps * W; t += W) {
         const Vec<T> u = load(tiles.u + t);
         Vec<T> delta = load(tiles.delta + t) + bias;
@@ -360,40 +367,78 @@ void finish(const SelectiveScan& call, const SelectiveSequence& sequence, const 
 }
 
 template <class F>
-void backward(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory, void* grad_B,
-              void* grad_C, double* sums) {
+void backward(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory,
+              const SelectiveExchange& exchange, void* grad_B, void* grad_C, double* sums) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;
-    const int64_t n = call.states, size = n * F::parts * W, of_states = call.channels * n * F::parts;
-    const int64_t count = number_of_sums(call), stride = call.groups * n * F::parts;
+    const int64_t n = call.states, count = number_of_sums(call), stride = call.groups * n * F::parts;
     const BackwardScratch<F> scratch(call, panel, memory);
-    for (int64_t v = 0; v < panel.width; ++v) {
-        const Block<F>& block = scratch.blocks[v];
-        block.load_parameters(call);
-        if (call.grad_final)
-            block.spread(call, block.state, static_cast<const T*>(call.grad_final) + sequence.index * of_states);
-        else
-            memset(block.state, 0, size * sizeof(T));
-    }
+    const StateRange<F> mine(call, panel);
+    const int64_t kinds = backward_tiles(call);
+    for (int64_t v = 0; v < panel.width; ++v) scratch.blocks[v].load_parameters(call);
+    enter<F>(call, sequence, panel, scratch.blocks, sequence.ends, call.grad_final, exchange);
     const int64_t chunks = (sequence.end - sequence.begin + STEPS - 1) / STEPS;
     for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
         const int64_t begin = sequence.begin + chunk * STEPS;
         const int64_t steps = sequence.end - begin < STEPS ? sequence.end - begin : STEPS;
-        scratch.shared.read(call, sequence.batch, panel.group, begin, steps);
+        scratch.shared.read(call, sequence.batch, panel.group, mine, begin, steps);
         for (int64_t v = 0; v < panel.width; ++v)
-            prepare<F>(call, sequence, scratch.blocks[v], scratch.tiles[v], begin, steps);
+            prepare<F>(call, sequence, scratch.blocks[v], scratch.tiles[v], panel.piece == 0, begin, steps);
         const int64_t at = (sequence.batch * call.length + begin) * stride + panel.group * n * F::parts;
-        specialised(call, Differentiate<F>{call, sequence, panel, scratch, begin, sequence.first_chunk + chunk, steps, sums,
-                                           static_cast<T*>(grad_B) + at, static_cast<T*>(grad_C) + at, stride});
+        const int64_t parts = panel.parts_of_piece();
+        for (int64_t part = 0; part < parts; ++part) {
+            const StateRange<F> states(call, panel, part, 1);
+            specialised(call, Differentiate<F>{call, sequence, panel, scratch, mine.first, states.first, states.last, begin,
+                                               sequence.first_chunk + chunk, steps, sums, static_cast<T*>(grad_B) + at,
+                                               static_cast<T*>(grad_C) + at, stride,
+                                               exchange.rows ? exchanged<T>(sequence, panel, exchange, 0, chunk, panel.piece, 0, kinds)
+                                                             : nullptr});
+            for (int64_t v = 0; v < panel.width && parts > 1; ++v)
+                for (int64_t i = 0; i < kinds; ++i) {
+                    scratch.tiles[v].tree(i).add(scratch.tiles[v].sum(i), part, steps);
+                    memset(scratch.tiles[v].sum(i), 0, steps * W * sizeof(T));
+                }
+        }
         for (int64_t v = 0; v < panel.width; ++v) {
+            const Tiles<T>& tiles = scratch.tiles[v];
+            for (int64_t i = 0; i < kinds; ++i) {
+                T* const to = exchange.rows ? exchanged<T>(sequence, panel, exchange, v, chunk, panel.piece, i, kinds)
+                                            : tiles.sum(i);
+                const T* from = parts > 1 ? tiles.tree(i).total(parts) : tiles.sum(i);
+                if (to != from) memcpy(to, from, steps * W * sizeof(T));
+            }
+            if (exchange.rows) continue;
             double* end = sums + (v + 1) * count * W;
-            finish<F>(call, sequence, scratch.blocks[v], scratch.tiles[v], begin, steps, end - 2 * W, end - W);
+            finish<F>(call, sequence, scratch.blocks[v], tiles, begin, steps, end - 2 * W, end - W);
         }
     }
-    if (call.grad_initial)
-        for (int64_t v = 0; v < panel.width; ++v)
-            scratch.blocks[v].gather(call, scratch.blocks[v].state,
-                                     static_cast<T*>(call.grad_initial) + sequence.index * of_states);
+    leave<F>(call, sequence, panel, scratch.blocks, sequence.starts, call.grad_initial, exchange);
+}
+
+template <class F>
+void backward_sum(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory,
+                  const SelectiveExchange& exchange, double* sums) {
+    typedef typename F::Scalar T;
+    constexpr int W = Vector<T>::lanes;
+    const BackwardScratch<F> scratch(call, panel, memory);
+    const int64_t kinds = backward_tiles(call);
+    for (int64_t v = 0; v < panel.width; ++v) scratch.blocks[v].load_parameters(call);
+    const int64_t chunks = (sequence.end - sequence.begin + STEPS - 1) / STEPS;
+    for (int64_t chunk = chunks - 1; chunk >= 0; --chunk) {
+        const int64_t begin = sequence.begin + chunk * STEPS;
+        const int64_t steps = sequence.end - begin < STEPS ? sequence.end - begin : STEPS;
+        for (int64_t v = 0; v < panel.width; ++v) {
+            const Tiles<T>& tiles = scratch.tiles[v];
+            prepare<F>(call, sequence, scratch.blocks[v], tiles, false, begin, steps);
+            for (int64_t i = 0; i < kinds; ++i) {
+                for (int64_t piece = 0; piece < panel.pieces; ++piece)
+                    tiles.tree(i).add(exchanged<T>(sequence, panel, exchange, v, chunk, piece, i, kinds), piece, steps);
+                memcpy(tiles.sum(i), tiles.tree(i).total(panel.pieces), steps * W * sizeof(T));
+            }
+            double* end = sums + (v + 1) * number_of_sums(call) * W;
+            finish<F>(call, sequence, scratch.blocks[v], tiles, begin, steps, end - 2 * W, end - W);
+        }
+    }
 }
 
 }  // namespace

@@ -74,11 +74,12 @@ struct Block {
         for (int64_t i = 0; i < n; ++i)
             for (int64_t j = 0; j < W; ++j) to[i * W + j] = j < count ? array[j * n + i] : T(0);
     }
-    void gather(const SelectiveScan& call, const T* from, void* to) const {
+    // The other way, of the states from `first` to `last`.
+    void gather(const SelectiveScan& call, const T* from, void* to, int64_t first, int64_t last) const {
         T* array = static_cast<T*>(to) + channel * call.states * F::parts;
         const int64_t n = call.states * F::parts;
         for (int64_t j = 0; j < count; ++j)
-            for (int64_t i = 0; i < n; ++i) array[j * n + i] = from[i * W + j];
+            for (int64_t i = first * F::parts; i < last * F::parts; ++i) array[j * n + i] = from[i * W + j];
     }
 
     void load_parameters(const SelectiveScan& call) const {
@@ -132,6 +133,89 @@ Block<F>* blocks_of(const SelectiveScan& call, const SelectivePanel& panel, Aren
     return blocks;
 }
 
+// The states of a panel's piece, or of one part of it.
+template <class F>
+struct StateRange {
+    int64_t first, last;
+    StateRange(const SelectiveScan& call, const SelectivePanel& panel, int64_t part, int64_t count) {
+        const int64_t begin = panel.piece * panel.parts_of_piece() + part;
+        first = panel.first_state(call.states, GROUP<F>, begin);
+        last = panel.first_state(call.states, GROUP<F>, begin + count);
+    }
+    StateRange(const SelectiveScan& call, const SelectivePanel& panel)
+        : StateRange(call, panel, 0, panel.parts_of_piece()) {}
+};
+
+// The state, or its gradient, of each block at the border where a sequence or a stretch is entered, and where it is left:
+// `outer` and `to` are those of the whole sequence, null for none.
+template <class F>
+void enter(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, const Block<F>* blocks,
+           bool first, const void* outer, const SelectiveExchange& exchange) {
+    typedef typename F::Scalar T;
+    const int64_t row = F::parts * Vector<T>::lanes, of_states = call.channels * call.states * F::parts;
+    const StateRange<F> mine(call, panel);
+    for (int64_t v = 0; v < panel.width; ++v) {
+        if (!first)
+            memcpy(blocks[v].state + mine.first * row,
+                   static_cast<const T*>(exchange.state) + (v * call.states + mine.first) * row,
+                   (mine.last - mine.first) * row * sizeof(T));
+        else if (outer)
+            blocks[v].spread(call, blocks[v].state, static_cast<const T*>(outer) + sequence.index * of_states);
+        else
+            memset(blocks[v].state, 0, call.states * row * sizeof(T));
+    }
+}
+template <class F>
+void leave(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, const Block<F>* blocks,
+           bool last, void* to, const SelectiveExchange& exchange) {
+    typedef typename F::Scalar T;
+    const int64_t row = F::parts * Vector<T>::lanes, of_states = call.channels * call.states * F::parts;
+    const StateRange<F> mine(call, panel);
+    for (int64_t v = 0; v < panel.width; ++v) {
+        if (!last)
+            memcpy(static_cast<T*>(exchange.state) + (v * call.states + mine.first) * row, blocks[v].state + mine.first * row,
+                   (mine.last - mine.first) * row * sizeof(T));
+        else if (to)
+            blocks[v].gather(call, blocks[v].state, static_cast<T*>(to) + sequence.index * of_states, mine.first, mine.last);
+    }
+}
+
+// A tile that a piece leaves to the sum over all of them.
+template <typename T>
+T* exchanged(const SelectiveSequence& sequence, const SelectivePanel& panel, const SelectiveExchange& exchange,
+             int64_t block, int64_t chunk, int64_t piece, int64_t tile, int64_t tiles) {
+    const int64_t chunks = (sequence.end - sequence.begin + STEPS - 1) / STEPS;
+    return static_cast<T*>(exchange.rows) +
+           (((block * chunks + chunk) * panel.pieces + piece) * tiles + tile) * STEPS * Vector<T>::lanes;
+}
+
+// Sums of tiles in pairs, pairs of pairs and so on: level i holds one of 2^i tiles until the next 2^i are there.
+template <typename T>
+struct Tree {
+    T* levels;  // (LEVELS + 1, STEPS, W); the last is for a sum on its way up
+
+    explicit Tree(Arena& arena) : levels(arena.take<T>((LEVELS + 1) * STEPS * Vector<T>::lanes)) {}
+    T* level(int64_t i) const { return levels + i * STEPS * Vector<T>::lanes; }
+
+    // Adds tile number i, counted from 0.
+    void add(const T* tile, int64_t i, int64_t steps) const {
+        constexpr int W = Vector<T>::lanes;
+        int64_t height = 0;
+        for (; i >> height & 1; ++height) {
+            T *const sum = level(i >> (height + 1) & 1 ? LEVELS : height + 1), *const before = level(height);
+            for (int64_t t = 0; t < steps * W; t += W) store<T>(sum + t, load(before + t) + load(tile + t));
+            tile = sum;
+        }
+        if (!height) memcpy(level(0), tile, steps * W * sizeof(T));
+    }
+    // The sum, after a power of two of tiles.
+    T* total(int64_t count) const {
+        int64_t height = 0;
+        while (int64_t(1) << height < count) ++height;
+        return level(height);
+    }
+};
+
 // B and C over the steps of a chunk, (STEPS, n, parts): all channels of a group read the same ones.
 template <class F>
 struct Shared {
@@ -142,11 +226,13 @@ struct Shared {
         B = arena.take<T>(call.fixed_B ? 0 : STEPS * call.states * F::parts);
         C = arena.take<T>(call.fixed_C ? 0 : STEPS * call.states * F::parts);
     }
-    void read(const SelectiveScan& call, int64_t batch, int64_t group, int64_t begin, int64_t steps) const {
-        const int64_t count = call.states * F::parts;
+    void read(const SelectiveScan& call, int64_t batch, int64_t group, const StateRange<F>& states, int64_t begin,
+              int64_t steps) const {
+        const int64_t row = call.states * F::parts, count = (states.last - states.first) * F::parts;
         auto one = [&](T* to, const void* base, const int64_t* stride) {
-            const int64_t offset = batch * stride[0] + begin * stride[1] + group * stride[2];
-            read_shared<T>(vector_type(call), to, base, offset * F::parts, stride[1] * F::parts, steps, count);
+            const int64_t offset = batch * stride[0] + begin * stride[1] + group * stride[2] + states.first;
+            read_shared<T>(vector_type(call), to + states.first * F::parts, row, base, offset * F::parts,
+                           stride[1] * F::parts, steps, count);
         };
         if (!call.fixed_B) one(B, call.B, call.B_stride);
         if (!call.fixed_C) one(C, call.C, call.C_stride);
@@ -169,6 +255,7 @@ struct Ahead {
     int64_t stride = 0;
 
     Ahead() = default;
+    Ahead(const void* tile, int64_t bytes) : row(static_cast<const char*>(tile)), stride(bytes) {}
     Ahead(const SelectiveScan& call, const void* base, const int64_t* strides, int64_t batch, int64_t channel,
           int64_t begin) {
         const int64_t width = size_of(call.row_type);

@@ -12,9 +12,10 @@ struct ForwardScratch {
     Arena arena;
     Shared<F> shared;
     T *delta, *x, *y;  // (STEPS, W)
+    Tree<T> tree;
     Block<F>* blocks;
 
-    ForwardScratch(const SelectiveScan& call, const SelectivePanel& panel, void* memory) : arena(memory), shared(call, arena) {
+    ForwardScratch(const SelectiveScan& call, const SelectivePanel& panel, void* memory) : arena(memory), shared(call, arena), tree(arena) {
         delta = arena.take<T>(STEPS * Vector<T>::lanes);
         x = arena.take<T>(STEPS * Vector<T>::lanes);
         y = arena.take<T>(STEPS * Vector<T>::lanes);
@@ -69,43 +70,60 @@ struct AdvanceAll {
     const Block<F>& block;
     const ForwardScratch<F>& scratch;
     const Foresight& foresight;
-    int64_t n, steps;
+    int64_t n, origin, first, last, steps;  // states; `origin` is the first of all that are computed here
 
     template <int method, bool mixed>
     __attribute__((noinline)) void run() const {
-        int64_t k = 0;
+        int64_t k = first;
         constexpr int G = GROUP<F>;
-        for (; k + G <= n; k += G) advance<F, G, method, mixed>(block, scratch, foresight[k / G], n, k, steps);
-        for (; k < n; ++k) advance<F, 1, method, mixed>(block, scratch, foresight[k / G], n, k, steps);
+        for (; k + G <= last; k += G) advance<F, G, method, mixed>(block, scratch, foresight[(k - origin) / G], n, k, steps);
+        for (; k < last; ++k) advance<F, 1, method, mixed>(block, scratch, foresight[(k - origin) / G], n, k, steps);
     }
 };
 
+// The gate, and y to where it belongs. `room` is a tile.
 template <class F>
-void forward(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory) {
+void write_y(const SelectiveScan& call, const SelectiveSequence& sequence, const Block<F>& block, typename F::Scalar* y,
+             typename F::Scalar* room, int64_t begin, int64_t steps) {
     typedef typename F::Scalar T;
     constexpr int W = Vector<T>::lanes;
-    const int64_t n = call.states, size = n * F::parts * W, d = call.channels;
-    const ForwardScratch<F> scratch(call, panel, memory);
-    for (int64_t v = 0; v < panel.width; ++v) {
-        const Block<F>& block = scratch.blocks[v];
-        block.load_parameters(call);
-        if (call.initial)
-            block.spread(call, block.state, static_cast<const T*>(call.initial) + sequence.index * d * n * F::parts);
-        else
-            memset(block.state, 0, size * sizeof(T));
+    if (call.z) {
+        const int64_t offset = sequence.batch * call.z_stride[0] + begin * call.z_stride[1] + block.channel;
+        read_tile<T>(call.row_type, room, call.z, offset, call.z_stride[1], steps, block.count);
+        for (int64_t t = 0; t < steps; ++t) {
+            const Vec<T> z = load(room + t * W);
+            store<T>(y + t * W, load(y + t * W) * (z * logistic<T>(z)));
+        }
     }
-    for (int64_t begin = sequence.begin, chunk = sequence.first_chunk; begin < sequence.end; begin += STEPS, ++chunk) {
+    const int64_t offset = (sequence.batch * call.length + begin) * call.channels + block.channel;
+    write_tile<T>(call.row_type, y, call.y, offset, call.channels, steps, block.count);
+}
+
+template <class F>
+void forward(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory,
+             const SelectiveExchange& exchange) {
+    typedef typename F::Scalar T;
+    constexpr int W = Vector<T>::lanes;
+    const int64_t d = call.channels, row = F::parts * W;
+    const ForwardScratch<F> scratch(call, panel, memory);
+    const StateRange<F> mine(call, panel);
+    for (int64_t v = 0; v < panel.width; ++v) scratch.blocks[v].load_parameters(call);
+    enter<F>(call, sequence, panel, scratch.blocks, sequence.starts, call.initial, exchange);
+    int64_t chunk = 0;
+    for (int64_t begin = sequence.begin; begin < sequence.end; begin += STEPS, ++chunk) {
         const int64_t steps = sequence.end - begin < STEPS ? sequence.end - begin : STEPS;
-        scratch.shared.read(call, sequence.batch, panel.group, begin, steps);
+        scratch.shared.read(call, sequence.batch, panel.group, mine, begin, steps);
         for (int64_t v = 0; v < panel.width; ++v) {
             const Block<F>& block = scratch.blocks[v];
             auto offset = [&](const int64_t* stride) {
                 return sequence.batch * stride[0] + begin * stride[1] + block.channel;
             };
-            if (call.checkpoints) memcpy(block.checkpoint(call, panel, chunk), block.state, size * sizeof(T));
+            if (call.checkpoints)
+                memcpy(block.checkpoint(call, panel, sequence.first_chunk + chunk) + mine.first * row,
+                       block.state + mine.first * row, (mine.last - mine.first) * row * sizeof(T));
             read_delta<T>(call, scratch.delta, block.bias, offset(call.dt_stride), steps, block.count);
             read_tile<T>(call.row_type, scratch.x, call.u, offset(call.u_stride), call.u_stride[1], steps, block.count);
-            const Vec<T> D = load(block.D);
+            const Vec<T> D = panel.piece ? Vec<T>{} : load(block.D);
             for (int64_t t = 0; t < steps; ++t) {
                 const Vec<T> u = load(scratch.x + t * W);
                 store<T>(scratch.y + t * W, D * u);
@@ -118,23 +136,43 @@ void forward(const SelectiveScan& call, const SelectiveSequence& sequence, const
             const int64_t stride[] = {call.length * d, d};
             later(call.u, call.u_stride);
             later(call.dt, call.dt_stride);
-            later(call.y, stride);
-            if (call.z) later(call.z, call.z_stride);
-            specialised(call, AdvanceAll<F>{block, scratch, foresight, n, steps});
-            if (call.z) {
-                read_tile<T>(call.row_type, scratch.x, call.z, offset(call.z_stride), call.z_stride[1], steps,
-                             block.count);
-                for (int64_t t = 0; t < steps; ++t) {
-                    const Vec<T> z = load(scratch.x + t * W);
-                    store<T>(scratch.y + t * W, load(scratch.y + t * W) * (z * logistic<T>(z)));
-                }
+            if (exchange.rows)  // rows of y that nobody has touched yet would cost a walk through the page table each
+                foresight.add({exchanged<T>(sequence, panel, exchange, v, chunk, panel.piece, 0, FORWARD_TILES), W * sizeof(T)});
+            else
+                later(call.y, stride);
+            if (call.z && !exchange.rows) later(call.z, call.z_stride);
+            const int64_t parts = panel.parts_of_piece();
+            for (int64_t part = 0; part < parts; ++part) {
+                const StateRange<F> states(call, panel, part, 1);
+                if (part) memset(scratch.y, 0, steps * W * sizeof(T));
+                specialised(call, AdvanceAll<F>{block, scratch, foresight, call.states, mine.first, states.first,
+                                                states.last, steps});
+                if (parts > 1) scratch.tree.add(scratch.y, part, steps);
             }
-            write_tile<T>(call.row_type, scratch.y, call.y, offset(stride), d, steps, block.count);
+            T* const y = parts > 1 ? scratch.tree.total(parts) : scratch.y;
+            if (exchange.rows)
+                memcpy(exchanged<T>(sequence, panel, exchange, v, chunk, panel.piece, 0, FORWARD_TILES), y,
+                       steps * W * sizeof(T));
+            else
+                write_y<F>(call, sequence, block, y, scratch.x, begin, steps);
         }
     }
-    for (int64_t v = 0; v < panel.width; ++v) {
-        const Block<F>& block = scratch.blocks[v];
-        block.gather(call, block.state, static_cast<T*>(call.final) + sequence.index * d * n * F::parts);
+    leave<F>(call, sequence, panel, scratch.blocks, sequence.ends, call.final, exchange);
+}
+
+template <class F>
+void forward_sum(const SelectiveScan& call, const SelectiveSequence& sequence, const SelectivePanel& panel, void* memory,
+                 const SelectiveExchange& exchange, int64_t first_chunk, int64_t last_chunk) {
+    typedef typename F::Scalar T;
+    const ForwardScratch<F> scratch(call, panel, memory);
+    for (int64_t chunk = first_chunk; chunk < last_chunk; ++chunk) {
+        const int64_t begin = sequence.begin + chunk * STEPS;
+        const int64_t steps = sequence.end - begin < STEPS ? sequence.end - begin : STEPS;
+        for (int64_t v = 0; v < panel.width; ++v) {
+            for (int64_t piece = 0; piece < panel.pieces; ++piece)
+                scratch.tree.add(exchanged<T>(sequence, panel, exchange, v, chunk, piece, 0, FORWARD_TILES), piece, steps);
+            write_y<F>(call, sequence, scratch.blocks[v], scratch.tree.total(panel.pieces), scratch.x, begin, steps);
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 
 #define KERNELS_OVER(F)                                                                                           \
     {                                                                                                             \
-        Vector<F::Scalar>::lanes, forward_scratch<F>, backward_scratch<F>, forward<F>, backward<F>    \
+        Vector<F::Scalar>::lanes, GROUP<F>, forward_scratch<F>, backward_scratch<F>, forward<F>, forward_sum<F>,   \
+            backward<F>, backward_sum<F>                                                                          \
     }
 #define SELECTIVE_SCAN_KERNELS                                     \
     {                                                              \

@@ -41,6 +41,34 @@ def test_same_bits_for_any_number_of_threads(problem, threads, shape, kind):
             assert torch.equal(value, expected[name]), (name, count)
 
 
+# So few channels that their states are shared out instead, stretch by stretch of the time: several stretches for the
+# first two, one or two for the others.
+FEW = {
+    "packed": ((1, 12000, 3, 33), {"ends": [0, 5, 6000, 12000]}),
+    "long": ((1, 20000, 2, 16), {"full": False}),
+    "complex zoh": ((1, 3001, 2, 17), {"is_complex": True, "method": "zoh", "fixed": "B"}),
+    "trapezoidal groups": ((1, 3000, 4, 33), {"groups": 2, "method": "exponential-trapezoidal"}),
+}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_few_channels_are_shared_out_by_their_states(problem, agree, threads, name):
+    shape, kind = FEW[name]
+    case = problem(*shape, **kind)
+    threads(1)
+    expected = case.run(run)
+    # The portable backend, which other tests hold to the reference, is forty times as fast as that one at such lengths.
+    agree(expected, case.run(lambda **arguments: selective_scan(**arguments, backend="chunked")), 1e-11)
+    for dtype in (torch.float64, torch.float32):
+        low = case.to(dtype)
+        threads(1)
+        alone = low.run(run)
+        for count in (2, 3, 4):
+            threads(count)
+            for key, value in low.run(run).items():
+                assert torch.equal(value, alone[key]), (key, count, dtype)
+
+
 def test_a_forked_child_computes_the_same(problem, threads):
     threads(2)
     case = problem(4, 400, 64, 8).to(torch.float32)
@@ -116,21 +144,25 @@ def test_wrong_sequences_in_a_graph_touch_nothing_outside(problem):
 
 
 def test_denormal_numbers_do_not_slow_it_down():
-    # A state that starts at 1e-30 and decays would pass 1e-38 after some steps and stay below for the rest.
+    # A state that starts at 1e-30 and decays would pass 1e-38 after some steps and stay below for the rest. So would
+    # its gradient on the way back.
     def seconds(start):
         u = torch.zeros(1, 4000, 64)
         arguments = (u, torch.full_like(u, 0.01), -torch.ones(64, 16), torch.ones(1, 4000, 16), torch.ones(1, 4000, 16))
+        state = torch.full((1, 64, 16), start).requires_grad_()
         best = math.inf
         for _ in range(5):
             begin = time.process_time()
-            run_one = selective_scan(*arguments, initial_state=torch.full((1, 64, 16), start), backend="native")
+            y, final = selective_scan(*arguments, initial_state=state, return_final_state=True, backend="native")
+            (grad,) = torch.autograd.grad(final, state, torch.full_like(final, start))
             best = min(best, time.process_time() - begin)
-        return best, run_one
+        return best, y, grad
 
-    plain, _ = seconds(1.0)
-    tiny, y = seconds(1e-30)
+    plain, *_ = seconds(1.0)
+    tiny, y, grad = seconds(1e-30)
     assert tiny < 3 * plain  # where denormals were computed with, it would be 20 times and more
     assert (y[0, -1] == 0).all()
+    assert (grad == 0).all()
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -141,9 +173,11 @@ def test_denormal_numbers_do_not_slow_it_down():
     is_complex=st.booleans(),
     fixed=st.sampled_from(["", "B", "C", "B C"]),
     full=st.booleans(),
+    axes=st.permutations([0, 1, 2]),
+    step=st.sampled_from([1, 2]),
     seed=st.integers(0, 99),
 )
-def test_any_shape(problem, sizes, groups, method, is_complex, fixed, full, seed):
+def test_any_shape_and_strides(problem, sizes, groups, method, is_complex, fixed, full, axes, step, seed):
     batch, length, channels, states = sizes
     if groups and channels % groups:
         channels += groups - channels % groups
@@ -151,7 +185,18 @@ def test_any_shape(problem, sizes, groups, method, is_complex, fixed, full, seed
         batch, length, channels, states,
         groups=groups, method=method, is_complex=is_complex, fixed=fixed, full=full, seed=seed,
     )  # fmt: skip
-    got = case.run(run)
+
+    def strided(value):
+        # Memory in another order of the axes, with gaps.
+        if value.ndim != 3:
+            return value
+        room = value.new_full([step * value.shape[axis] for axis in axes], math.nan)
+        return room.permute([axes.index(i) for i in range(3)])[::step, ::step, ::step].copy_(value)
+
+    def laid_out(**arguments):
+        return run(**{name: strided(value) if torch.is_tensor(value) else value for name, value in arguments.items()})
+
+    got = case.run(laid_out)
     expected = case.run(lambda **arguments: selective_scan(**arguments, backend="reference"))
     for name, truth in expected.items():
         scale = float(truth.abs().max()) if truth.numel() else 0.0
