@@ -25,14 +25,14 @@ def test_shares_are_those_of_a_simulation_by_scipy() -> None:
         B = np.ones((4, 1), complex)
         Cs = np.concatenate([C, C.conj()])[None] / 2
         D = np.array([[float(features.D[k])]])
-        Ad, Bd, Cd, Dd, _ = scipy_signal.cont2discrete((A, B, Cs, D), 1.0, method="zoh")
+        Ad, Bd, Cd, Dd, _ = scipy_signal.cont2discrete((A, B, Cs, D), 1.0, method="foh")
         for case in range(6):
             u = (x[case] @ features.mix[k]).numpy()
             u = u[::-1] if features.backwards[k] else u
             state, y = np.zeros(4, complex), []
             for value in u:
-                state = Ad @ state + Bd[:, 0] * value
                 y.append((Cd @ state + Dd[:, 0] * value).real[0])
+                state = Ad @ state + Bd[:, 0] * value
             shares = [(np.array(y) > float(level)).mean() for level in features.thresholds[k]]
             np.testing.assert_allclose(found[case, k], shares, atol=1 / 60 + 1e-6)  # one sample may lie on the line
 
