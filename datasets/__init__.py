@@ -7,6 +7,8 @@ from statespace.datasets.archives import Cases, read_archive
 from statespace.datasets.audio import Audio, read_audio
 from statespace.datasets.bundled import DATASETS, Series, load, names
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
+from statespace.datasets.recordings import Recordings, read_recordings
+from statespace.datasets.resampling import resample
 from statespace.datasets.signals import SIGNALS, load_signal
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "SUFFIXES",
     "Audio",
     "Cases",
+    "Recordings",
     "Series",
     "load",
     "load_signal",
@@ -22,5 +25,7 @@ __all__ = [
     "read_archive",
     "read_audio",
     "read_frame",
+    "read_recordings",
+    "resample",
     "write_frame",
 ]
