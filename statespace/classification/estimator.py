@@ -34,6 +34,9 @@ class _Estimator:
 
     _kind = ""
 
+    sampling_rate_: float | None = None
+    """Samples in a second of the signals that it was fitted on, in Hz, if somebody has set it: it is stored with it."""
+
     def __init__(
         self,
         layer: str | Sequence[str] = RESPONSES,
@@ -134,6 +137,7 @@ class _Estimator:
         groups: Any,
     ) -> None:
         signals = read_signals(where, X)
+        self.sampling_rate_ = None
         if len(signals) != len(targets):
             raise InputError(
                 f"{where}: X has {len(signals)} signals but y has {len(targets)} entries: one for each is expected."
@@ -247,6 +251,7 @@ class _Estimator:
             "channels": self.n_channels_,
             "options": self.model_.options,
             "sharpness": self.sharpness_,
+            "sampling_rate": self.sampling_rate_,
             **self._extra(),
         }
         tensors = {f"model.{key}": value for key, value in self.model_.tensors().items()}
@@ -271,6 +276,8 @@ class _Estimator:
             found._checked(where)
             found.n_channels_, found.sharpness_ = description["channels"], description["sharpness"]
             found._location, found._scale = tensors["location"], tensors["scale"]
+            rate = description.get("sampling_rate")
+            found.sampling_rate_ = None if rate is None else float(rate)
             own = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
             if found.layer == RESPONSES:
                 found.model_ = Bank.restored(description["options"], own)
@@ -482,10 +489,10 @@ class Classifier(_Estimator):
 
     def _extra(self) -> dict[str, Any]:
         kind = "labels" if self._kind == "labels" else self.classes_.dtype.kind
-        return {"kind": self._kind, "classes": self.classes_.tolist(), "dtype": kind}
+        return {"answers": self._kind, "classes": self.classes_.tolist(), "dtype": kind}
 
     def _take_extra(self, description: Mapping[str, Any]) -> None:
-        self._kind, self.classes_ = description["kind"], np.array(description["classes"])
+        self._kind, self.classes_ = description["answers"], np.array(description["classes"])
         if isinstance(self.model_, Network):
             self.model_.kind = self._kind
 
