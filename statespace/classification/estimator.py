@@ -20,6 +20,7 @@ from statespace.classification.calibration import fit_sharpness, probabilities
 from statespace.classification.network import Network, strides
 from statespace.classification.signals import Signals, read_signals
 from statespace.classification.split import validation_rows
+from statespace.classification.stream import ClassifierStream
 from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
 from statespace.training import Outcome
@@ -486,6 +487,27 @@ class Classifier(_Estimator):
         right = right.all(-1) if right.ndim == 2 else right
         weights = _weights(where, sample_weight, len(right))
         return float((weights * right).sum() / weights.sum())
+
+    def stream(self, dt_scale: float = 1.0) -> ClassifierStream:
+        """Return a live stream, before its first sample; see `ClassifierStream`.
+
+        Args:
+            dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
+        Returns:
+            The stream, of the model as it is now.
+        Raises:
+            InputError: not fitted, or not causal, or the layers cannot be run live.
+        """
+        if not hasattr(self, "model_"):
+            raise InputError(
+                "Classifier.stream: this Classifier is not fitted: call fit(X, y), or take Classifier.load(folder)."
+            )
+        scaled = self.scaler_type == "channel"
+        location = self._location if scaled else torch.zeros_like(self._location)
+        scale = self._scale if scaled else torch.ones_like(self._scale)
+        return ClassifierStream(
+            self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale
+        )
 
     def _extra(self) -> dict[str, Any]:
         kind = "labels" if self._kind == "labels" else self.classes_.dtype.kind
