@@ -6,6 +6,7 @@ if __name__ != "statespace.datasets":
 from statespace.datasets.archives import Cases, read_archive
 from statespace.datasets.audio import Audio, read_audio
 from statespace.datasets.bundled import DATASETS, Series, load, names
+from statespace.datasets.live_audio import LiveAudio, read_live
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
 from statespace.datasets.recordings import Recordings, read_recordings
 from statespace.datasets.resampling import resample
@@ -17,6 +18,7 @@ __all__ = [
     "SUFFIXES",
     "Audio",
     "Cases",
+    "LiveAudio",
     "Recordings",
     "Series",
     "load",
@@ -25,6 +27,7 @@ __all__ = [
     "read_archive",
     "read_audio",
     "read_frame",
+    "read_live",
     "read_recordings",
     "resample",
     "write_frame",

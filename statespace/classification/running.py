@@ -19,7 +19,7 @@ from statespace.kernels.lti_scan import lti_scan
 from statespace.layers import LAYERS
 from statespace.models.program import flatten, unflatten
 
-_AT_ONCE = 2**20  # numbers in memory: longer chunks are taken in parts
+_AT_ONCE = 2**20  # numbers in memory: longer chunks are taken in parts, in which float32 counts exactly
 
 
 class Running(ABC):
@@ -70,7 +70,9 @@ class RunningResponses(Running):
         systems = self._systems
         y, self._state = lti_scan((x @ systems.mix.T)[None], *systems[1:5], self._state)
         seen = y[0] if observed is None else y[0, observed]
-        self._counts += torch.stack([(seen > level).sum(0) for level in systems.thresholds.T], -1)
+        above = torch.empty_like(seen)  # one buffer for all: memory would take longer than comparing
+        counts = [torch.gt(seen, level, out=above).sum(0) for level in systems.thresholds.T]
+        self._counts += torch.stack(counts, -1).long()
         self._counted += len(seen)
 
     def scores(self) -> Tensor:
