@@ -21,7 +21,7 @@ def signals(channels: int = 2, length: int = 300) -> tuple[np.ndarray, np.ndarra
 
 
 def fresh(length: int, case: int) -> np.ndarray:
-    """A signal ``(2, length)`` that was not trained on: responses to those that were lie on their thresholds exactly."""
+    """A signal ``(2, length)`` that was not trained on: responses to those that were lie on thresholds exactly."""
     return signals(length=length)[0][case] + 0.1 * np.random.default_rng(1).standard_normal((2, length))
 
 
