@@ -167,12 +167,12 @@ def _read(source: Path, unreadable: str) -> Recordings:
 
 
 def _at_one_rate(found: Recordings, rate: float | None, assumed: float | None, how: str) -> Recordings:
-    own = [assumed if given is None else float(given) for given in found.rates]
-    counts = Counter(given for given in own if given is not None)
+    stated = [assumed if given is None else float(given) for given in found.rates]
+    counts = Counter(given for given in stated if given is not None)
     if not counts:
         return replace(found, rate=rate)
     target = counts.most_common(1)[0][0] if rate is None else rate
-    own = [target if given is None else given for given in own]
+    own = [target if given is None else given for given in stated]
     others = Counter(given for given in own if given != target)
     if how == "keep":
         return replace(found, rate=None if others else target, rates=[*own])
@@ -189,7 +189,10 @@ def _at_one_rate(found: Recordings, rate: float | None, assumed: float | None, h
     for signal, given, name in zip(found.signals, own, found.names, strict=True):
         if given != target and np.isnan(signal).any():
             raise InputError(f"read_recordings: {name!r} has gaps (NaN), so it cannot be resampled: fill them.")
-        signals.append(resample(signal, given, target))
+        try:
+            signals.append(resample(signal, given, target))
+        except InputError as error:
+            raise InputError(f"read_recordings: {name!r} cannot be resampled; {error}") from error
     return replace(found, signals=signals, rate=target, rates=[target] * len(signals))
 
 

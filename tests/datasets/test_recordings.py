@@ -151,6 +151,15 @@ def test_mixed_rates_are_resampled_and_told_or_refused_or_kept(folder: Path) -> 
     assert kept.signals[6].shape == (1, 200)
 
 
+def test_a_rate_that_is_a_mistake_names_the_file(folder: Path) -> None:
+    wav(folder / "low" / "3.wav", tone(203), 2**30)
+    with (
+        pytest.warns(UserWarning, match="1 of 7"),
+        pytest.raises(InputError, match=r"'low/3\.wav' cannot be resampled; .*check the rate"),
+    ):
+        read_recordings(folder)
+
+
 def test_mixed_channels_are_refused_or_mixed_down(folder: Path) -> None:
     both = tone(203, channels=2) * [[1.0], [0.5]]
     wav(folder / "low" / "3.wav", both)
