@@ -174,7 +174,9 @@ def train(
     task = make_task(experiment, options.quick)
     model = make_model(experiment, name, task, options.channels)
     selective = any(isinstance(layer, S6) for layer in model.modules())
-    curriculum = [] if options.quick else experiment.curriculum
+    steps = options.steps or experiment.steps
+    scale = steps / experiment.steps
+    curriculum = [] if options.quick else [(length, round(n * scale)) for length, n in experiment.curriculum]
     module = TaskModule(
         model,
         experiment.learning_rate,
@@ -194,7 +196,6 @@ def train(
     curve, clock = Curve(), Time()
     kept = ModelCheckpoint(folder, save_last=True, save_on_train_epoch_end=False, enable_version_counter=False)
     last = folder / "last.ckpt"
-    steps = options.steps or experiment.steps
     fit(
         module,
         data,
@@ -269,7 +270,7 @@ def main() -> None:
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--models", nargs="+", metavar="NAME", help="those of the experiment by default")
     parser.add_argument("--channels", type=int, default=64)
-    parser.add_argument("--steps", type=int, help="of training, for each model")
+    parser.add_argument("--steps", type=int, help="of training, for each model; shorter lengths in proportion")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

@@ -7,7 +7,10 @@ from statespace.datasets.archives import Cases, read_archive
 from statespace.datasets.audio import Audio, read_audio
 from statespace.datasets.bundled import DATASETS, Series, load, names
 from statespace.datasets.cases import CASES, load_cases
+from statespace.datasets.live_audio import LiveAudio, read_live
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
+from statespace.datasets.recordings import Recordings, read_recordings
+from statespace.datasets.resampling import resample
 from statespace.datasets.signals import SIGNALS, load_signal
 
 __all__ = [
@@ -17,6 +20,8 @@ __all__ = [
     "SUFFIXES",
     "Audio",
     "Cases",
+    "LiveAudio",
+    "Recordings",
     "Series",
     "load",
     "load_cases",
@@ -25,5 +30,8 @@ __all__ = [
     "read_archive",
     "read_audio",
     "read_frame",
+    "read_live",
+    "read_recordings",
+    "resample",
     "write_frame",
 ]

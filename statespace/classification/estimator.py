@@ -20,6 +20,7 @@ from statespace.classification.calibration import fit_sharpness, probabilities
 from statespace.classification.network import Network, strides
 from statespace.classification.signals import Signals, read_signals
 from statespace.classification.split import validation_rows
+from statespace.classification.stream import ClassifierStream
 from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
 from statespace.training import Outcome
@@ -33,6 +34,9 @@ class _Estimator:
     """What classifying and regressing have in common; the parameters are those of `Classifier`."""
 
     _kind = ""
+
+    sampling_rate_: float | None = None
+    """Samples in a second of the signals that it was fitted on, in Hz, if somebody has set it: it is stored with it."""
 
     def __init__(
         self,
@@ -135,6 +139,7 @@ class _Estimator:
         groups: Any,
     ) -> None:
         signals = read_signals(where, X)
+        self.sampling_rate_ = None
         if len(signals) != len(targets):
             raise InputError(
                 f"{where}: X has {len(signals)} signals but y has {len(targets)} entries: one for each is expected."
@@ -248,6 +253,7 @@ class _Estimator:
             "channels": self.n_channels_,
             "options": self.model_.options,
             "sharpness": self.sharpness_,
+            "sampling_rate": self.sampling_rate_,
             **self._extra(),
         }
         tensors = {f"model.{key}": value for key, value in self.model_.tensors().items()}
@@ -272,6 +278,8 @@ class _Estimator:
             found._checked(where)
             found.n_channels_, found.sharpness_ = description["channels"], description["sharpness"]
             found._location, found._scale = tensors["location"], tensors["scale"]
+            rate = description.get("sampling_rate")
+            found.sampling_rate_ = None if rate is None else float(rate)
             own = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
             if found.layer == RESPONSES:
                 found.model_ = Bank.restored(description["options"], own)
@@ -480,6 +488,25 @@ class Classifier(_Estimator):
         right = right.all(-1) if right.ndim == 2 else right
         weights = _weights(where, sample_weight, len(right))
         return float((weights * right).sum() / weights.sum())
+
+    def stream(self, dt_scale: float = 1.0) -> ClassifierStream:
+        """Return a live stream, before its first sample; see `ClassifierStream`.
+
+        Args:
+            dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
+        Returns:
+            The stream, of the model as it is now.
+        Raises:
+            InputError: not fitted, or not causal, or the layers cannot be run live.
+        """
+        if not hasattr(self, "model_"):
+            raise InputError(
+                "Classifier.stream: this Classifier is not fitted: call fit(X, y), or take Classifier.load(folder)."
+            )
+        scaled = self.scaler_type == "channel"
+        location = self._location if scaled else torch.zeros_like(self._location)
+        scale = self._scale if scaled else torch.ones_like(self._scale)
+        return ClassifierStream(self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale)
 
     def _extra(self) -> dict[str, Any]:
         return {"loss": self._kind, "classes": self.classes_.tolist()}

@@ -16,6 +16,7 @@ from statespace.version import __version__
 
 COMMANDS = {
     "forecast": "forecast the series of a table, with intervals, pictures and metrics",
+    "classify": "classify recordings and sensor signals: train, predict, eval, stream",
     "demo": "forecast the bundled series",
     "fit": "train what a file describes: a model of any layers, on any task",
     "verify": "hold every discretization against SciPy, on a family of systems or on your own",

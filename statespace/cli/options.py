@@ -18,3 +18,14 @@ def level(text: str) -> float:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no percentage: write 80 or 95") from None
     return int(number) if number.is_integer() else number
+
+
+def positive(text: str) -> float:
+    """Read a positive number."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
+    return number

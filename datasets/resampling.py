@@ -1,0 +1,46 @@
+"""Recordings at another sampling rate, by a polyphase filter: what the new rate cannot hold is filtered out.
+
+    y[m] = Σ_k h[m q - k p] x[k],      new rate / old rate = p / q
+
+with h a low-pass filter at the lower of the two Nyquist frequencies. The filter is SciPy's.
+"""
+
+from fractions import Fraction
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from statespace.errors import InputError
+
+_FINEST = 2000  # the largest p and q: 44101 Hz to 8000 Hz is off by less than one part in a million
+_FURTHEST = 256  # between two rates that anybody means
+
+
+def resample(samples: np.ndarray, rate: float, target: float) -> np.ndarray:
+    """Bring a recording to another sampling rate.
+
+    Args:
+        samples: ``(channels, n)``, float32, without NaN.
+        rate: of the recording, in Hz.
+        target: the new rate, in Hz.
+    Returns:
+        The recording at `target`, ``(channels, ceil(n * target / rate))``, float32.
+    Raises:
+        InputError: a rate is not positive, or the two are too far apart to be meant.
+    """
+    for name, value in (("rate", rate), ("target", target)):
+        if not 0 < value < float("inf"):
+            raise InputError(f"resample: {name} is {value}, but a positive number of samples in a second is expected.")
+    if rate == target:
+        return samples
+    if max(rate, target) > _FURTHEST * min(rate, target):
+        raise InputError(
+            f"resample: from {rate:g} Hz to {target:g} Hz is more than a factor of {_FURTHEST}: check the rate that "
+            "the file states."
+        )
+    wanted = Fraction(target) / Fraction(rate)
+    ratio = wanted.limit_denominator(_FINEST) if wanted <= 1 else 1 / (1 / wanted).limit_denominator(_FINEST)
+    signal: Any = import_module("scipy.signal")
+    found: np.ndarray = signal.resample_poly(samples, ratio.numerator, ratio.denominator, axis=1)
+    return found.astype(np.float32)

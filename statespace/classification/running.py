@@ -1,0 +1,144 @@
+"""What a live classifier carries from sample to sample: states, and sums from which the answer so far is read.
+
+    responses:  count_kq ← count_kq + [y_k > threshold_kq],                        share_kq = count_kq / n
+    mean:       s ← s + h_t,                                                       h = s / n
+    attention:  M ← max(M, w·h_t),  s ← e^(M_old - M) s + e^(w·h_t - M) h_t,       h = s / Σ_t e^(w·h_t - M)
+
+Source: Milakov, Gimelshein, Online normalizer calculation for softmax, 2018 (arXiv:1805.02867), for the last line.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from statespace.classification.bank import Bank
+from statespace.classification.network import Network
+from statespace.errors import InputError
+from statespace.layers import LAYERS
+from statespace.models.program import flatten, unflatten
+
+_AT_ONCE = 2**20  # numbers in memory: longer chunks are taken in parts, in which float32 counts exactly
+
+
+class Running(ABC):
+    """A model in the course of one signal."""
+
+    at_once: int
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Go back to before the first sample."""
+
+    @abstractmethod
+    def take(self, x: Tensor, observed: Tensor | None) -> None:
+        """Take samples ``(n, channels)``, at most `at_once`; those where `observed` ``(n,)`` is false do not count."""
+
+    @abstractmethod
+    def scores(self) -> Tensor:
+        """Return the scores ``(1, k)`` of what was taken; NaN while there is nothing to go by."""
+
+    @abstractmethod
+    def tensors(self) -> list[Tensor]:
+        """Return all that is carried, as real tensors."""
+
+    @abstractmethod
+    def restore(self, tensors: list[Tensor]) -> None:
+        """Take what `tensors` gave."""
+
+
+class RunningResponses(Running):
+    """Random systems, each with its state, and counts of the samples at which they were above their thresholds."""
+
+    def __init__(self, bank: Bank, dt_scale: float) -> None:
+        assert bank.readout is not None
+        self._readout = bank.readout
+        self._systems = bank.features.systems(torch.arange(len(bank.features.A)), dt_scale)
+        self.at_once = max(1, _AT_ONCE // len(bank.features.A))
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to before the first sample."""
+        self._state = self._systems.initial_state()
+        self._counts = torch.zeros(self._systems.thresholds.shape, dtype=torch.int64)
+        self._counted = torch.zeros((), dtype=torch.int64)
+
+    def take(self, x: Tensor, observed: Tensor | None) -> None:
+        """Take samples; see `Running`."""
+        if len(x) == 0:
+            return
+        y, self._state = self._systems.respond(x, self._state)
+        seen = y if observed is None else y[observed]
+        above = torch.empty_like(seen)  # one buffer for all: memory would take longer than comparing
+        counts = [torch.gt(seen, level, out=above).sum(0) for level in self._systems.thresholds.T]
+        self._counts += torch.stack(counts, -1).long()
+        self._counted += len(seen)
+
+    def scores(self) -> Tensor:
+        """Return the scores; see `Running`."""
+        shares = (self._counts.double() / self._counted).float().flatten()
+        return self._readout(shares[None]) if self._counted else torch.full_like(self._readout.offset[None], torch.nan)
+
+    def tensors(self) -> list[Tensor]:
+        """Return all that is carried."""
+        states, before = self._state
+        return [torch.view_as_real(states), before, self._counts, self._counted]
+
+    def restore(self, tensors: list[Tensor]) -> None:
+        """Take what `tensors` gave."""
+        states, before, self._counts, self._counted = tensors
+        self._state = torch.view_as_complex(states), before
+
+
+class RunningNetwork(Running):
+    """A causal stack with its states, and the sums of its pooling."""
+
+    def __init__(self, network: Network, dt_scale: float) -> None:
+        names = network.options["layer"]
+        for name in [names] if isinstance(names, str) else names:
+            can = LAYERS[name].capabilities
+            if can.grows or not can.steps:
+                raise InputError(
+                    f"Classifier.stream: layer {name!r} does not run in constant memory, so it cannot be run live: fit "
+                    "with another, such as 's4d'."
+                )
+        self._model, self._dt_scale = network.model, dt_scale
+        self.at_once = max(1, _AT_ONCE // network.model.backbone.d_model)
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to before the first sample."""
+        self._state = self._model.backbone.initial_state(1)
+        self._sum = torch.zeros(self._model.backbone.d_model, dtype=torch.float64)
+        self._mass = torch.zeros((), dtype=torch.float64)
+        self._top = torch.full((), -torch.inf, dtype=torch.float64)
+
+    def take(self, x: Tensor, observed: Tensor | None) -> None:
+        """Take samples; see `Running`."""
+        model = self._model
+        mask = None if observed is None else observed[None].float()
+        found, self._state = model.backbone(model.into(x[None]), self._state, dt_scale=self._dt_scale, observed=mask)
+        h = found[0].double()
+        if len(h) == 0:  # no window has ended
+            return
+        if model.pooling == "last":
+            self._sum, self._mass = h[-1], torch.ones_like(self._mass)
+            return
+        weights = h.new_zeros(len(h)) if model.attention is None else model.attention(found)[0, :, 0].double()
+        top = torch.maximum(self._top, weights.max())
+        shrunk, fresh = torch.exp(self._top - top), torch.exp(weights - top)
+        self._sum, self._mass, self._top = shrunk * self._sum + fresh @ h, shrunk * self._mass + fresh.sum(), top
+
+    def scores(self) -> Tensor:
+        """Return the scores; see `Running`."""
+        found: Tensor = self._model.head((self._sum / self._mass).float()[None])
+        return found
+
+    def tensors(self) -> list[Tensor]:
+        """Return all that is carried."""
+        return [*flatten(self._state), self._sum, self._mass, self._top]
+
+    def restore(self, tensors: list[Tensor]) -> None:
+        """Take what `tensors` gave."""
+        *states, self._sum, self._mass, self._top = tensors
+        self._state = unflatten(states, self._state)

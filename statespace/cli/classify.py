@@ -1,0 +1,303 @@
+"""``statespace classify``: train on folders or tables of recordings, predict, evaluate, and listen live.
+
+A source is whatever `datasets.read_recordings` takes: ``folder/<label>/*.wav``, a table with the column ``path``, a
+``.ts`` or ``.tsv`` archive, a long table, a ``.wav`` or ``.npy`` file.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from statespace.cli.options import positive, whole
+from statespace.errors import InputError
+
+if TYPE_CHECKING:
+    from statespace.classification import Classifier
+    from statespace.datasets import Recordings
+
+_JOBS = {
+    "train": "fit a model to recordings with classes",
+    "predict": "say the class of each recording, as a table",
+    "eval": "measure a model on recordings with classes: tables, pictures, a page",
+    "stream": "print the probabilities of what comes through a pipe, while it comes",
+}
+_SHOWN = 8  # classes named in a message
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the jobs of ``statespace classify`` and their options."""
+    parser.epilog = "Each job explains itself with --help, and takes --quiet: print nothing but results and errors."
+    jobs = parser.add_subparsers(dest="job", metavar="job", required=True, parser_class=type(parser))
+    made = {
+        name: jobs.add_parser(name, help=line, description=line[0].upper() + line[1:] + ".", allow_abbrev=False)
+        for name, line in _JOBS.items()
+    }
+    _add_training(made["train"])
+    for name in ("predict", "eval", "stream"):
+        made[name].add_argument("model", help="folder that 'classify train' wrote")
+    for name in ("train", "predict", "eval"):
+        made[name].add_argument("source", help="folder/<label>/*.wav, a table of paths, an archive, or one file")
+        _add_reading(made[name], trained=name != "train")
+    made["predict"].add_argument("--out", help="table to write: .csv, .csv.gz or .parquet (default: print it)")
+    made["eval"].add_argument("--out", default="report/", help="folder for the results (report/)")
+    made["eval"].add_argument(
+        "--unknown", choices=("stop", "skip"), default="stop", help="what to do with classes not trained on (stop)"
+    )
+    _add_listening(made["stream"])
+    for job in made.values():
+        job.add_argument("--quiet", action="store_true", help="print nothing but results and errors")
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="model/", help="folder for the model (model/)")
+    parser.add_argument(
+        "--layer",
+        nargs="+",
+        default=["responses"],
+        help="responses, or a layer or several: s4d, s5, mamba … (responses)",
+    )
+    parser.add_argument("--causal", action="store_true", help="let the past alone decide, so that the model can stream")
+    parser.add_argument("--scaler-type", default="channel", help="channel, instance or none (channel)")
+    parser.add_argument("--systems", type=whole, default=1000, help="random systems, of responses (1000)")
+    parser.add_argument("--d-model", type=whole, default=64, help="channels of the network (64)")
+    parser.add_argument("--n-layers", type=whole, default=4, help="blocks of the network (4)")
+    parser.add_argument("--d-state", type=whole, default=64, help="order of each system in the network (64)")
+    parser.add_argument("--pooling", default="mean", help="of the network: mean, last or attention (mean)")
+    parser.add_argument("--max-epochs", type=whole, default=100, help="passes over the recordings at most (100)")
+    parser.add_argument("--batch-size", type=whole, default=16, help="recordings in a batch (16)")
+    parser.add_argument("--learning-rate", type=positive, default=4e-3, help="peak of the schedule (0.004)")
+    parser.add_argument("--val-size", type=float, default=0.2, help="share that the network is validated on (0.2)")
+    parser.add_argument("--patience", type=whole, default=20, help="epochs without improvement before an end (20)")
+    parser.add_argument("--balanced", action="store_true", help="give each class the same weight, however rare")
+    parser.add_argument("--seed", type=whole, default=0, help="random seed (0)")
+
+
+def _add_reading(parser: argparse.ArgumentParser, trained: bool) -> None:
+    ways = ("resample", "scale", "refuse") if trained else ("resample", "refuse")
+    scale = "; scale runs the model with other steps" if trained else ""
+    parser.add_argument(
+        "--rates", choices=ways, default="resample", help=f"what to do with other sampling rates{scale} (resample)"
+    )
+    meaning = "of what does not state one" if trained else "to bring all to; by default as most of them have"
+    parser.add_argument("--rate", type=positive, metavar="HZ", help=f"sampling rate {meaning}")
+    parser.add_argument(
+        "--channels",
+        choices=("refuse", "mono"),
+        default="refuse",
+        help="mixed channel counts: refuse or mix down (refuse)",
+    )
+    parser.add_argument(
+        "--unreadable", choices=("stop", "skip"), default="stop", help="what to do with broken files (stop)"
+    )
+    parser.add_argument(
+        "--split", help="rows of the table to take; train for training and test for eval if there are such"
+    )
+
+
+def _add_listening(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rate", type=positive, metavar="HZ", help="of raw samples; by default that of the model")
+    parser.add_argument(
+        "--format",
+        choices=("auto", "pcm", "wav"),
+        default="auto",
+        help="pcm: raw 16 bits, little endian; or wav (auto)",
+    )
+    parser.add_argument("--every", type=positive, default=1.0, metavar="S", help="seconds between two lines (1)")
+    parser.add_argument("--reset-every", type=positive, metavar="S", help="seconds after which to begin anew (never)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do the job; see the options."""
+    if options.job == "stream":
+        from statespace.cli.live import listen
+
+        return listen(options)
+    jobs = {"train": _train, "predict": _predict, "eval": _evaluate}
+    return jobs[options.job](options)
+
+
+# ---------------------------------------------------------------------------------------------------------- training
+
+
+def _train(options: argparse.Namespace) -> int:
+    from statespace.datasets import read_recordings
+    from statespace.files import expect_writable_folder
+
+    expect_writable_folder("classify train", options.out)
+    found = read_recordings(
+        options.source, options.rate, options.rates, options.channels, options.unreadable, options.rate
+    )
+    found = _part(found, options, "train")
+    if found.labels is None:
+        raise InputError(
+            f"classify train: {options.source!r} names no classes: put the recordings into a folder for each class, or "
+            "write a table with the columns path and label."
+        )
+    counts = Counter(found.labels)
+    if len(counts) < 2:
+        raise InputError(
+            f"classify train: {options.source!r} has one class, {found.labels[0]!r}: at least two are needed to "
+            "tell apart."
+        )
+
+    # Loading these takes seconds: what is wrong with the files is said before.
+    from statespace.classification import Classifier
+
+    model = Classifier(
+        options.layer[0] if len(options.layer) == 1 else options.layer,
+        systems=options.systems,
+        causal=options.causal,
+        scaler_type=options.scaler_type,
+        d_model=options.d_model,
+        n_layers=options.n_layers,
+        d_state=options.d_state,
+        pooling=options.pooling,
+        max_epochs=options.max_epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        val_size=options.val_size,
+        patience=options.patience,
+        random_seed=options.seed,
+        verbose=not options.quiet,
+        class_weight="balanced" if options.balanced else None,
+    )
+    model.fit(found.signals, found.labels, found.groups)
+    model.sampling_rate_ = found.rate
+    model.save(options.out)
+    if not options.quiet:
+        rate = "sampling rate not known" if found.rate is None else f"{found.rate:g} Hz"
+        print(f"{len(found)} recordings, {len(counts)} classes, channels: {model.n_channels_}, {rate}")
+        rows = model.validation_rows_
+        if len(rows):
+            said = model.classes_[model.validation_scores_.argmax(1)]
+            share = np.mean([name == found.labels[row] for name, row in zip(said, rows, strict=True)])
+            print(f"{share:.1%} right of {len(rows)} that were left out when they were judged")
+        print(f"written to {options.out}: model.json, weights.safetensors")
+    return 0
+
+
+# -------------------------------------------------------------------------------------------------------- predicting
+
+
+def load(folder: str) -> "Classifier":
+    """Read a model that tells classes apart."""
+    from statespace.classification import Classifier
+
+    model = Classifier.load(folder)
+    if model._kind != "classes":
+        raise InputError(f"classify: the model in {folder!r} gives several labels to a recording: use it from Python.")
+    return model
+
+
+def _part(found: "Recordings", options: argparse.Namespace, usual: str | None) -> "Recordings":
+    """Take the rows of the split that was asked for, or of the usual one where there is such."""
+    if found.splits is None:
+        if options.split is not None:
+            raise InputError(f"classify {options.job}: {options.source!r} has no column 'split': leave --split out.")
+        return found
+    if options.split is not None and options.split not in found.splits:
+        known = ", ".join(sorted(set(found.splits))[:_SHOWN])
+        raise InputError(f"classify {options.job}: there is no split {options.split!r}: the splits are {known}.")
+    wanted = options.split or usual
+    if wanted not in found.splits:
+        return found
+    return found.take([row for row, split in enumerate(found.splits) if split == wanted])
+
+
+def _read_for(model: "Classifier", options: argparse.Namespace) -> "Recordings":
+    """Read recordings as the model wants them."""
+    from statespace.datasets import read_recordings
+
+    rates = {"scale": "keep"}.get(options.rates, options.rates)
+    if options.rates == "scale" and model.sampling_rate_ is None:
+        raise InputError(
+            f"classify {options.job}: the model in {options.model!r} knows no sampling rate, so nothing can be scaled: "
+            "train it on .wav files or with --rate."
+        )
+    found = read_recordings(
+        options.source, model.sampling_rate_, rates, options.channels, options.unreadable, options.rate
+    )
+    if len(found.signals[0]) != model.n_channels_:
+        mono = ", or pass --channels mono" if model.n_channels_ == 1 else ""
+        raise InputError(
+            f"classify {options.job}: the recordings have {len(found.signals[0])} channels, but the model in "
+            f"{options.model!r} was trained on {model.n_channels_}: give as many{mono}."
+        )
+    return found
+
+
+def _probabilities(model: "Classifier", found: "Recordings") -> np.ndarray:
+    """Return the probabilities of all recordings, each with the time between two of its samples."""
+    own = model.sampling_rate_
+    scales = np.array([1.0 if own is None or rate is None else own / rate for rate in found.rates])
+    probabilities = np.zeros((len(found), len(model.classes_)))
+    for scale in np.unique(scales):
+        rows = np.flatnonzero(scales == scale)
+        probabilities[rows] = model.predict_proba([found.signals[row] for row in rows], float(scale))
+    return probabilities
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from statespace.classification.evaluation import predictions
+    from statespace.datasets import write_frame
+
+    model = load(options.model)
+    found = _part(_read_for(model, options), options, None)
+    table = predictions([str(name) for name in model.classes_], found.names, _probabilities(model, found))
+    if options.out is None:
+        table.to_csv(sys.stdout, index=False, float_format="%.6f", lineterminator="\n")
+        sys.stdout.flush()
+        return 0
+    write_frame(table, options.out)
+    if not options.quiet:
+        print(f"{len(table)} recordings; written to {options.out}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from statespace.classification.evaluation import Evaluation
+    from statespace.classification.figures import plotting_is_possible
+    from statespace.classification.report import write
+    from statespace.files import expect_writable_folder
+
+    expect_writable_folder("classify eval", options.out)
+    model = load(options.model)
+    found = _part(_read_for(model, options), options, "test")
+    if found.labels is None:
+        raise InputError(f"classify eval: {options.source!r} names no classes to compare with: use 'classify predict'.")
+    classes = [str(name) for name in model.classes_]
+    found = _known(found, classes, options)
+    labels = cast(list[str], found.labels)
+    truth = np.array([classes.index(label) for label in labels])
+    evaluation = Evaluation(classes, found.names, truth, _probabilities(model, found))
+    written = write(evaluation, found.signals, found.rates, options.out, f"{options.model} on {options.source}")
+    if not options.quiet:
+        if not plotting_is_possible():
+            print('note: no pictures, since matplotlib is missing: pip install "statespace[plot]"', file=sys.stderr)
+        print(evaluation.by_class().to_string(index=False, float_format="{:.3f}".format, na_rep="–"))
+        print("\n".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in evaluation.summary().items()))
+        print(f"written to {options.out}: {', '.join(written)}")
+    return 0
+
+
+def _known(found: "Recordings", classes: list[str], options: argparse.Namespace) -> "Recordings":
+    """Leave out recordings of classes that the model has not met, or refuse them, as was asked for."""
+    assert found.labels is not None
+    rows = [row for row, label in enumerate(found.labels) if label in classes]
+    others = Counter(label for label in found.labels if label not in classes)
+    if not others:
+        return found
+    listed = ", ".join(f"{name!r}: {count}" for name, count in others.most_common(_SHOWN))
+    listed += " …" if len(others) > _SHOWN else ""
+    message = (
+        f"{others.total()} of {len(found)} recordings are of {len(others)} classes that were not trained on ({listed})"
+    )
+    if options.unknown == "stop" or not rows:
+        hint = "correct their labels" + (", or pass --unknown skip" if rows else ", or take the model that knows them")
+        raise InputError(f"classify eval: {message}; known are {', '.join(classes[:_SHOWN])}: {hint}.")
+    if not options.quiet:
+        print(f"note: {message}; they were left out", file=sys.stderr)
+    return found.take(rows)
