@@ -46,7 +46,7 @@ docs: $(VENV)/.docs  ## Build the documentation; it runs the examples.
 	@echo "The documentation is at docs/_build/html/index.html"
 
 # A benchmark that lacks what it measures says so and exits with 2.
-bench: $(VENV)/.demo  ## Run every benchmark, one after the other.
+bench: $(VENV)/.bench  ## Run every benchmark, one after the other.
 	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; \
 		$(BIN)/python $$script || [ $$? -eq 2 ] || exit 1; done
 
@@ -101,7 +101,7 @@ $(VENV)/.check: $(VENV)/.python $(INSTALLED_FROM)
 	@$(INSTALL) '.[plot,parquet,test,lint,triton]'
 	@touch $@ $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.triton
 
-$(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.python $(INSTALLED_FROM)
+$(VENV)/.lint $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: $(VENV)/.python $(INSTALLED_FROM)
 	@echo "Installing statespace and what '$*' needs into $(VENV); the first time takes a minute or more"
 	@$(INSTALL) '.[plot,$*]'
 	@touch $@ $(VENV)/.demo

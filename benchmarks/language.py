@@ -1,12 +1,13 @@
 """Reading a prompt and writing tokens beside transformers, without its CUDA kernels, and mambapy.
 
-- *MambaLM*: `statespace.models.MambaLM`, with the weights that transformers made, read from a folder;
-- *transformers*: ``MambaForCausalLM`` and ``Mamba2ForCausalLM`` with their cache;
+- *MambaLM*: `statespace.models.MambaLM`;
+- *stream*: the same, its tokens through ``model.stream()``: Mamba by one call of the compiled core;
+- *transformers*: ``MambaForCausalLM`` and ``Mamba2ForCausalLM`` with their cache, and with the weights of MambaLM;
 - *mambapy*: ``mambapy.mamba.Mamba`` of the same size; its parallel form hands on no state, only its steps do.
 
 A prompt is read from the zero state up to the logits after its last token; eight tokens are written, and the time of
-one is told. All take turns, batch 1, float32, under both settings of the allocator. A ratio is the peer's time over
-ours: above 1 ours is better.
+one is told. All take turns, batch 1, float32, under both settings of the allocator; the stream writes only. A ratio is
+the peer's time over ours: above 1 ours is better.
 
     python benchmarks/language.py                  # some minutes; peers are compared where they are installed
     python benchmarks/language.py --quick          # seconds, at a small size: shows that it runs
@@ -32,7 +33,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: nothin
 VOCABULARY, STEPS = 256, 8
 TRANSFORMERS = {"mamba": "MambaForCausalLM", "mamba2": "Mamba2ForCausalLM"}
 PEERS = ("transformers", "mambapy")
+NAMES = ("MambaLM", "stream", *PEERS)
 Pass = Callable[[], object]
+Passes = tuple[Pass | None, Pass]  # what reads the prompt, and what writes
 
 
 def by_us(model: MambaLM, prompt: torch.Tensor) -> tuple[Pass, Pass]:
@@ -43,6 +46,17 @@ def by_us(model: MambaLM, prompt: torch.Tensor) -> tuple[Pass, Pass]:
             _, state[0] = model.step(token, state[0])
 
     return lambda: next(model.sample(prompt)), write
+
+
+def by_stream(model: MambaLM, prompt: torch.Tensor) -> Passes:
+    live = model.stream()
+    live.push(prompt)
+
+    def write() -> None:
+        for token in prompt[:, :STEPS].unbind(1):
+            live.push(token)
+
+    return None, write
 
 
 def by_transformers(folder: str, kind: str, prompt: torch.Tensor) -> tuple[Pass, Pass]:
@@ -77,13 +91,13 @@ def by_mambapy(width: int, layers: int, prompt: torch.Tensor) -> tuple[Pass, Pas
     return lambda: head(stack(embedding(prompt))[:, -1]), write
 
 
-def sides(kind: str, width: int, options: argparse.Namespace) -> dict[str, tuple[Pass, Pass]]:
+def sides(kind: str, width: int, options: argparse.Namespace) -> dict[str, Passes]:
     """Make every model that can be made here; give what reads the prompt and what writes, for each."""
     torch.manual_seed(0)
     prompt = torch.randint(VOCABULARY, (1, options.length))
     given: dict[str, Any] = {"head_dim": 32} if kind == "mamba2" else {}
     model = MambaLM(VOCABULARY, width, options.layers, kind, {kind: given}).eval()
-    made = {"MambaLM": by_us(model, prompt)}
+    made: dict[str, Passes] = {"MambaLM": by_us(model, prompt), "stream": by_stream(model, prompt)}
     if find_spec("transformers"):
         with TemporaryDirectory() as folder:
             model.save_pretrained(folder)
@@ -101,12 +115,14 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
         for width in options.widths:
             made = sides(kind, width, options)
             for i, (what, unit) in enumerate((("prompt, ms", 1e3), ("token, ms", 1e3 / STEPS))):
-                timing = interleaved([passes[i] for passes in made.values()], options.rounds, options.seconds)
-                times = dict(zip(made, timing.medians, strict=True))
+                timed = {name: one for name, passes in made.items() if (one := passes[i]) is not None}
+                timing = interleaved(list(timed.values()), options.rounds, options.seconds)
+                times = dict(zip(timed, timing.medians, strict=True))
                 row: dict[str, object] = {"layers": kind, "d": width, "of": what}
-                row |= {name: times[name] * unit if name in times else None for name in ("MambaLM", *PEERS)}
+                row |= {name: times[name] * unit if name in times else None for name in NAMES}
                 ours = times["MambaLM"]
                 row |= {f"{peer} / MambaLM": times[peer] / ours if peer in times else None for peer in PEERS}
+                row["MambaLM / stream"] = ours / times["stream"] if "stream" in times else None
                 row["others' CPU, %"] = None if timing.others is None else 100 * timing.others
                 rows.append(row)
                 print(", ".join(f"{name} {value}" for name, value in row.items()), file=sys.stderr)

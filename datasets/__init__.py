@@ -6,6 +6,7 @@ if __name__ != "statespace.datasets":
 from statespace.datasets.archives import Cases, read_archive
 from statespace.datasets.audio import Audio, read_audio
 from statespace.datasets.bundled import DATASETS, Series, load, names
+from statespace.datasets.cases import CASES, load_cases
 from statespace.datasets.live_audio import LiveAudio, read_live
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
 from statespace.datasets.recordings import Recordings, read_recordings
@@ -13,6 +14,7 @@ from statespace.datasets.resampling import resample
 from statespace.datasets.signals import SIGNALS, load_signal
 
 __all__ = [
+    "CASES",
     "DATASETS",
     "SIGNALS",
     "SUFFIXES",
@@ -22,6 +24,7 @@ __all__ = [
     "Recordings",
     "Series",
     "load",
+    "load_cases",
     "load_signal",
     "names",
     "read_archive",

@@ -85,6 +85,7 @@ class LayerTable(SphinxDirective):
             "any_rate": "another rate (`dt_scale`)",
             "selective": "dynamics follow the input",
             "mixes": "mixes channels itself",
+            "grows": "state grows with each sample",
         }
         heads = ["name", "class", *can.values(), "views"]
         rows = [

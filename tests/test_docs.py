@@ -13,6 +13,7 @@ import pytest
 import statespace.kernels
 
 ROOMS = [
+    "classification",
     "datasets",
     "datasets.tasks",
     "discretization",

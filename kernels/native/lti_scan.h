@@ -35,8 +35,6 @@ struct LtiScan {
     void* grad_initial;       // (b, d, n) complex
 };
 
-constexpr int64_t ABI_VERSION = 2;
-
 // Steps between two corrections of the state for the rounding of a, and between two additions to sums in double.
 constexpr int64_t SEGMENT = 64;
 

@@ -24,6 +24,8 @@ _WIDE = {
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 # A subclass, such as the fake tensor of a trace, has ideas of its own.
 _PLAIN = {Tensor, torch.nn.Parameter, type(None)}
+# Looked up once: a name in another module costs a step of a stream more than it seems.
+_empty_like, _threads, _grad_enabled = torch.empty_like, torch.get_num_threads, torch.is_grad_enabled
 # The C struct ``statespace::SelectiveStateUpdate`` of kernels/native/selective_state_update.h: 27 fields of 8 bytes.
 _pack = struct.Struct("27q").pack
 _LIBRARY = torch.library.Library("statespace", "FRAGMENT")  # lives as long as its operator is wanted
@@ -60,22 +62,33 @@ def direct(
     counts here, so what does not fit is left to others to say.
     """
     entry = _entry()
-    if not (
-        entry
-        and {type(state), type(x), type(dt), type(A), type(B), type(C), type(D), type(z), type(dt_bias)} <= _PLAIN
-        and method in RULES
+    rule = RULES.get(method)
+    if (
+        entry is None
+        or rule is None
+        or not type(state) is type(x) is type(dt) is type(B) is type(C) is Tensor
+        or type(A) not in _PLAIN
+        or type(D) not in _PLAIN
+        or type(z) not in _PLAIN
+        or type(dt_bias) not in _PLAIN
     ):
         return None
-    if torch.is_grad_enabled() and any(
+    if _grad_enabled() and any(
         value is not None and value.requires_grad for value in (state, x, dt, A, B, C, D, z, dt_bias)
     ):
         return None
     of_state, rows, vectors, of_x, held = state.shape, x.shape, B.shape, x.dtype, state.dtype
     wide = _WIDE.get(of_x)
-    if wide is None or len(of_state) != 3 or not 2 <= len(vectors) <= 3:
+    if wide is None or len(of_state) != 3:
         return None
     batch, channels, states = of_state
-    groups = vectors[1] if len(vectors) == 3 else 1
+    if len(vectors) == 2:
+        groups, fit = 1, vectors == (batch, states)
+    elif len(vectors) == 3:
+        groups = vectors[1]
+        fit = groups > 0 and channels % groups == 0 and vectors == (batch, groups, states)
+    else:
+        return None
     is_real = held is wide
     x_stride, dt_stride, B_stride, C_stride = x.stride(), dt.stride(), B.stride(), C.stride()
     z_row = D_at = z_at = bias_at = 0
@@ -86,12 +99,9 @@ def direct(
         and B.dtype is C.dtype is (of_x if is_real else held)
         and rows == (batch, channels)
         and dt.shape == rows
-        and A.shape == of_state[1:]
+        and fit
+        and A.shape == (channels, states)
         and C.shape == vectors
-        and vectors[0] == batch
-        and vectors[-1] == states
-        and groups
-        and channels % groups == 0
         and x_stride[1] == dt_stride[1] == B_stride[-1] == C_stride[-1] == 1
         and state.is_contiguous()
         and A.is_contiguous()
@@ -121,11 +131,11 @@ def direct(
         ):
             return None
         bias_at = dt_bias.data_ptr()
-    y = torch.empty_like(x)  # contiguous, as its last axis is
+    y = _empty_like(x)  # contiguous, as its last axis is
     function, fastest = entry
     call = _pack(
         batch, channels, groups, states,
-        core.DTYPES[of_x], not is_real, RULES[method], dt_softplus, torch.get_num_threads(),
+        core.DTYPES[of_x], not is_real, rule, dt_softplus, _threads(),
         fastest if instruction_set is None else instruction_set,
         state.data_ptr(), x.data_ptr(), x_stride[0], dt.data_ptr(), dt_stride[0], A.data_ptr(),
         B.data_ptr(), B_stride[0], B_stride[-2], C.data_ptr(), C_stride[0], C_stride[-2],

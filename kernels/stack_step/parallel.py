@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from statespace.kernels.stack_step.instructions import Convolution, Diagonal, Program, Register, Selective, turned
-from statespace.kernels.stack_step.reference import Read, observed, output, pointwise, selected
+from statespace.kernels.stack_step.instructions import Convolution, Diagonal, Program, Selective, turned
+from statespace.kernels.stack_step.reference import Read, observed, output, run, selected
 
 
 def _doublings(length: int) -> Iterator[int]:
@@ -74,23 +74,4 @@ def scan(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor,
     Returns:
         The results of the program, ``(b, l, ...)``, and the states after the last sample.
     """
-    rows: list[tuple[Tensor, ...]] = [(x,)]
-
-    def read(register: Register) -> Tensor:
-        return rows[register.row][register.part]
-
-    before, after = iter(states), []
-    for instruction in program.instructions:
-        match instruction:
-            case Convolution():
-                y, state = _convolution(instruction, read, next(before))
-            case Selective():
-                y, state = _selective(instruction, read, next(before))
-            case Diagonal():
-                y, state = _diagonal(instruction, read, next(before))
-            case _:
-                rows.append(pointwise(instruction, read))
-                continue
-        rows.append((y,))
-        after.append(state)
-    return read(program.result), after
+    return run(program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal})

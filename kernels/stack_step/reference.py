@@ -3,7 +3,8 @@
 Glossary: ``b`` batch, ``d`` channels, ``n`` states of one channel, ``k`` samples that a convolution sees.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -103,6 +104,30 @@ def _diagonal(of: Diagonal, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
     return output(of, h, x), h
 
 
+def run(
+    program: Program,
+    x: Tensor,
+    states: Sequence[Tensor],
+    with_state: Mapping[type[Instruction], Callable[[Any, Read, Tensor], tuple[Tensor, Tensor]]],
+) -> tuple[Tensor, list[Tensor]]:
+    """Run the instructions one after the other, those that have a state by `with_state`: what each gives and leaves."""
+    rows: list[tuple[Tensor, ...]] = [(x,)]
+
+    def read(register: Register) -> Tensor:
+        return rows[register.row][register.part]
+
+    before, after = iter(states), []
+    for instruction in program.instructions:
+        stateful = with_state.get(type(instruction))
+        if stateful is None:
+            rows.append(pointwise(instruction, read))
+            continue
+        y, state = stateful(instruction, read, next(before))
+        rows.append((y,))
+        after.append(state)
+    return read(program.result), after
+
+
 def step(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Take one sample of each stream, and leave the states that came as they are.
 
@@ -113,23 +138,4 @@ def step(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor,
     Returns:
         The result of the program, ``(b, ...)``, and the states after the sample.
     """
-    rows: list[tuple[Tensor, ...]] = [(x,)]
-
-    def read(register: Register) -> Tensor:
-        return rows[register.row][register.part]
-
-    before, after = iter(states), []
-    for instruction in program.instructions:
-        match instruction:
-            case Convolution():
-                y, state = _convolution(instruction, read, next(before))
-            case Selective():
-                y, state = _selective(instruction, read, next(before))
-            case Diagonal():
-                y, state = _diagonal(instruction, read, next(before))
-            case _:
-                rows.append(pointwise(instruction, read))
-                continue
-        rows.append((y,))
-        after.append(state)
-    return read(program.result), after
+    return run(program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal})

@@ -60,18 +60,21 @@ class Bank:
     def tensors(self) -> dict[str, Tensor]:
         """Return what is to be stored beside `options`."""
         assert self.readout is not None
-        own = self.features.state_dict().items()  # files have no complex numbers: pairs stand for them
-        pairs = {_PREFIX + name: torch.view_as_real(value) if value.is_complex() else value for name, value in own}
-        return pairs | self.readout._asdict()
+        # Files know no complex numbers: pairs of real ones are written.
+        own = {
+            _PREFIX + name: torch.view_as_real(value) if value.is_complex() else value
+            for name, value in self.features.state_dict().items()
+        }
+        return own | self.readout._asdict()
 
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> "Bank":
         """Return what `options` and `tensors` describe."""
         bank = cls(**options)
-        own = bank.features.state_dict()
-        for name, value in own.items():
-            stored = tensors[_PREFIX + name]
-            own[name] = torch.view_as_complex(stored) if value.is_complex() else stored
-        bank.features.load_state_dict(own)
+        own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
+        like = bank.features.state_dict()
+        bank.features.load_state_dict(
+            {name: torch.view_as_complex(value) if like[name].is_complex() else value for name, value in own.items()}
+        )
         bank.readout = Readout(*(tensors[name] for name in Readout._fields))
         return bank

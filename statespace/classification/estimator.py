@@ -77,7 +77,8 @@ class _Estimator:
         return list(inspect.signature(cls).parameters)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name."""
+        """Return the parameters by name; there are none within others, whatever `deep` says."""
+        del deep
         return {name: getattr(self, name) for name in self._names()}
 
     def set_params(self, **params: Any) -> Self:
@@ -505,16 +506,13 @@ class Classifier(_Estimator):
         scaled = self.scaler_type == "channel"
         location = self._location if scaled else torch.zeros_like(self._location)
         scale = self._scale if scaled else torch.ones_like(self._scale)
-        return ClassifierStream(
-            self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale
-        )
+        return ClassifierStream(self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale)
 
     def _extra(self) -> dict[str, Any]:
-        kind = "labels" if self._kind == "labels" else self.classes_.dtype.kind
-        return {"answers": self._kind, "classes": self.classes_.tolist(), "dtype": kind}
+        return {"loss": self._kind, "classes": self.classes_.tolist()}
 
     def _take_extra(self, description: Mapping[str, Any]) -> None:
-        self._kind, self.classes_ = description["answers"], np.array(description["classes"])
+        self._kind, self.classes_ = description["loss"], np.array(description["classes"])
         if isinstance(self.model_, Network):
             self.model_.kind = self._kind
 

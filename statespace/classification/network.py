@@ -85,7 +85,7 @@ class Network:
             for rows in order.split(AT_ONCE):
                 part = signals.take(rows)
                 observed = None if part.observed is None else part.observed.float()
-                found.append(self.model(part.x, None, part.lengths, dt_scale, observed)[0])
+                found.append(self.model(part.x, None, part.lengths, None, dt_scale, observed)[0])
         return torch.cat(found)[order.argsort()].clone()
 
     def tensors(self) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from torch import Tensor
 from statespace.classification.bank import Bank
 from statespace.classification.network import Network
 from statespace.errors import InputError
-from statespace.kernels.lti_scan import lti_scan
 from statespace.layers import LAYERS
 from statespace.models.program import flatten, unflatten
 
@@ -54,24 +53,22 @@ class RunningResponses(Running):
     def __init__(self, bank: Bank, dt_scale: float) -> None:
         assert bank.readout is not None
         self._readout = bank.readout
-        self._systems = bank.features._systems(torch.arange(len(bank.features.A)), dt_scale)
+        self._systems = bank.features.systems(torch.arange(len(bank.features.A)), dt_scale)
         self.at_once = max(1, _AT_ONCE // len(bank.features.A))
         self.reset()
 
     def reset(self) -> None:
         """Go back to before the first sample."""
-        log_a, thresholds = self._systems.log_a, self._systems.thresholds
-        self._state = torch.zeros(1, *log_a.shape, dtype=torch.complex64)
-        self._counts = torch.zeros(thresholds.shape, dtype=torch.int64)
+        self._state = self._systems.initial_state()
+        self._counts = torch.zeros(self._systems.thresholds.shape, dtype=torch.int64)
         self._counted = torch.zeros((), dtype=torch.int64)
 
     def take(self, x: Tensor, observed: Tensor | None) -> None:
         """Take samples; see `Running`."""
-        systems = self._systems
-        y, self._state = lti_scan((x @ systems.mix.T)[None], *systems[1:5], self._state)
-        seen = y[0] if observed is None else y[0, observed]
+        y, self._state = self._systems.respond(x, self._state)
+        seen = y if observed is None else y[observed]
         above = torch.empty_like(seen)  # one buffer for all: memory would take longer than comparing
-        counts = [torch.gt(seen, level, out=above).sum(0) for level in systems.thresholds.T]
+        counts = [torch.gt(seen, level, out=above).sum(0) for level in self._systems.thresholds.T]
         self._counts += torch.stack(counts, -1).long()
         self._counted += len(seen)
 
@@ -82,12 +79,12 @@ class RunningResponses(Running):
 
     def tensors(self) -> list[Tensor]:
         """Return all that is carried."""
-        return [torch.view_as_real(self._state), self._counts, self._counted]
+        return [*flatten(self._state), self._counts, self._counted]
 
     def restore(self, tensors: list[Tensor]) -> None:
         """Take what `tensors` gave."""
-        state, self._counts, self._counted = tensors
-        self._state = torch.view_as_complex(state)
+        *state, self._counts, self._counted = tensors
+        self._state = unflatten(state, self._state)
 
 
 class RunningNetwork(Running):

@@ -1,4 +1,4 @@
-"""Signals in the forms that people have them, brought to one: a padded batch with lengths and a mask of what was measured.
+"""Signals in the forms that people have them, brought to one: a padded batch, with lengths and a mask of gaps.
 
 | X | taken as |
 |---|---|
@@ -80,7 +80,7 @@ def _listed(where: str, X: Any) -> list[np.ndarray]:
                 "expected: pass one signal as X[None]."
             )
         return list(X if X.ndim == 3 else X[:, None])
-    if not isinstance(X, Sequence | np.ndarray):
+    if isinstance(X, str | bytes) or not isinstance(X, Sequence | np.ndarray):
         raise InputError(
             f"{where}: X is a {type(X).__name__}, but an array, a list of arrays or a long data frame is expected."
         )
@@ -130,7 +130,8 @@ def read_signals(where: str, X: Any, channels: int | None = None) -> Signals:
             raise InputError(
                 f"{where}: signal {case} of X has {given.shape[0]} channels, but {first} are expected: {hint}."
             )
-        signal = given.astype(np.float32)
+        with np.errstate(over="ignore"):
+            signal = given.astype(np.float32)
         if np.isinf(signal).any():
             raise InputError(
                 f"{where}: signal {case} of X has values that are infinite, or too large for float32: mark what is "

@@ -3,8 +3,8 @@
 Both are made of common operators in real arithmetic, however the layers compute here: a complex state is a pair of
 numbers on a last axis. A step is what a `Stream` does with one sample; a sequence is computed in parallel over time.
 
-    y, *next_states = step(x, *states)          x (b, d)
-    y, *next_states = sequence(x, *states)      x (b, l, d)
+    y, *next_states = step(x, *states)          x (b, d), or tokens (b,)
+    y, *next_states = sequence(x, *states)      x (b, l, d), or tokens (b, l)
 """
 
 from collections.abc import Callable, Sequence
@@ -25,12 +25,12 @@ Run: TypeAlias = Callable[[Program, Tensor, Sequence[Tensor]], tuple[Tensor, lis
 class _Graph(nn.Module):
     """A program as a module: its constants are the graph's own."""
 
-    def __init__(self, program: Program, run: Run) -> None:
+    def __init__(self, program: Program, run: Run, embedding: nn.Embedding | None) -> None:
         super().__init__()
-        self.program, self.run = program, run
+        self.program, self.run, self.embedding = program, run, embedding
 
     def forward(self, x: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        y, after = self.run(self.program, x, states)
+        y, after = self.run(self.program, x if self.embedding is None else self.embedding(x), states)
         return (y, *after)
 
 
@@ -45,18 +45,22 @@ def _graph(
         raise InputError(
             f"{where}: this model has no form in common operators: {program} The layers S4D, S6 and Mamba have one."
         )
-    shape = (batch, program.sample.width) if length is None else (batch, length, program.sample.width)
+    shape = (batch,) if length is None else (batch, length)
     dtype, device = program.dtype, program.device
+    embedding = model.token_embedding()
+    if embedding is None:
+        x = torch.randn(*shape, program.sample.width, dtype=dtype, device=device)
+    else:
+        x = torch.zeros(shape, dtype=torch.int64, device=device)
     states = [torch.zeros(batch, *state, dtype=dtype, device=device) for state in program.states]
-    x = torch.randn(shape, dtype=dtype, device=device)
-    return _Graph(program, step if length is None else scan).eval(), (x, *states)
+    return _Graph(program, step if length is None else scan, embedding).eval(), (x, *states)
 
 
 def export_step(model: StreamedModel, batch: int = 1, dt_scale: float = 1.0) -> torch.export.ExportedProgram:
     """Return one step as a graph of `torch.export`: ``y, *states = graph.module()(x, *states)``.
 
     Args:
-        model: a model whose `program` there is, such as a `Backbone` of S4D, S6 or Mamba.
+        model: a model whose `program` there is, such as a `Backbone` or a `MambaLM` of S4D, S6 or Mamba.
         batch: number of streams.
         dt_scale: time between two samples in units of the time between two samples in training.
     Returns:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from statespace.errors import InputError
 from statespace.models.backbone import Backbone
-from statespace.models.normalization import normalise
+from statespace.models.instance_norm import normalise
 from statespace.shapes import expect
 
 _TAIL = (0.005, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4)

@@ -19,7 +19,7 @@ from statespace.errors import InputError
 from statespace.layers import State
 from statespace.models.prompts import Prompts
 from statespace.models.sampling import Sampling
-from statespace.models.vocabulary import Vocabulary
+from statespace.models.vocabulary import Vocabulary, check_tokens
 
 States = list[State]
 
@@ -51,16 +51,6 @@ class TextGenerator(nn.Module, ABC):
 
     def _device(self) -> torch.device:
         return next(self.parameters()).device
-
-    def _check_tokens(self, where: str, tokens: Tensor) -> None:
-        if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
-            raise InputError(f"{where}: tokens is {tokens.dtype}, but integers are expected: pass tokens.long().")
-        if tokens.numel() and not (0 <= int(tokens.min()) and int(tokens.max()) < self.vocab_size):
-            outside = tokens[(tokens < 0) | (tokens >= self.vocab_size)]
-            raise InputError(
-                f"{where}: {int(outside[0])} is not in the vocabulary: tokens go from 0 to {self.vocab_size - 1}; was "
-                "the text written in another vocabulary than the model's?"
-            )
 
     def _check_eos(self, where: str, eos: Sequence[int] | int) -> tuple[int, ...]:
         tokens = (eos,) if isinstance(eos, int) else tuple(eos)
@@ -113,7 +103,7 @@ class TextGenerator(nn.Module, ABC):
         if chunk < 1:
             raise InputError(f"generate: chunk is {chunk}, but at least 1 token is read at once.")
         read = Prompts.gather("generate", prompts, self._device())
-        self._check_tokens("generate", read.tokens)
+        check_tokens("generate", read.tokens, self.vocab_size)
         if isinstance(generator, int):
             generator = torch.Generator(self._device()).manual_seed(generator)
         logits, state = self._prefill(read, chunk)

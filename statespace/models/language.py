@@ -20,19 +20,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
+from statespace.kernels.stack_step import Program
 from statespace.layers import LAYERS, ResidualBlock, State
 from statespace.layers.base import check_lengths
+from statespace.layers.norm import NORMS
 from statespace.models.generation import TextGenerator
-from statespace.models.norm import NORMS, StreamNorm
 from statespace.models.pretrained import arguments_from, load, save
+from statespace.models.program import program_of
 from statespace.models.published import MIXERS
-from statespace.models.vocabulary import Vocabulary
+from statespace.models.stream import StreamedModel
+from statespace.models.stream_norm import StreamNorm
+from statespace.models.vocabulary import Vocabulary, check_tokens
 from statespace.shapes import expect
 
 _EMBEDDING_STD = 0.02
 
 
-class MambaLM(TextGenerator):
+class MambaLM(TextGenerator, StreamedModel):
     """Language model of Mamba, Mamba-2 or any other layers, with a state instead of a growing context.
 
     Args:
@@ -53,6 +57,8 @@ class MambaLM(TextGenerator):
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
+
+    has_time = False
 
     def __init__(
         self,
@@ -147,9 +153,12 @@ class MambaLM(TextGenerator):
         x: Tensor = self.embedding(tokens)
         return x.to(torch.promote_types(x.dtype, torch.float32)) if self._arguments["residual_in_fp32"] else x
 
-    def _logits(self, x: Tensor) -> Tensor:
+    def _head(self) -> Tensor:
         weight = self.embedding.weight if self.head is None else self.head.weight
-        return F.linear(x, weight[: self.vocab_size])
+        return weight[: self.vocab_size]
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return F.linear(x, self._head())
 
     def _read(self, tokens: Tensor, state: list[State] | None, lengths: Tensor | None) -> tuple[Tensor, list[State]]:
         x = self._embed(tokens)
@@ -189,7 +198,7 @@ class MambaLM(TextGenerator):
         lengths = check_lengths(where, lengths, *tokens.shape)
         if lengths is not None:
             tokens = tokens.masked_fill(torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None], 0)
-        self._check_tokens(where, tokens)
+        check_tokens(where, tokens, self.vocab_size)
         if state is not None:
             self._check_state(where, state, len(tokens))
         x, state = self._read(tokens, state, lengths)
@@ -208,13 +217,22 @@ class MambaLM(TextGenerator):
             InputError: a token is not in the vocabulary, or the state is of another batch or model.
         """
         expect("MambaLM.step", "tokens", tokens, "b", {}, "A step takes one token a text; whole texts go to forward.")
-        self._check_tokens("MambaLM.step", tokens)
+        check_tokens("MambaLM.step", tokens, self.vocab_size)
         self._check_state("MambaLM.step", state, len(tokens))
         return self._step(tokens, state)
 
     def initial_state(self, batch: int) -> list[State]:
         """Return the state of each block before any token."""
         return [block.layer.initial_state(batch) for block in self._blocks()]
+
+    def token_embedding(self) -> nn.Embedding:
+        """Return the embedding, without the rows beyond the vocabulary."""
+        known: nn.Embedding = nn.Embedding.from_pretrained(self.embedding.weight[: self.vocab_size])
+        return known
+
+    def program(self, dt_scale: float = 1.0) -> Program | str:
+        """Return one step from the embedded token to the logits; see `StreamedModel.program`."""
+        return program_of(self._blocks(), self.norm, dt_scale, head=(self._head(), None))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "MambaLM":

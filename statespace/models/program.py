@@ -5,7 +5,7 @@ stack with any other layer has no program, and runs by the steps of its layers.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,10 @@ from statespace.kernels.stack_step import (
 )
 from statespace.layers import S4D, S6, Mamba, ResidualBlock, State
 from statespace.layers.mixing import GLU, Gated, Unmixed
+from statespace.models.stream_norm import StreamNorm
+
+Affine: TypeAlias = tuple[Tensor, Tensor | None]
+"""Weight ``(d, k)`` and bias ``(d)`` of a linear map; None for no bias."""
 
 
 class _Work(NamedTuple):
@@ -44,6 +48,10 @@ def _norm(work: _Work, norm: nn.Module, x: Register) -> Register | None:
         case nn.RMSNorm(weight=nn.Parameter() as weight, eps=eps):
             eps = torch.finfo(weight.dtype).eps if eps is None else eps
             return work.program.add(Norm(x, weight, torch.zeros_like(weight), eps, centred=False))
+        case StreamNorm(weight=weight, bias=None, eps=eps):
+            return work.program.add(Norm(x, weight, torch.zeros_like(weight), eps, centred=False))
+        case StreamNorm(weight=weight, bias=nn.Parameter() as bias, eps=eps):
+            return work.program.add(Norm(x, weight, bias, eps))
     return None
 
 
@@ -105,13 +113,21 @@ def _mixed(work: _Work, block: ResidualBlock, u: Register, x: Register) -> Regis
 
 
 @torch.no_grad()
-def program_of(blocks: Iterable[nn.Module], norm: nn.Module, dt_scale: float = 1.0) -> Program | str:
+def program_of(
+    blocks: Iterable[nn.Module],
+    norm: nn.Module,
+    dt_scale: float = 1.0,
+    into: Affine | None = None,
+    head: Affine | None = None,
+) -> Program | str:
     """Return one step of residual blocks and a norm after them, in evaluation mode, as a program.
 
     Args:
         blocks: the blocks.
         norm: the norm.
         dt_scale: time between two samples in units of the time between two samples in training.
+        into: a linear map of the sample before the blocks; None for none.
+        head: a linear map behind the norm; None for none.
     Returns:
         The program, whose states are those of the layers in their order, complex ones as pairs on a last axis; or the
         reason why there is none, a sentence.
@@ -119,8 +135,10 @@ def program_of(blocks: Iterable[nn.Module], norm: nn.Module, dt_scale: float = 1
     weight = next(norm.parameters())
     if weight.dtype not in (torch.float32, torch.float64):
         return f"it is in {weight.dtype}, and only float32 and float64 have a compiled form."
-    program = Program(len(weight), weight.dtype, weight.device)
+    program = Program(len(weight) if into is None else into[0].shape[1], weight.dtype, weight.device)
     work, x = _Work(program, dt_scale), program.sample
+    if into is not None:
+        x = program.add(Linear(x, *into))
     for block in blocks:
         if not isinstance(block, ResidualBlock):
             return f"there is no compiled form of {type(block).__name__}."
@@ -129,7 +147,12 @@ def program_of(blocks: Iterable[nn.Module], norm: nn.Module, dt_scale: float = 1
         if y is None:
             return f"there is no compiled form of a block with {type(block.layer).__name__}."
         x = y
-    return program if _norm(work, norm, x) is not None else f"there is no compiled form of {type(norm).__name__}."
+    y = _norm(work, norm, x)
+    if y is None:
+        return f"there is no compiled form of {type(norm).__name__}."
+    if head is not None:
+        program.add(Linear(y, *head))
+    return program
 
 
 def flatten(states: State | list[Any]) -> list[Tensor]:

@@ -8,12 +8,13 @@ mixture m_k of the channels. Its feedthrough D makes its answer to a constant ze
 levels. Half of the systems run against time, unless all have to be causal. The thresholds are quantiles of responses to
 training signals. With enough systems, a linear classifier on these shares does the rest.
 
-Since the systems are continuous, features of one signal sampled at two rates are nearly the same: see `dt_scale`.
+Since the systems are continuous, and between two samples the signal is taken to go along a line, features of one signal
+sampled at two rates are nearly the same, as far as both rates have it: see `dt_scale`.
 
 Source: Dempster, Petitjean, Webb 2020 (ROCKET, arXiv:1910.13051), for random convolutions and shares of positive
-values; Dempster, Schmidt, Webb 2021 (MiniROCKET, arXiv:2012.08791), for thresholds from quantiles of training responses.
+values; Dempster, Schmidt, Webb 2021 (MiniROCKET, arXiv:2012.08791), for thresholds from quantiles of responses.
 Where we deviate: a kernel is not nine weights with a dilation but the impulse response of a random continuous system,
-of two to six numbers, run as a scan at a cost that does not depend on how far it remembers.
+of a few numbers, run as a scan at a cost that does not depend on how far it remembers.
 """
 
 from math import log, pi
@@ -24,17 +25,26 @@ from torch import Tensor, nn
 
 from statespace.errors import InputError
 from statespace.kernels.lti_scan import lti_scan
-from statespace.layers.bidirectional import reverse
 from statespace.shapes import expect
 
 ORDER = 2  # oscillations in a system
+QUIET = 1e-5  # of the signal times the gain: nearer to zero, a threshold would tell rounding from rounding
 BLOCK = 2**22  # responses at a time: what the caches of a core hold several times over is slower
 
 _CYCLES = (0.05, 2.0)  # of an oscillation, in its time constant
 
 
-class _Systems(NamedTuple):
-    """Discrete systems of one direction, and which of all they are."""
+class Systems(NamedTuple):
+    """Some of the systems at one sampling rate, discretised for inputs that go along a line from sample to sample.
+
+    Attributes:
+        mix: of the channels, ``(k, channels)``.
+        log_a: exponent of one step, ``(k, n)``.
+        b: input vectors, ``(k, n)``.
+        c: output vectors, ``(k, n)``.
+        D: feedthrough, ``(k,)``.
+        thresholds: ``(k, q)``.
+    """
 
     mix: Tensor
     log_a: Tensor
@@ -42,6 +52,21 @@ class _Systems(NamedTuple):
     c: Tensor
     D: Tensor
     thresholds: Tensor
+
+    def take(self, rows: Tensor) -> "Systems":
+        """Return some of them."""
+        return Systems(*(part[rows] for part in self))
+
+    def initial_state(self) -> tuple[Tensor, Tensor]:
+        """Return what is carried before the first sample: the states, and the sample before."""
+        return self.log_a.new_zeros(1, *self.log_a.shape), self.D.new_zeros(1, len(self.D))
+
+    def respond(self, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the responses ``(l, k)`` to samples ``(l, channels)``, and what is carried on."""
+        states, before = state
+        u = x @ self.mix.T
+        y, states = lti_scan(torch.cat([before, u[:-1]])[None], self.log_a, self.b, self.c, None, states)
+        return y[0].addcmul_(u, self.D), (states, u[-1:])
 
 
 class ResponseFeatures(nn.Module):
@@ -106,24 +131,36 @@ class ResponseFeatures(nn.Module):
         self.register_buffer("backwards", backwards)
         self.register_buffer("thresholds", torch.zeros(systems, thresholds))
 
-    def _systems(self, rows: Tensor, dt_scale: float) -> _Systems:
-        """Return the systems of these numbers, discretised by zero-order hold."""
-        log_a = self.A[rows] * dt_scale
-        b = torch.expm1(log_a) / self.A[rows]
-        return _Systems(
+    def systems(self, rows: Tensor, dt_scale: float) -> Systems:
+        """Return the systems of these numbers, discretised by first-order hold.
+
+        With ``z = A Δ``, ``Γ₁ = (e^z - 1) / A`` and ``Γ₂ = (e^z - 1 - z) / (A² Δ)``: b = Γ₁ + (e^z - 1) Γ₂ for the
+        sample before, and the feedthrough is D + Re(C Γ₂).
+
+        Args:
+            rows: numbers of the systems.
+            dt_scale: time between two samples, Δ.
+        Returns:
+            The systems.
+        """
+        A, C = self.A[rows], self.C[rows]
+        z = A * dt_scale
+        rise = torch.expm1(z)
+        ramp = (rise - z) / (A * z)
+        return Systems(
             self.mix[rows],
-            log_a.to(torch.complex64),
-            b.to(torch.complex64),
-            self.C[rows].to(torch.complex64),
-            self.D[rows].float(),
+            z.to(torch.complex64),
+            (rise / A + rise * ramp).to(torch.complex64),
+            C.to(torch.complex64),
+            (self.D[rows] + (C * ramp).real.sum(-1)).float(),
             self.thresholds[rows],
         )
 
-    def _blocks(self, length: int, dt_scale: float) -> list[tuple[Tensor, bool, _Systems]]:
+    def _blocks(self, length: int, dt_scale: float) -> list[tuple[Tensor, bool, Systems]]:
         """Return the systems in blocks of one direction that fit the caches, with their numbers and the direction."""
         size = max(16, min(len(self.A), BLOCK // max(length, 1)))
         return [
-            (rows, against, self._systems(rows, dt_scale))
+            (rows, against, self.systems(rows, dt_scale))
             for against in (False, True)
             for rows in torch.nonzero(self.backwards == against)[:, 0].split(size)
         ]
@@ -144,6 +181,7 @@ class ResponseFeatures(nn.Module):
         some = torch.randperm(len(x), generator=rng)[:32]
         chosen = torch.randint(0, len(some), self.thresholds.shape, generator=rng)
         levels = torch.rand(self.thresholds.shape, generator=rng)
+        gain = (self.C / self.A).abs().sum(-1).float()
         for rows, against, system in self._blocks(x.shape[1], 1.0):
             for place, signal in enumerate(some):
                 length = int(lengths[signal])
@@ -151,12 +189,14 @@ class ResponseFeatures(nn.Module):
                 if length == 0 or len(wanted) == 0:
                     continue
                 u = x[signal, :length]
-                u = (u.flip(0) if against else u) @ system.mix[wanted].T
-                y, _ = lti_scan(u[None], *(part[wanted] for part in system[1:5]))
-                ordered = y[0].sort(0).values
+                some_of = system.take(wanted)
+                y, _ = some_of.respond(u.flip(0) if against else u, some_of.initial_state())
+                ordered = y.sort(0).values
+                quiet = QUIET * gain[rows[wanted]] * (u @ some_of.mix.T).square().mean(0).sqrt()
                 for k, row in enumerate(rows[wanted]):
                     for q in torch.nonzero(chosen[row] == place)[:, 0]:
-                        self.thresholds[row, q] = ordered[int(levels[row, q] * (length - 1)), k]
+                        level = ordered[int(levels[row, q] * (length - 1)), k]
+                        self.thresholds[row, q] = level if level.abs() > quiet[k] else quiet[k]
         return self
 
     def _check(self, x: Tensor, lengths: Tensor) -> None:
@@ -191,8 +231,8 @@ class ResponseFeatures(nn.Module):
                 counts = None if observed is None else observed[signal, :length].float()
                 if against:
                     u, counts = u.flip(0), None if counts is None else counts.flip(0)
-                y, _ = lti_scan((u @ system.mix.T)[None], *system[1:5])
-                shares[signal, rows] = _shares(y[0], system.thresholds, counts)
+                y, _ = system.respond(u, system.initial_state())
+                shares[signal, rows] = _shares(y, system.thresholds, counts)
         return shares.flatten(1)
 
 

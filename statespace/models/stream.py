@@ -17,6 +17,7 @@ from statespace.errors import InputError, ShapeError, choose
 from statespace.kernels.stack_step import BACKENDS, Program, StackStep
 from statespace.layers import SequenceLayer
 from statespace.models.program import flatten, unflatten
+from statespace.models.vocabulary import check_tokens
 
 WAYS = (*BACKENDS, "layers")
 # Samples from which on a chunk is faster in the parallel form of the layers than by steps in one call.
@@ -24,22 +25,49 @@ LONG = 64
 
 
 class StreamedModel(nn.Module, ABC):
-    """A causal model over sequences ``(b, l, d)`` that can also be run sample by sample, and so as a stream."""
+    """A causal model over sequences that can also be run sample by sample, and so as a stream.
+
+    Attributes:
+        has_time: whether there is a time between two samples, `dt` and `dt_scale`; words have none.
+    """
+
+    has_time: bool = True
 
     @abstractmethod
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Run over whole sequences ``(b, l, d)``; return the outputs and the state after the last sample."""
+        """Run over whole sequences.
+
+        Args:
+            x: samples ``(b, l, d)``, or tokens ``(b, l)``.
+            state: state before the first of them; None for none before.
+        Returns:
+            The outputs and the state after the last sample.
+        """
 
     @abstractmethod
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Take one sample ``(b, d)`` and the state before it; return the output and the state after it."""
+        """Take one sample, ``(b, d)`` or a token ``(b,)``, and the state before it; return the output and the state."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> Any:
         """Return the state before any sample: tensors with the batch in front, in lists and tuples."""
 
+    def outputs_of(self, x: Tensor, state: Any, dt: Tensor | None = None, dt_scale: float = 1.0) -> tuple[Tensor, Any]:
+        """Return what a stream puts out for a chunk, and the state: `forward`, unless that has one answer for all."""
+        options: dict[str, Any] = {} if dt is None else {"dt": dt}
+        if dt_scale != 1:
+            options["dt_scale"] = dt_scale
+        result: tuple[Tensor, Any] = self(x, state, **options)
+        return result
+
+    def token_embedding(self) -> nn.Embedding | None:
+        """Return what makes rows of channels of the tokens that this model takes, or None if it takes samples."""
+        return None
+
     def program(self, dt_scale: float = 1.0) -> Program | str:  # noqa: ARG002  for those that have one
         """Return one step of this model as a program for `statespace.kernels.stack_step`, or why there is none.
+
+        The program of a model of tokens takes the rows that `token_embedding` makes of them.
 
         Args:
             dt_scale: time between two samples in units of the time between two samples in training.
@@ -58,7 +86,8 @@ class StreamedModel(nn.Module, ABC):
         Returns:
             The streams, before any sample.
         Raises:
-            InputError: an argument is out of range, or the backend cannot run this model; the message says why.
+            InputError: an argument is out of range, the model has no time, or the backend cannot run it; the message
+                says why.
         """
         return Stream(self, batch, dt_scale, backend)
 
@@ -73,6 +102,10 @@ def _alone() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def _without_length(part: Tensor) -> tuple[int, ...]:
+    return (*part.shape[:1], *part.shape[2:])
 
 
 class Stream:
@@ -105,6 +138,7 @@ class Stream:
             raise InputError(
                 f"Stream: dt_scale is {dt_scale}, but a positive number is expected, 1.0 for the same rate."
             )
+        self._check_time(model, "dt_scale", dt_scale != 1)
         for layer in model.modules():
             if isinstance(layer, SequenceLayer) and not layer.capabilities.steps:
                 raise InputError(
@@ -119,9 +153,18 @@ class Stream:
         self._stack: StackStep | None = None
         self._take()
 
+    @staticmethod
+    def _check_time(model: StreamedModel, argument: str, given: bool) -> None:
+        if given and not model.has_time:
+            raise InputError(
+                f"Stream: {argument} is given, but {type(model).__name__} counts tokens and knows no time between "
+                f"them: leave {argument} out."
+            )
+
     def _take(self) -> None:
         """Copy the model as it is now, and choose the backend."""
         self._model = deepcopy(self._source).eval().requires_grad_(False)
+        self._embedding = self._model.token_embedding()
         program = self._model.program(self.dt_scale) if self._asked != "layers" else "the layers were asked for."
         self._stack, self.backend, self.why = None, "layers", ""
         if isinstance(program, str):
@@ -139,29 +182,37 @@ class Stream:
         """Take the next samples of all streams.
 
         Args:
-            samples: one sample of each stream, ``(b, d)``, or a chunk of any length, ``(b, l, d)``.
+            samples: one sample of each stream, ``(b, d)``, or a chunk of any length, ``(b, l, d)``; of a model of
+                tokens ``(b,)`` or ``(b, l)``.
             dt: time since the sample before, in units of the time between two samples in training, ``(b,)`` or
                 ``(b, l)``; None where all come at the same rate.
         Returns:
-            The outputs ``(b, d)`` or ``(b, l, d)``.
+            The outputs ``(b, ...)`` or ``(b, l, ...)``: one for each sample, but from a stack that ends at a slower
+            rate one for each sample pushed alone, and for a chunk one for each window that has ended in it.
         Raises:
             ShapeError: `samples` or `dt` does not have the shape named here.
-            InputError: `dt` is out of range, or the model has no time.
+            InputError: `dt` is out of range, the model has no time, or a token is not in the vocabulary.
         """
-        chunk = samples.ndim == 3
-        if self._stack is not None and dt is None and not (chunk and samples.shape[1] > LONG):
-            return self._stack(samples)
-        if samples.ndim not in (2, 3) or samples.shape[0] != self.batch:
+        axes = samples.ndim if self._embedding is None else samples.ndim + 1
+        if axes not in (2, 3) or samples.shape[0] != self.batch:
+            expected = "(b, d) or (b, l, d)" if self._embedding is None else "(b,) or (b, l)"
             raise ShapeError(
-                f"Stream.push: samples is {tuple(samples.shape)}, but (b, d) or (b, l, d) with b = {self.batch} is "
-                "expected: the streams of a batch advance together."
+                f"Stream.push: samples is {tuple(samples.shape)}, but {expected} with b = {self.batch} is expected: "
+                "the streams of a batch advance together."
             )
+        chunk = axes == 3
+        if self._stack is not None and dt is None and not (chunk and samples.shape[1] > LONG):
+            if self._embedding is not None:
+                check_tokens("Stream.push", samples, self._embedding.num_embeddings)
+                samples = self._embedding(samples)
+            return self._stack(samples)
+        self._check_time(self._model, "dt", dt is not None)
         options: dict[str, Any] = {} if dt is None else {"dt": dt}
         if self.dt_scale != 1:
             options["dt_scale"] = self.dt_scale
         if chunk:
             with torch.no_grad():
-                y, state = self._model(samples, self.state, **options)
+                y, state = self._model.outputs_of(samples, self.state, **options)
         else:
             with _alone():
                 y, state = self._model.step(samples, self.state, **options)
@@ -209,7 +260,7 @@ class Stream:
             )
         parts = [part.clone() for part in flatten(self.state)]
         for part, fresh in zip(parts, flatten(self._model.initial_state(self.batch)), strict=True):
-            part[which] = fresh[which]
+            part[which] = fresh[which] if part.shape == fresh.shape else 0  # a cache that grew: nothing in it is known
         self.state = unflatten(parts, self._state)
 
     def refresh(self) -> None:
@@ -255,8 +306,11 @@ class Stream:
                     f"{where}: state is of {what} {state[name]}, but this stream is of {what} {mine[name]}: load it "
                     "into a stream that was made as the one it comes from."
                 )
-        for given, own in zip(state["states"], mine["states"], strict=True):
-            if given.shape != own.shape or given.dtype != own.dtype:
+        fresh = flatten(self._model.initial_state(self.batch))
+        for given, own, first in zip(state["states"], mine["states"], fresh, strict=True):
+            grows = first.shape[1:2] == (0,)  # and so has any length
+            fits = _without_length(given) == _without_length(own) if grows else given.shape == own.shape
+            if not fits or given.dtype != own.dtype:
                 raise ShapeError(
                     f"{where}: state holds {given.dtype} of shape {tuple(given.shape)}, but {own.dtype} of shape "
                     f"{tuple(own.shape)} is expected: the layers are of another size or type."

@@ -19,6 +19,29 @@ from torch import Tensor
 from statespace.errors import InputError
 
 
+def check_tokens(where: str, tokens: Tensor, size: int) -> None:
+    """Check that all are tokens of a vocabulary.
+
+    Args:
+        where: the caller, for the message.
+        tokens: of any shape.
+        size: of the vocabulary.
+    Raises:
+        InputError: they are no integers, or one lies outside.
+    """
+    if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
+        raise InputError(f"{where}: tokens is {tokens.dtype}, but integers are expected: pass tokens.long().")
+    if not tokens.numel():
+        return
+    least, most = map(int, torch.aminmax(tokens))
+    if least < 0 or most >= size:
+        outside = int(tokens[(tokens < 0) | (tokens >= size)][0])
+        raise InputError(
+            f"{where}: {outside} is not in the vocabulary: tokens go from 0 to {size - 1}; was the text written in "
+            "another vocabulary than the model's?"
+        )
+
+
 class Vocabulary(ABC):
     """A set of tokens, numbered from 0, and how text is written in them."""
 

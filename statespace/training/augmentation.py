@@ -9,7 +9,7 @@ from math import log10
 import torch
 from torch import Tensor
 
-from statespace.models.normalization import normalise
+from statespace.models.instance_norm import normalise
 from statespace.training.windows import Windows
 
 NOISE = 0.3

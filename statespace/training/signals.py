@@ -1,7 +1,7 @@
 """The training of a network on whole signals: batches of like length, cross-entropy or squared error, AdamW, one cycle.
 
     loss = Σ_i w_i ℓ(y_i, f(x_i)) / Σ_i w_i,      ℓ:  - Σ_k y_k log softmax(f)_k    one class for each signal
-                                                     - Σ_k y_k log σ(f_k) + (1 - y_k) log σ(-f_k)    any number of labels
+                                                     - Σ_k y_k log σ(f_k) + (1 - y_k) log σ(-f_k)    several labels
                                                      ‖y - f‖²    numbers
 
 Source: Smith and Topin 2018 (arXiv:1708.07120), for the schedule.
@@ -152,7 +152,7 @@ class SignalModule(LightningModule):
         self.augmentation, self.any_rate = augmentation, any_rate
 
     def _loss(self, batch: SignalBatch, dt_scale: float) -> Tensor:
-        scores, _ = self.model(batch.x, None, batch.lengths, dt_scale, batch.observed)
+        scores, _ = self.model(batch.x, None, batch.lengths, None, dt_scale, batch.observed)
         return (batch.weight * loss_of(self.kind, scores, batch.y)).sum() / batch.weight.sum()
 
     def training_step(self, batch: SignalBatch, batch_idx: int) -> Tensor:

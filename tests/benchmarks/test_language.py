@@ -26,4 +26,5 @@ def test_prompts_and_tokens_are_timed_beside_transformers(repository: Path, tmp_
         ]
         for row in rows:
             assert row["transformers / MambaLM"] == pytest.approx(row["transformers"] / row["MambaLM"])
-    assert done.stdout.count("| layers | d | of | MambaLM | transformers |") == 2
+            assert (row["stream"] is None) == (row["of"] == "prompt, ms")
+    assert done.stdout.count("| layers | d | of | MambaLM | stream | transformers |") == 2

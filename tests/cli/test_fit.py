@@ -110,7 +110,7 @@ def test_a_killed_run_is_resumed_to_the_same_result(config: str, tmp_path: Path)
     assert (killed / "curve.csv").read_text() == (whole / "curve.csv").read_text()
 
 
-@pytest.mark.parametrize("name", ["selective_copying", "selective_copying_4096"])
+@pytest.mark.parametrize("name", ["selective_copying", "selective_copying_4096", "induction_heads"])
 def test_the_examples_train(name: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--config", str(repository / "examples" / f"{name}.yaml"), "--trainer.default_root_dir", str(tmp_path)]
     small = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "data.init_args.task.init_args.length": 20}

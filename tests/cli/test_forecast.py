@@ -18,6 +18,7 @@ import torch
 
 from statespace import Forecaster
 from statespace.cli.main import main
+from statespace.layers import LAYERS
 
 QUICK = ("--max-steps", "2", "--input-size", "12", "--plot", "--no-holdout")
 Run = Callable[..., tuple[int, str, str]]
@@ -94,6 +95,15 @@ def test_the_job_writes_forecast_metrics_pictures_and_model(run: Run, tmp_path: 
 def test_quiet_says_nothing(run: Run, tmp_path: Path) -> None:
     assert run("forecast", csv(tmp_path, frame()), "--h", "3", *QUICK, "--quiet") == (0, "", "")
     assert sorted(os.listdir("forecast")) == ["forecast.csv", "metrics.json", "model"]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_does_the_job(layer: str, run: Run, tmp_path: Path) -> None:
+    assert run("forecast", csv(tmp_path, frame()), "--h", "3", "--layer", layer, *QUICK, "--quiet") == (0, "", "")
+    found = pd.read_csv("forecast/forecast.csv", parse_dates=["ds"])
+    assert np.isfinite(found[layer.upper()]).all()
+    again = Forecaster.load("forecast/model").predict(level=[80, 95])
+    pd.testing.assert_frame_equal(found, again, check_dtype=False, rtol=1e-12)
 
 
 def test_parquet_goes_in_and_out_with_types_kept(run: Run, tmp_path: Path) -> None:

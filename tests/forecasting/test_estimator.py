@@ -15,9 +15,8 @@ import pandas as pd
 import pytest
 import torch
 
-from statespace import Forecaster
+from statespace import Forecaster, model_folder
 from statespace.errors import InputError
-from statespace import model_folder
 
 Small = Callable[..., Forecaster]
 Table = Callable[..., pd.DataFrame]

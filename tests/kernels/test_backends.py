@@ -1,6 +1,8 @@
 """What `backends()` says: what is there, what is missing, and why."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +78,27 @@ def test_a_core_that_is_not_ours_says_why(monkeypatch, tmp_path, content):
         assert "cannot be opened" in kernels.backends()["native"]
     finally:
         native._open.cache_clear()
+
+
+def test_a_core_of_another_version_says_so(monkeypatch):
+    if reason := native.why_missing():
+        pytest.skip(f"native: {reason}")
+    native._open.cache_clear()
+    monkeypatch.setattr(native, "ABI_VERSION", native.ABI_VERSION + 1)
+    try:
+        says = kernels.backends()["native"]
+    finally:
+        native._open.cache_clear()
+    assert "was built for another version of statespace" in says
+    assert "pip install" in says
+
+
+def test_the_core_has_every_function_that_is_called():
+    # A core that lacks one, for all that its version is right, would fail at the call, with an AttributeError.
+    if reason := native.why_missing():
+        pytest.skip(f"native: {reason}")
+    called = set()
+    for path in Path(kernels.__file__).parent.rglob("*.py"):
+        called |= set(re.findall(r"\bstatespace_[a-z0-9_]+", path.read_text()))
+    assert "statespace_stack_step" in called
+    assert {name for name in called if not hasattr(native.library(), name)} == set()

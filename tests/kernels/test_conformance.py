@@ -1,7 +1,7 @@
 """All operations and their backends, one list: what torch asks of an operator, and what bad input is answered with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -282,6 +282,82 @@ def test_any_layout_is_taken(case):
     for given in (turned, spread):
         for got, value in zip(flat(operation.function(**given, **options)), expected, strict=True):
             torch.testing.assert_close(got, value, rtol=1e-12, atol=1e-12)
+
+
+def test_expanded_arguments_are_taken(case):
+    operation, options = case
+    found = []
+    for once in (torch.clone, lambda x: x):
+        # All but a state that is changed in place.
+        given = {name: x if name == "state" else once(x[:1].expand_as(x)) for name, x in operation.tensors().items()}
+        found.append(flat(operation.function(**given, **options)))
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_every_run_has_the_same_bits(case):
+    operation, options = case
+    found = []
+    for _ in range(2):
+        given = operation.tensors(torch.float32)
+        for x in given.values():
+            x.requires_grad_(operation.differentiable)
+        results = operation.function(**given, **options)
+        grads = torch.autograd.grad(weighed(results), list(given.values())) if operation.differentiable else ()
+        found.append([*flat(results), *grads, *given.values()])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("backend", ["native", "chunked"])
+@pytest.mark.parametrize("name", ["linear_scan", "linear_scan, complex", "lti_scan"])
+def test_float32_over_65536_steps(name, backend):
+    # Against the same backend in float64, which is held to the reference at lengths that the reference can afford.
+    if reason := why_not(backend):
+        pytest.skip(f"{backend}: {reason}")
+    operation, found = OPERATIONS[name], []
+    lengths = {key: (1, 65536, *shape[2:]) for key, shape in operation.shapes.items() if key in ("a", "b", "u")}
+    if name == "lti_scan":
+        del lengths["b"]
+    shapes = operation.shapes | lengths | {"initial_state": (1, *operation.shapes["initial_state"][1:])}
+    exact = replace(operation, shapes=shapes).tensors()
+    if "a" in exact:  # factors of memories of some steps to some hundred
+        exact["a"] = torch.exp(exact["a"] / 4)
+    exact = {key: x.to(torch.complex64 if x.is_complex() else torch.float32) for key, x in exact.items()}
+    for wide in (False, True):
+        given = {key: x.to(torch.promote_types(x.dtype, torch.float64)) if wide else x for key, x in exact.items()}
+        leaves = [x.clone().requires_grad_() for x in given.values()]
+        results = numbers(operation.function(**dict(zip(given, leaves, strict=True)), backend=backend))
+        grads = torch.autograd.grad(results, leaves, [torch.ones_like(x) for x in results])
+        found.append([(2e-6, x.detach()) for x in results] + [(1e-5, x) for x in grads])
+    for (tolerance, got), (_, truth) in zip(*found, strict=True):
+        torch.testing.assert_close(got.to(truth.dtype), truth, rtol=0, atol=tolerance * float(truth.abs().max()))
+
+
+class InWorkers(torch.utils.data.Dataset):
+    """The results of each operation and backend that is here, computed by whoever asks for them."""
+
+    cases = tuple((name, backend) for name, backend in EVERY if not why_not(backend))
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __getitem__(self, i: int) -> list[Tensor]:
+        name, backend = self.cases[i]
+        operation = OPERATIONS[name]
+        chosen = {"backend": backend} if backend else {}
+        return flat(operation.function(**operation.tensors(), **operation.options, **chosen))
+
+
+@pytest.mark.skipif("fork" not in torch.multiprocessing.get_all_start_methods(), reason="this system does not fork")
+def test_forked_workers_of_a_loader_compute_the_same():
+    here = list(InWorkers())  # the parent has used all that the workers inherit
+    loader = torch.utils.data.DataLoader(
+        InWorkers(), batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=60
+    )
+    for got, expected in zip(loader, here, strict=True):
+        for one, other in zip(got, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
 ARGUMENTS = [(name, argument) for name, operation in OPERATIONS.items() for argument in operation.shapes]

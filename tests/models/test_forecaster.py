@@ -11,7 +11,7 @@ from torch import Tensor
 from statespace.errors import InputError, ShapeError
 from statespace.layers import LAYERS
 from statespace.models import QUANTILES, Backbone, QuantileForecaster
-from statespace.models.normalization import FLOOR, normalise
+from statespace.models.instance_norm import FLOOR, normalise
 
 MIDDLE = len(QUANTILES) // 2
 
@@ -80,7 +80,7 @@ def test_a_window_and_its_padded_self_differ_in_the_linear_path_alone() -> None:
 
 @pytest.mark.parametrize(("shift", "scale"), [(1000.0, 1.0), (0.0, 64.0), (-5.0, 0.5)])
 def test_level_and_unit_of_a_window_carry_over(shift: float, scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("statespace.models.normalization.FLOOR", 0.0)  # the floor is what keeps this from being exact
+    monkeypatch.setattr("statespace.models.instance_norm.FLOOR", 0.0)  # the floor is what keeps this from being exact
     model = random_model(2).double()
     x, observed = (part.double() for part in windows())
     want = model(x, observed) * scale + shift

@@ -65,3 +65,21 @@ def test_what_it_refuses() -> None:
     for given in ({"x": torch.zeros(1, 0, 5)}, {"x": torch.zeros(1, 4, 5), "lengths": torch.tensor([0])}):
         with pytest.raises(InputError, match="a sequence without positions has nothing to pool: leave it out"):
             samples(**given)
+
+
+def test_attention_weighs_positions_and_carries_nothing() -> None:
+    torch.manual_seed(0)
+    model = SequenceModel(Backbone(6, 1, d_state=4, dropout=0.0), 2, 3, tokens=False, pooling="attention").eval()
+    x = torch.randn(3, 9, 2)
+    lengths = torch.tensor([9, 5, 1])
+    y, _ = model(x, lengths=lengths)
+    assert model.attention is not None
+    for row, length in enumerate(lengths.tolist()):
+        h, _ = model.backbone(model.into(x[row : row + 1, :length]))
+        weights = torch.exp(h[0] @ model.attention.weight[0])
+        wanted = model.head((weights[:, None] * h[0]).sum(0) / weights.sum())
+        torch.testing.assert_close(y[row], wanted)
+    with pytest.raises(InputError, match="'attention' weighs all positions"):
+        model(x, model.initial_state(3))
+    with pytest.raises(InputError, match="'attention' weighs all positions"):
+        model.step(x[:, 0], model.initial_state(3))

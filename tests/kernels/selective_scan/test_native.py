@@ -116,21 +116,25 @@ def test_wrong_sequences_in_a_graph_touch_nothing_outside(problem):
 
 
 def test_denormal_numbers_do_not_slow_it_down():
-    # A state that starts at 1e-30 and decays would pass 1e-38 after some steps and stay below for the rest.
+    # A state that starts at 1e-30 and decays would pass 1e-38 after some steps and stay below for the rest. So would
+    # its gradient on the way back.
     def seconds(start):
         u = torch.zeros(1, 4000, 64)
         arguments = (u, torch.full_like(u, 0.01), -torch.ones(64, 16), torch.ones(1, 4000, 16), torch.ones(1, 4000, 16))
+        state = torch.full((1, 64, 16), start).requires_grad_()
         best = math.inf
         for _ in range(5):
             begin = time.process_time()
-            run_one = selective_scan(*arguments, initial_state=torch.full((1, 64, 16), start), backend="native")
+            y, final = selective_scan(*arguments, initial_state=state, return_final_state=True, backend="native")
+            (grad,) = torch.autograd.grad(final, state, torch.full_like(final, start))
             best = min(best, time.process_time() - begin)
-        return best, run_one
+        return best, y, grad
 
-    plain, _ = seconds(1.0)
-    tiny, y = seconds(1e-30)
+    plain, *_ = seconds(1.0)
+    tiny, y, grad = seconds(1e-30)
     assert tiny < 3 * plain  # where denormals were computed with, it would be 20 times and more
     assert (y[0, -1] == 0).all()
+    assert (grad == 0).all()
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -141,9 +145,11 @@ def test_denormal_numbers_do_not_slow_it_down():
     is_complex=st.booleans(),
     fixed=st.sampled_from(["", "B", "C", "B C"]),
     full=st.booleans(),
+    axes=st.permutations([0, 1, 2]),
+    step=st.sampled_from([1, 2]),
     seed=st.integers(0, 99),
 )
-def test_any_shape(problem, sizes, groups, method, is_complex, fixed, full, seed):
+def test_any_shape_and_strides(problem, sizes, groups, method, is_complex, fixed, full, axes, step, seed):
     batch, length, channels, states = sizes
     if groups and channels % groups:
         channels += groups - channels % groups
@@ -151,7 +157,18 @@ def test_any_shape(problem, sizes, groups, method, is_complex, fixed, full, seed
         batch, length, channels, states,
         groups=groups, method=method, is_complex=is_complex, fixed=fixed, full=full, seed=seed,
     )  # fmt: skip
-    got = case.run(run)
+
+    def strided(value):
+        # Memory in another order of the axes, with gaps.
+        if value.ndim != 3:
+            return value
+        room = value.new_full([step * value.shape[axis] for axis in axes], math.nan)
+        return room.permute([axes.index(i) for i in range(3)])[::step, ::step, ::step].copy_(value)
+
+    def laid_out(**arguments):
+        return run(**{name: strided(value) if torch.is_tensor(value) else value for name, value in arguments.items()})
+
+    got = case.run(laid_out)
     expected = case.run(lambda **arguments: selective_scan(**arguments, backend="reference"))
     for name, truth in expected.items():
         scale = float(truth.abs().max()) if truth.numel() else 0.0

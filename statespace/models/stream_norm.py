@@ -4,7 +4,7 @@
     layer:  w ⊙ (x - mean(x)) / sqrt(var(x) + ε) + b
 
 The stream may be kept in float32 while the weights are in half precision: the sums are formed in the wider type, and
-what is handed to the layer has the type of the weights.
+what is handed to the layer has the type of the weights. Where all is of one type, `layers.norm` does the same.
 
 Source: Zhang and Sennrich 2019 (arXiv:1910.07467), equation (4); Ba, Kiros, Hinton 2016 (arXiv:1607.06450).
 """
@@ -12,8 +12,6 @@ Source: Zhang and Sennrich 2019 (arXiv:1910.07467), equation (4); Ba, Kiros, Hin
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-NORMS = ("rms", "layer")
 
 
 class StreamNorm(nn.Module):

@@ -1,0 +1,252 @@
+"""The classifier and the regressor: scikit-learn's conventions, forms of signals, gaps, storing, what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.validation import check_is_fitted
+
+from statespace import Classifier, InputError, Regressor
+from statespace.datasets import load_cases
+
+SMALL: dict[str, Any] = {"systems": 60, "verbose": False}
+NETWORK: dict[str, Any] = {
+    "d_model": 16, "n_layers": 2, "d_state": 8, "max_epochs": 40, "verbose": False, "augmentation": 0.2,
+    "batch_size": 8, "learning_rate": 1e-2,
+}  # fmt: skip
+
+
+def tones(count: int = 40, length: int = 64, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes that differ in pitch, of any phase."""
+    rng = np.random.default_rng(seed)
+    y = np.array(["low", "high"])[np.arange(count) % 2]
+    pitch = np.where(y == "low", 0.3, 0.6)[:, None]
+    X = np.sin(pitch * np.arange(length) + rng.uniform(0, 6, (count, 1))) + 0.3 * rng.standard_normal((count, length))
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Classifier:
+    X, y = tones()
+    return Classifier(**SMALL).fit(X, y)
+
+
+def test_published_splits_are_told_as_well_as_the_best_published() -> None:
+    """HIVE-COTE 2 is right on all of the first two and on .970 of the third; one nearest neighbour (DTW) on .950."""
+    for name, least in (("gunpoint", 0.99), ("basic-motions", 1.0), ("italy-power-demand", 0.93)):
+        train, test = load_cases(name), load_cases(name, "test")
+        assert Classifier(verbose=False).fit(train.X, train.y).score(test.X, test.y) >= least
+
+
+@pytest.mark.parametrize("layer", ["s4d", "s5", "mamba", ["s4d", "mamba"]], ids=str)
+def test_a_network_of_any_layer_learns_what_tells_two_pitches_apart(layer: Any) -> None:
+    X, y = tones(60, 40)
+    model = Classifier(layer, **NETWORK).fit(X, y)
+    assert model.score(*tones(60, 40, seed=1)) > 0.9
+    assert model.outcome_ is not None
+    assert model.outcome_.steps > 0
+
+
+def test_forms_of_signals_are_one(fitted: Classifier) -> None:
+    X, _ = tones()
+    wanted = fitted.predict_proba(X)
+    frame = pd.DataFrame(
+        {"case": np.repeat(np.arange(40), 64), "time": np.tile(np.arange(64), 40), "value": X.reshape(-1)}
+    )
+    shuffled = frame.sample(frac=1, random_state=0).sort_values("case", kind="stable")
+    for form in (X[:, None], list(X), [row[None] for row in X], torch.from_numpy(X), frame, shuffled):
+        np.testing.assert_allclose(fitted.predict_proba(form), wanted, atol=1e-6)
+
+
+def test_unequal_lengths_are_as_each_alone_and_padding_with_nan_is_cut_off(fitted: Classifier) -> None:
+    X, _ = tones(6)
+    ragged = [row[: 64 - 7 * i] for i, row in enumerate(X)]
+    wanted = np.concatenate([fitted.predict_proba([row]) for row in ragged])
+    np.testing.assert_allclose(fitted.predict_proba(ragged), wanted, atol=1e-6)
+    padded = np.full((6, 64), np.nan)
+    for i, row in enumerate(ragged):
+        padded[i, : len(row)] = row
+    np.testing.assert_allclose(fitted.predict_proba(padded), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK}], ids=["responses", "network"])
+def test_gaps_are_masked(options: dict[str, Any]) -> None:
+    X, y = tones()
+    holes = X.copy()
+    holes[np.random.default_rng(1).random(X.shape) < 0.1] = np.nan
+    model = Classifier(**options).fit(holes, y)
+    probability = model.predict_proba(holes)
+    assert np.isfinite(probability).all()
+    assert model.score(holes, y) > 0.85
+
+
+@pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK}], ids=["responses", "network"])
+def test_the_same_seed_gives_the_same_model_and_a_stored_one_is_the_same(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    X, y = tones()
+    first, second = Classifier(**options).fit(X, y), Classifier(**options).fit(X, y)
+    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X))
+    first.save(tmp_path / "model")
+    again = Classifier.load(tmp_path / "model")
+    np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
+    assert again.classes_.tolist() == ["high", "low"]
+    assert repr(again) == repr(first)
+    assert again.predict(X).tolist() == first.predict(X).tolist()
+
+
+def test_a_stored_model_that_was_changed_or_is_another_is_refused(fitted: Classifier, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model")
+    with pytest.raises(InputError, match="holds a Classifier, but a Regressor is expected"):
+        Regressor.load(tmp_path / "model")
+    description = json.loads((tmp_path / "model" / "model.json").read_text())
+    description["sharpness"] = 3.0
+    (tmp_path / "model" / "model.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match="was cut off or changed"):
+        Classifier.load(tmp_path / "model")
+    with pytest.raises(InputError, match="does not exist"):
+        Classifier.load(tmp_path / "nowhere")
+
+
+def test_scikit_learn_takes_it_as_one_of_its_own() -> None:
+    X, y = tones()
+    model = Classifier(**SMALL)
+    assert clone(model).get_params() == model.get_params()
+    check_is_fitted(clone(model).fit(X, y))
+    assert cross_val_score(model, X, y, cv=3).mean() > 0.9
+    piped = make_pipeline(FunctionTransformer(lambda x: x - x.mean(-1, keepdims=True)), model)
+    search = GridSearchCV(piped, {"classifier__systems": [10, 60]}, cv=2).fit(X, y)
+    assert search.best_score_ > 0.8
+    assert set(search.classes_) == {"low", "high"}
+    numbers = (y == "low") * 1.0
+    assert cross_val_score(Regressor(**SMALL), X, numbers, cv=3).mean() > 0.5
+
+
+def test_probabilities_are_as_often_right_as_they_say() -> None:
+    train, test = load_cases("italy-power-demand"), load_cases("italy-power-demand", "test")
+    model = Classifier(systems=300, verbose=False).fit(train.X, train.y)
+    probability = model.predict_proba(test.X)
+    np.testing.assert_allclose(probability.sum(1), 1, atol=1e-6)
+    right = model.classes_[probability.argmax(1)] == test.y
+    assert abs(probability.max(1).mean() - right.mean()) < 0.05  # accuracy .94
+    assert len(model.validation_rows_) == len(train.y)
+    assert model.validation_scores_.shape == (67, 2)
+
+
+def test_several_labels_and_numbers() -> None:
+    rng = np.random.default_rng(0)
+    amount = rng.uniform(0.2, 2, (80, 2))
+    t = np.arange(80)
+    X = amount[:, :1] * np.sin(0.3 * t + rng.uniform(0, 6, (80, 1))) + amount[:, 1:] * np.sin(
+        1.1 * t + rng.uniform(0, 6, (80, 1))
+    )
+    labels = (amount > 1).astype(int)
+    model = Classifier(**SMALL).fit(X[:60], labels[:60])
+    assert model.predict(X[60:]).shape == (20, 2)
+    assert (model.predict(X[60:]) == labels[60:]).mean() > 0.8
+    assert model.predict_proba(X[60:]).max() <= 1
+    numbers = Regressor(**SMALL).fit(X[:60], amount[:60])
+    assert numbers.score(X[60:], amount[60:]) > 0.6
+    single = Regressor(**SMALL).fit(X[:60], amount[:60, 0])
+    assert single.predict(X[60:]).shape == (20,)
+
+
+def test_weights_of_classes_move_the_decision() -> None:
+    rng = np.random.default_rng(0)
+    y = (np.arange(80) % 8 == 0).astype(int)
+    X = np.sin(np.where(y[:, None], 0.45, 0.4) * np.arange(30)) + 0.8 * rng.standard_normal((80, 30))
+    plain = Classifier(**SMALL).fit(X, y).predict(X[:, ::-1].copy()).mean()
+    balanced = Classifier(**SMALL, class_weight="balanced").fit(X, y).predict(X[:, ::-1].copy()).mean()
+    assert balanced > plain
+    doubled = Classifier(**SMALL).fit(X, y, sample_weight=1.0 + 6 * y).predict_proba(X)[:, 1]
+    named = Classifier(**SMALL, class_weight={1: 7.0}).fit(X, y).predict_proba(X)[:, 1]
+    np.testing.assert_allclose(doubled, named, atol=1e-6)
+
+
+def test_groups_stay_on_one_side() -> None:
+    X, y = tones()
+    groups = np.arange(40) // 2 % 10
+    model = Classifier(**SMALL).fit(X, y, groups=groups)
+    judged = set(groups[model.validation_rows_])
+    assert judged
+    assert all((groups[model.validation_rows_] == name).sum() == 4 for name in judged)
+
+
+def test_half_the_sampling_rate_without_fitting_again() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    t = np.arange(400)
+    X = np.sin(np.where(y[:, None], 0.05, 0.09) * t + rng.uniform(0, 6, (60, 1))) + 0.02 * rng.standard_normal(
+        (60, 400)
+    )
+    model = Classifier(systems=200, verbose=False).fit(X[:40], y[:40])
+    assert model.score(X[40:, ::2], y[40:], dt_scale=2.0) == 1.0
+    with pytest.raises(InputError, match=r"dt_scale is -1.*such as 2 for half"):
+        model.predict(X, dt_scale=-1)
+
+
+def test_a_causal_model_does_not_know_what_comes() -> None:
+    X, y = tones()
+    model = Classifier(**SMALL, causal=True).fit(X, y)
+    assert not bool(model.model_.features.backwards.any())  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="'instance' looks at the whole signal"):
+        Classifier(**SMALL, causal=True, scaler_type="instance").fit(X, y)
+
+
+def test_silence_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    X, y = tones()
+    Classifier(**SMALL).fit(X, y)
+    Classifier("s4d", **NETWORK | {"max_epochs": 1}).fit(X, y)
+    assert capfd.readouterr() == ("", "")
+
+
+X0, Y0 = tones(8, 16)
+REFUSED = {
+    "layer is 's4dd', which is not known": ({"layer": "s4dd"}, X0, Y0),
+    "layer is 'responses', which is not known": ({"layer": ["responses", "s4d"]}, X0, Y0),
+    "systems is 0": ({"systems": 0}, X0, Y0),
+    "val_size is 1": ({"val_size": 1}, X0, Y0),
+    "learning_rate is nan": ({"learning_rate": float("nan")}, X0, Y0),
+    "scaler_type is 'standard'": ({"scaler_type": "standard"}, X0, Y0),
+    "class_weight names 'medium'": ({"class_weight": {"medium": 2.0}}, X0, Y0),
+    "y holds 1 class": ({}, X0, ["a"] * 8),
+    "y has no class for signal 2": ({}, X0, ["a", "b", None] + ["a"] * 5),
+    "X has 8 signals but y has 7": ({}, X0, Y0[:7]),
+    r"X is \(16,\)": ({}, X0[0], Y0),
+    "X has no signals": ({}, [], Y0),
+    "X is a str": ({}, "signals", Y0),
+    "signal 1 of X has 2 channels, but 1 are": ({}, [X0[:1], X0[:2]], Y0[:2]),
+    "looks transposed": ({}, [X0[:3], X0[:3].T], Y0[:2]),
+    "signal 3 of X has no sample that is a number": ({}, np.where(np.arange(8)[:, None] == 3, np.nan, X0), Y0),
+    "signal 0 of X has values that are infinite": ({}, X0 * 1e300, Y0),
+    "signal 0 of X holds <U1": ({}, np.full((8, 16), "a"), Y0),
+    "every sample of X has the same value": ({}, np.ones((8, 16)), Y0),
+    "'time' is missing": ({}, pd.DataFrame({"case": [1], "value": [2.0]}), Y0),
+    "several rows for one case": ({}, pd.DataFrame({"case": [1, 1], "time": [0, 0], "v": [2.0, 3.0]}), Y0),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_used_is_named(message: str) -> None:
+    options, X, y = REFUSED[message]
+    with pytest.raises(InputError, match=message):
+        Classifier(**{"verbose": False, **options}).fit(X, y)
+
+
+def test_what_cannot_be_used_later_is_named(fitted: Classifier) -> None:
+    with pytest.raises(InputError, match="is not fitted: call fit"):
+        Classifier().predict(X0)
+    with pytest.raises(InputError, match=r"signal 0 of X has 2 channels, but 1 are expected"):
+        fitted.predict(np.zeros((3, 2, 16)))
+    with pytest.raises(InputError, match=r"parameter is 'sistems'.*Did you mean 'systems'"):
+        Classifier().set_params(sistems=3)
+    with pytest.raises(InputError, match="y holds NaN"):
+        Regressor(**SMALL).fit(X0, np.full(8, np.nan))
