@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statespace import model_folder
 from statespace.classification.bank import SPAN, Bank
 from statespace.classification.calibration import fit_sharpness, probabilities
 from statespace.classification.network import Network, strides
@@ -23,6 +22,8 @@ from statespace.classification.split import validation_rows
 from statespace.classification.stream import ClassifierStream
 from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
+from statespace.model_folder import read as read_model
+from statespace.model_folder import write as write_model
 from statespace.training import Outcome
 
 RESPONSES = "responses"
@@ -258,7 +259,7 @@ class _Estimator:
         }
         tensors = {f"model.{key}": value for key, value in self.model_.tensors().items()}
         tensors |= {"location": self._location, "scale": self._scale}
-        model_folder.write(f"{name}.save", folder, name, description, tensors)
+        write_model(f"{name}.save", folder, name, description, tensors)
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
@@ -272,7 +273,7 @@ class _Estimator:
             InputError: the folder is not there, not whole, was changed, or was made by another version.
         """
         where = f"{cls.__name__}.load"
-        description, tensors = model_folder.read(where, folder, cls.__name__)
+        description, tensors = read_model(where, folder, cls.__name__)
         try:
             found = cls(**description["params"])
             found._checked(where)

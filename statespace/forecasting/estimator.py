@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from statespace import model_folder
 from statespace.errors import InputError, choose
 from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
@@ -21,6 +20,8 @@ from statespace.forecasting.scaling import Scaling, wants_log
 from statespace.forecasting.stamps import as_plain, from_plain
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
+from statespace.model_folder import read as read_model
+from statespace.model_folder import write as write_model
 from statespace.models import QuantileForecaster
 from statespace.training import (
     ForecastModule,
@@ -362,7 +363,7 @@ class Forecaster:
             "scaling.location": torch.as_tensor(scaling.location),
             "scaling.scale": torch.as_tensor(scaling.scale),
         }
-        model_folder.write(
+        write_model(
             "Forecaster.save",
             folder,
             "Forecaster",
@@ -389,7 +390,7 @@ class Forecaster:
         Raises:
             InputError: the folder is not there, not whole, was changed, or was made by another version.
         """
-        description, tensors = model_folder.read("Forecaster.load", folder, "Forecaster")
+        description, tensors = read_model("Forecaster.load", folder, "Forecaster")
         try:
             fc = cls(**description["params"])
             own = fc._params

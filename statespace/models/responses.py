@@ -238,8 +238,6 @@ class ResponseFeatures(nn.Module):
 
 def _shares(y: Tensor, thresholds: Tensor, counts: Tensor | None) -> Tensor:
     """Return the share of the rows of `y` ``(l, k)`` above each of the thresholds ``(k, q)``, weighted by `counts`."""
-    above = [(y > level).float() for level in thresholds.T]
-    if counts is None:
-        return torch.stack([one.mean(0) for one in above], -1)
-    weights = counts / counts.sum().clamp(min=1)
-    return torch.stack([weights @ one for one in above], -1)
+    above = torch.empty_like(y)  # one buffer for all: memory would take longer than comparing
+    weights = y.new_full((len(y),), 1 / len(y)) if counts is None else counts / counts.sum().clamp(min=1)
+    return torch.stack([weights @ torch.gt(y, level, out=above) for level in thresholds.T], -1)
