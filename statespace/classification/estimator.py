@@ -7,6 +7,7 @@ list of names, trains a stack of these instead.
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,17 +109,25 @@ class _Estimator:
             "random_seed": 0,
         }.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
                 raise InputError(f"{where}: {name} is {value!r}, but a whole number of at least {least} is expected.")
         for name, high in {"dropout": 1.0, "val_size": 1.0, "augmentation": np.inf, "weight_decay": np.inf}.items():
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < high:
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < high:
                 bound = f"in [0, {high:g})" if high < np.inf else "from 0 on"
                 raise InputError(f"{where}: {name} is {value!r}, but a number {bound} is expected.")
-        if not isinstance(self.learning_rate, int | float) or not 0 < self.learning_rate < np.inf:
+        if (
+            isinstance(self.learning_rate, bool)
+            or not isinstance(self.learning_rate, Real)
+            or not 0 < self.learning_rate < np.inf
+        ):
             raise InputError(f"{where}: learning_rate is {self.learning_rate!r}, but a positive number is expected.")
         choose(where, "scaler_type", self.scaler_type, SCALERS)
         choose(where, "pooling", self.pooling, _POOLINGS)
+        if not isinstance(self.causal, bool | np.bool_):
+            raise InputError(f"{where}: causal is {self.causal!r}, but True or False is expected.")
+        if not isinstance(self.layer, str | Sequence) or not self.layer:
+            raise InputError(f"{where}: layer is {self.layer!r}, but a name or a list of names is expected.")
         names = [self.layer] if isinstance(self.layer, str) else list(self.layer)
         if names != [RESPONSES]:
             for name in names:
@@ -145,25 +154,41 @@ class _Estimator:
             raise InputError(
                 f"{where}: X has {len(signals)} signals but y has {len(targets)} entries: one for each is expected."
             )
-        self.n_channels_ = signals.x.shape[2]
+        named = _groups(where, groups, len(signals))
+        counted = np.flatnonzero(weights > 0)  # a case without weight is as if it were not there
+        if len(counted) < len(weights):
+            signals, targets, weights = signals.take(counted), targets[counted], weights[counted]
+            kinds = None if kinds is None else kinds[counted]
+            named = None if named is None else named[counted]
+        self._fitted = self.get_params()
+        self.n_channels_, self._names_of_channels = signals.x.shape[2], signals.names
         flat = torch.cat([signals.x[row, :length] for row, length in enumerate(signals.lengths.tolist())]).double()
-        self._location, scale = flat.mean(0).float(), flat.std(0, correction=0)
+        self._location = flat.nanmean(0).float()
+        if bool(self._location.isnan().any()):
+            lost = int(self._location.isnan().nonzero()[0])
+            raise InputError(f"{where}: channel {lost} of X has no number in any signal: leave it out.")
+        scale = (flat - self._location).square().nanmean(0).sqrt()
         constant = scale < 1e-30
         self._scale = torch.where(constant, 1.0, scale).float()
         if bool(constant.all()) and self.scaler_type != "none":
-            raise InputError(f"{where}: every sample of X has the same value: there is nothing to tell apart.")
+            raise InputError(
+                f"{where}: every sample of X has the same value in float32: there is nothing to tell apart. Take off "
+                "an offset that is large beside the swings."
+            )
         signals = self._scaled(signals)
-        named = None if groups is None else np.asarray(groups)
-        if named is not None and len(named) != len(signals):
-            raise InputError(f"{where}: groups has {len(named)} entries, but X has {len(signals)} signals.")
         rows = validation_rows(kinds, len(signals), float(self.val_size), named, int(self.random_seed))
-        shares = torch.as_tensor(weights, dtype=torch.float32)
-        shares = shares * (len(shares) / shares.sum())
+        shares = torch.as_tensor(weights / weights.max())
+        shares = (shares * (len(shares) / shares.sum())).float()
         typical = float(signals.lengths.float().median())
         if self.layer == RESPONSES:
             bank = Bank(self.n_channels_, max(SPAN * typical, 2.0), self.systems, self.causal, self.random_seed)
             signs = 2 * targets - 1 if self._kind != "numbers" else targets
-            if named is not None and len(rows):
+            if named is not None and not len(rows):
+                raise InputError(
+                    f"{where}: val_size is {self.val_size} and groups has {len(np.unique(named))} different names, so "
+                    "no group is left to be judged by: raise val_size, or leave groups out."
+                )
+            if named is not None:
                 # Predictions for cases left out one by one would know the others of their group.
                 train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), rows))
                 bank.fit(signals.take(train), signs[train], shares[train])
@@ -179,7 +204,7 @@ class _Estimator:
         self.sharpness_ = 1.0
         if self._kind != "numbers" and len(judged_rows):
             self.sharpness_ = fit_sharpness(self._kind, scores, targets[judged_rows].float(), shares[judged_rows])
-        self.validation_rows_ = judged_rows.numpy()
+        self.validation_rows_ = counted[judged_rows.numpy()]
         self.validation_scores_ = (self.sharpness_ * scores).numpy()
 
     def _architecture(self, outputs: int, typical: float) -> dict[str, Any]:
@@ -187,6 +212,7 @@ class _Estimator:
         count = self.n_layers if isinstance(layer, str) else len(layer)
         return {
             "channels": self.n_channels_,
+            "names": self._names_of_channels,
             "outputs": outputs,
             "layer": layer,
             "d_model": self.d_model,
@@ -203,18 +229,20 @@ class _Estimator:
         return {name: getattr(self, name) for name in names} | {"verbose": self.verbose, "seed": self.random_seed}
 
     def _scaled(self, signals: Signals) -> Signals:
-        if self.scaler_type == "none":
-            return signals
         x, lengths = signals.x, signals.lengths
         real = (torch.arange(x.shape[1]) < lengths[:, None])[..., None]
-        if self.scaler_type == "channel":
+        scaler = self._fitted["scaler_type"]
+        if scaler == "none":
+            scaled = x
+        elif scaler == "channel":
             scaled = (x - self._location) / self._scale
         else:
-            mean = x.sum(1, keepdim=True) / lengths[:, None, None]
-            centred = (x - mean) * real
-            power = (centred.square().sum((1, 2), keepdim=True) / (lengths[:, None, None] * x.shape[2])).sqrt()
+            present = x.masked_fill(~real, torch.nan)
+            centred = present - present.nanmean(1, keepdim=True)
+            power = centred.square().nanmean((1, 2), keepdim=True).sqrt()
             scaled = centred / torch.where(power > 1e-12, power, 1.0)
-        return replace(signals, x=torch.where(real, scaled, 0.0))
+        # A channel without any number is at its mean.
+        return replace(signals, x=torch.where(real & ~scaled.isnan(), scaled, 0.0))
 
     # --------------------------------------------------------------------------------------------- predicting
 
@@ -223,12 +251,12 @@ class _Estimator:
             raise InputError(
                 f"{where}: this {type(self).__name__} is not fitted: call fit(X, y), or {type(self).__name__}.load."
             )
-        if not isinstance(dt_scale, int | float) or not 0 < dt_scale < np.inf:
+        if isinstance(dt_scale, bool) or not isinstance(dt_scale, Real) or not 0 < dt_scale < np.inf:
             raise InputError(
                 f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected: the time between two samples "
                 "of X, in units of that of training, such as 2 for half the sampling rate."
             )
-        signals = self._scaled(read_signals(where, X, self.n_channels_))
+        signals = self._scaled(read_signals(where, X, self.n_channels_, self._names_of_channels))
         return self.model_.scores(signals, float(dt_scale))
 
     # ------------------------------------------------------------------------------------------------- storing
@@ -247,11 +275,14 @@ class _Estimator:
         name = type(self).__name__
         if not hasattr(self, "model_"):
             raise InputError(f"{name}.save: this {name} is not fitted: call fit(X, y) first.")
-        params = self.get_params()
+        params = dict(self._fitted)
         params["layer"] = params["layer"] if isinstance(params["layer"], str) else list(params["layer"])
+        if isinstance(params.get("class_weight"), Mapping):  # files know no other keys than text
+            params["class_weight"] = [[_plain(key), float(value)] for key, value in params["class_weight"].items()]
         description = {
             "params": params,
             "channels": self.n_channels_,
+            "names": self._names_of_channels,
             "options": self.model_.options,
             "sharpness": self.sharpness_,
             "sampling_rate": self.sampling_rate_,
@@ -275,7 +306,12 @@ class _Estimator:
         where = f"{cls.__name__}.load"
         description, tensors = read_model(where, folder, cls.__name__)
         try:
-            found = cls(**description["params"])
+            params = dict(description["params"])
+            if isinstance(params.get("class_weight"), list):
+                params["class_weight"] = dict(params["class_weight"])
+            found = cls(**params)
+            names = description["names"]
+            found._fitted, found._names_of_channels = params, None if names is None else tuple(names)
             found._checked(where)
             found.n_channels_, found.sharpness_ = description["channels"], description["sharpness"]
             found._location, found._scale = tensors["location"], tensors["scale"]
@@ -303,25 +339,69 @@ class _Estimator:
         return getattr(getattr(self, "model_", None), "outcome", None)
 
 
-def _numbers(where: str, y: Any) -> np.ndarray:
+def _plain(value: Any) -> Any:
+    """Return a label as JSON can hold it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, str | bool | int | float):
+        raise InputError(
+            f"save: the class {value!r} is a {type(value).__name__}, which cannot be stored: fit with text or numbers."
+        )
+    return value
+
+
+def _groups(where: str, groups: Any, count: int) -> np.ndarray | None:
+    if groups is None:
+        return None
+    named = np.asarray(groups)
+    if named.shape != (count,):
+        raise InputError(f"{where}: groups is {named.shape}, but one name for each of {count} signals is expected.")
+    missing = [name is None or name != name for name in named.tolist()]
+    if any(missing):
+        raise InputError(f"{where}: groups has no name for signal {missing.index(True)}: give it one of its own.")
+    return named.astype(str) if named.dtype == object else named
+
+
+def _numbers(where: str, name: str, y: Any) -> np.ndarray:
     try:
-        values = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: y holds something that is not a number: numbers are expected.") from error
-    if not np.isfinite(values).all():
-        raise InputError(f"{where}: y holds NaN or infinity: leave out the signals without a target.")
+        given = np.asarray(y)
+        values = given.astype(np.float64) if given.dtype.kind in "fiubO" else None
+    except (TypeError, ValueError):
+        values = None
+    if values is None:
+        raise InputError(f"{where}: {name} holds something that is not a real number: numbers are expected.")
+    if not (np.abs(values) < 1e100).all():
+        raise InputError(f"{where}: {name} holds NaN, infinity, or numbers too large to compute with.")
     return values
 
 
 def _weights(where: str, sample_weight: Any, count: int) -> np.ndarray:
     if sample_weight is None:
         return np.ones(count)
-    weights = _numbers(where, sample_weight)
+    weights = _numbers(where, "sample_weight", sample_weight)
     if weights.shape != (count,) or (weights < 0).any() or not weights.any():
         raise InputError(
             f"{where}: sample_weight is {weights.shape}, but one number from 0 on for each signal is expected."
         )
     return weights
+
+
+def _labels(where: str, y: Any) -> np.ndarray:
+    """Return the classes as an array without anything missing."""
+    try:
+        named = np.asarray(y)
+    except ValueError as error:
+        raise InputError(f"{where}: y is ragged, but one class for each signal is expected.") from error
+    if named.ndim == 0:
+        raise InputError(f"{where}: y is {y!r}, but one class for each signal is expected.")
+    if named.dtype.kind not in "OfMm":
+        return named
+    flat = named.reshape(-1).tolist()
+    missing = [name is None or type(name).__name__ == "NAType" or name != name for name in flat]
+    if any(missing):
+        raise InputError(f"{where}: y has no class for signal {missing.index(True)}: leave it out.")
+    if named.dtype == object and len({isinstance(name, str) for name in flat}) > 1:
+        raise InputError(f"{where}: y holds text and numbers side by side: write all classes as text.")
+    return np.array(flat) if named.dtype == object and named.ndim == 1 else named
 
 
 class Classifier(_Estimator):
@@ -411,9 +491,15 @@ class Classifier(_Estimator):
         Raises:
             InputError: something cannot be used.
         """
+        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh._fit_classes(X, y, groups, sample_weight)
+        self.__dict__.update(fresh.__dict__)
+        return self
+
+    def _fit_classes(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> None:
         where = "Classifier.fit"
         self._checked(where)
-        named = np.asarray(y)
+        named = _labels(where, y)
         if named.ndim == 2 and named.shape[1] > 1:
             self._kind = "labels"
             if not np.isin(named, (0, 1)).all():
@@ -425,9 +511,6 @@ class Classifier(_Estimator):
         else:
             self._kind = "classes"
             named = named.reshape(-1)
-            missing = [v is None or (isinstance(v, float) and v != v) for v in named.tolist()]
-            if any(missing):
-                raise InputError(f"{where}: y has no class for signal {missing.index(True)}: leave it out.")
             self.classes_, kinds = np.unique(named, return_inverse=True)
             if len(self.classes_) < 2:
                 raise InputError(
@@ -437,15 +520,24 @@ class Classifier(_Estimator):
             targets = np.eye(len(self.classes_))[kinds]
         weights = _weights(where, sample_weight, len(targets)) * self._class_weights(where, targets)
         self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups)
-        return self
 
     def _class_weights(self, where: str, targets: np.ndarray) -> np.ndarray:
-        if self.class_weight is None or self._kind == "labels":
+        if self.class_weight is None:
             return np.ones(len(targets))
+        if self._kind == "labels":
+            raise InputError(f"{where}: class_weight is given, but signals have several labels: pass sample_weight.")
         if isinstance(self.class_weight, str):
             choose(where, "class_weight", self.class_weight, ("balanced",))
             each = len(targets) / (len(self.classes_) * targets.sum(0))
+        elif not isinstance(self.class_weight, Mapping):
+            raise InputError(
+                f"{where}: class_weight is {self.class_weight!r}, but None, 'balanced' or a weight for each class is "
+                "expected."
+            )
         else:
+            wrong = [v for v in self.class_weight.values() if not isinstance(v, Real) or not 0 <= v < 1e100]
+            if wrong:
+                raise InputError(f"{where}: class_weight holds {wrong[0]!r}, but numbers from 0 on are expected.")
             unknown = set(self.class_weight) - set(self.classes_.tolist())
             if unknown:
                 raise InputError(
@@ -485,7 +577,11 @@ class Classifier(_Estimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None, dt_scale: float = 1.0) -> float:
         """Return the share of signals that are told right, with all of their labels."""
         where = "Classifier.score"
-        right = self.predict(X, dt_scale) == np.asarray(y)
+        found, wanted = self.predict(X, dt_scale), np.asarray(y)
+        wanted = wanted.reshape(-1) if found.ndim == 1 else wanted
+        if wanted.shape != found.shape:
+            raise InputError(f"{where}: y is {np.shape(y)}, but {found.shape} is expected, one for each signal of X.")
+        right = found == wanted
         right = right.all(-1) if right.ndim == 2 else right
         weights = _weights(where, sample_weight, len(right))
         return float((weights * right).sum() / weights.sum())
@@ -504,13 +600,13 @@ class Classifier(_Estimator):
             raise InputError(
                 "Classifier.stream: this Classifier is not fitted: call fit(X, y), or take Classifier.load(folder)."
             )
-        scaled = self.scaler_type == "channel"
+        scaled = self._fitted["scaler_type"] == "channel"
         location = self._location if scaled else torch.zeros_like(self._location)
         scale = self._scale if scaled else torch.ones_like(self._scale)
         return ClassifierStream(self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale)
 
     def _extra(self) -> dict[str, Any]:
-        return {"loss": self._kind, "classes": self.classes_.tolist()}
+        return {"loss": self._kind, "classes": [_plain(name) for name in self.classes_]}
 
     def _take_extra(self, description: Mapping[str, Any]) -> None:
         self._kind, self.classes_ = description["loss"], np.array(description["classes"])
@@ -536,16 +632,23 @@ class Regressor(_Estimator):
 
     def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> "Regressor":
         """Fit; as `Classifier.fit`, with numbers, ``(b,)`` or ``(b, k)``."""
+        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh._fit_numbers(X, y, groups, sample_weight)
+        self.__dict__.update(fresh.__dict__)
+        return self
+
+    def _fit_numbers(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> None:
         where = "Regressor.fit"
         self._checked(where)
-        values = _numbers(where, y)
+        values = _numbers(where, "y", y)
+        if values.ndim not in (1, 2):
+            raise InputError(f"{where}: y is {values.shape}, but (n_cases,) or (n_cases, k) is expected.")
         self._flat = values.ndim == 1
         values = values[:, None] if self._flat else values
         self._mean, deviation = values.mean(0), values.std(0)
         self._deviation = np.where(deviation > 0, deviation, 1.0)
         targets = torch.as_tensor((values - self._mean) / self._deviation)
         self._fit(where, X, targets, None, _weights(where, sample_weight, len(values)), groups)
-        return self
 
     def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
         """Return the number of each signal, ``(b,)``, or ``(b, k)``."""
@@ -559,11 +662,14 @@ class Regressor(_Estimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None, dt_scale: float = 1.0) -> float:
         """Return R², the share of the variance of `y` that is explained; one minus the mean squared error over it."""
         where = "Regressor.score"
-        values = _numbers(where, y)
+        values, found = _numbers(where, "y", y), self.predict(X, dt_scale)
+        if values.size != found.size or len(values) != len(found):
+            raise InputError(f"{where}: y is {values.shape}, but {found.shape} is expected, one for each signal of X.")
+        values = values.reshape(found.shape)
         weights = _weights(where, sample_weight, len(values))
         if values.ndim == 2:
             weights = weights[:, None]
-        error = (weights * (values - self.predict(X, dt_scale)) ** 2).sum(0)
+        error = (weights * (values - found) ** 2).sum(0)
         spread = (weights * (values - (weights * values).sum(0) / weights.sum()) ** 2).sum(0)
         return float(np.mean(1 - error / np.where(spread > 0, spread, 1.0)))
 

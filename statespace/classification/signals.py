@@ -7,10 +7,13 @@
 | list of arrays ``(n_channels, n_timepoints)`` or ``(n_timepoints,)`` | signals of unequal lengths |
 | data frame with the columns ``case``, ``time`` and one a channel | the same, long |
 
-NaN within a signal is a gap: filled along a line between its neighbours, and not counted. NaN at its end in all
-channels is padding, and cut off.
+NaN within a signal is a gap: filled along a line between its neighbours, channel by channel, and not counted where no
+channel was measured. A channel without any number stays NaN, for the mean of training to stand in. NaN at the end in
+all channels is padding, and cut off. The cases of a table come in the order in which they first appear, their rows in
+that of time; a row that is missing is not known to be.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +25,7 @@ from torch import Tensor
 from statespace.errors import InputError
 
 CASE, TIME = "case", "time"
+LARGEST = 1e15  # sums of squares of longer signals than memory holds stay finite in float32
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ class Signals:
     Attributes:
         x: samples, ``(b, l, channels)``, float32; zero beyond the end of each.
         lengths: samples of each, ``(b,)``, int64.
-        observed: whether all channels of a sample were measured, ``(b, l)``, or ``None`` where nothing is missing.
+        observed: whether any channel of a sample was measured, ``(b, l)``, or ``None`` where each was.
+        names: of the channels, if they came as a table.
     """
 
     x: Tensor
     lengths: Tensor
     observed: Tensor | None
+    names: tuple[str, ...] | None = None
 
     def take(self, rows: Tensor | np.ndarray) -> "Signals":
         """Return some of the signals, no longer than the longest of them."""
@@ -44,13 +50,13 @@ class Signals:
         lengths = self.lengths[rows]
         longest = int(lengths.max()) if len(rows) else 0
         observed = None if self.observed is None else self.observed[rows, :longest]
-        return Signals(self.x[rows, :longest], lengths, observed)
+        return Signals(self.x[rows, :longest], lengths, observed, self.names)
 
     def __len__(self) -> int:
         return self.x.shape[0]
 
 
-def _from_frame(where: str, frame: Any) -> list[np.ndarray]:
+def _from_frame(where: str, frame: Any, names: tuple[str, ...] | None) -> tuple[list[np.ndarray], tuple[str, ...]]:
     for name in (CASE, TIME):
         if name not in frame.columns:
             raise InputError(
@@ -60,19 +66,37 @@ def _from_frame(where: str, frame: Any) -> list[np.ndarray]:
     channels = [name for name in frame.columns if name not in (CASE, TIME)]
     if not channels:
         raise InputError(f"{where}: X is a data frame without channels: beside case and time, one column is needed.")
+    for name in (CASE, TIME):
+        if frame[name].isna().any():
+            raise InputError(f"{where}: column {name!r} of X has missing values: say for each row what it belongs to.")
+    if frame[TIME].dtype.kind not in "fiuMm":
+        raise InputError(
+            f"{where}: column 'time' of X holds {frame[TIME].dtype}, but numbers or stamps are expected: convert it, "
+            "such as by pd.to_datetime."
+        )
+    for name in channels:
+        if frame[name].dtype.kind not in "fiub":
+            raise InputError(f"{where}: column {name!r} of X holds {frame[name].dtype}, but numbers are expected.")
     if frame.duplicated([CASE, TIME]).any():
         raise InputError(f"{where}: X has several rows for one case and time: keep one of each.")
-    return [
-        part.sort_values(TIME)[channels].to_numpy(dtype=np.float64, na_value=np.nan).T
-        for _, part in frame.groupby(CASE, sort=False)
-    ]
+    wanted = list(names) if names is not None else channels
+    if set(map(str, channels)) != set(map(str, wanted)):
+        raise InputError(
+            f"{where}: X has the channels {', '.join(map(str, channels))}, but {', '.join(map(str, wanted))} are "
+            "expected, as in fit."
+        )
+    parts = frame.rename(columns=str).groupby(CASE, sort=False)
+    order = [str(name) for name in wanted]
+    signals = [part.sort_values(TIME)[order].to_numpy(dtype=np.float64, na_value=np.nan).T for _, part in parts]
+    return signals, tuple(order)
+
+
+def _array(X: Any) -> Any:
+    return X.detach().cpu().to(torch.float64).numpy() if isinstance(X, Tensor) and not X.is_complex() else X
 
 
 def _listed(where: str, X: Any) -> list[np.ndarray]:
-    if hasattr(X, "columns") and hasattr(X, "groupby"):
-        return _from_frame(where, X)
-    if isinstance(X, Tensor):
-        X = X.detach().cpu().numpy()
+    X = _array(X)
     if isinstance(X, np.ndarray) and X.dtype != object:
         if X.ndim not in (2, 3):
             raise InputError(
@@ -84,35 +108,47 @@ def _listed(where: str, X: Any) -> list[np.ndarray]:
         raise InputError(
             f"{where}: X is a {type(X).__name__}, but an array, a list of arrays or a long data frame is expected."
         )
-    return [np.atleast_2d(np.asarray(signal)) for signal in X]
+    found = []
+    for case, signal in enumerate(X):
+        try:
+            given = np.asarray(_array(signal))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{where}: signal {case} of X is not an array of numbers ({error}).") from error
+        if given.ndim == 0:
+            raise InputError(f"{where}: signal {case} of X is a single number: pass one signal as [signal].")
+        found.append(np.atleast_2d(given))
+    return found
 
 
 def _filled(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return a signal without NaN, and which samples were measured in all channels, or ``None`` if all were."""
+    """Return a signal with its gaps filled, and which samples were measured in any channel, ``None`` if all were."""
     gaps = np.isnan(signal)
     if not gaps.any():
         return signal, None
     t = np.arange(signal.shape[1])
-    filled = np.zeros_like(signal)
+    filled = np.full_like(signal, np.nan)
     for channel, (values, missing) in enumerate(zip(signal, gaps, strict=True)):
         if not missing.all():
             filled[channel] = np.interp(t, t[~missing], values[~missing])
-    return filled, ~gaps.any(0)
+    measured = ~gaps.all(0)
+    return filled, None if measured.all() else measured
 
 
-def read_signals(where: str, X: Any, channels: int | None = None) -> Signals:
+def read_signals(where: str, X: Any, channels: int | None = None, names: tuple[str, ...] | None = None) -> Signals:
     """Bring signals to one form.
 
     Args:
         where: the function, for messages.
         X: see the module.
         channels: how many there must be; ``None``: as many as the first signal has.
+        names: of the channels, in order, if they were told before.
     Returns:
         The signals.
     Raises:
         InputError: `X` has another form, holds something else than finite numbers and NaN, or nothing.
     """
-    listed = _listed(where, X)
+    is_frame = hasattr(X, "columns") and hasattr(X, "groupby")
+    listed, found_names = _from_frame(where, X, names) if is_frame else (_listed(where, X), None)
     if not listed:
         raise InputError(f"{where}: X has no signals: at least one is expected.")
     first = channels or listed[0].shape[0]
@@ -126,16 +162,20 @@ def read_signals(where: str, X: Any, channels: int | None = None) -> Signals:
             raise InputError(f"{where}: signal {case} of X holds {given.dtype}, but numbers are expected.")
         if given.shape[0] != first:
             turned = given.shape[1] == first
-            hint = "it looks transposed: pass it as (n_channels, n_timepoints), X.T" if turned else "give all the same"
+            hint = (
+                "it looks transposed: time is the last axis, so pass np.swapaxes(signal, -1, -2)"
+                if turned
+                else "give all the same"
+            )
             raise InputError(
                 f"{where}: signal {case} of X has {given.shape[0]} channels, but {first} are expected: {hint}."
             )
         with np.errstate(over="ignore"):
             signal = given.astype(np.float32)
-        if np.isinf(signal).any():
+        if (np.abs(signal) > LARGEST).any():
             raise InputError(
-                f"{where}: signal {case} of X has values that are infinite, or too large for float32: mark what is "
-                "missing as NaN, and scale the rest."
+                f"{where}: signal {case} of X has values that are infinite, or too large to compute with in float32 "
+                f"(beyond {LARGEST:g}): mark what is missing as NaN, and scale the rest."
             )
         measured = np.flatnonzero(~np.isnan(signal).all(0))
         if len(measured) == 0:
@@ -150,4 +190,10 @@ def read_signals(where: str, X: Any, channels: int | None = None) -> Signals:
         x[row, : signal.shape[1]] = torch.from_numpy(signal.T)
         if observed is not None:
             observed[row, : signal.shape[1]] = True if mask is None else torch.from_numpy(mask)
-    return Signals(x, lengths, observed)
+    if channels is None and first > x.shape[1] and len(signals) > 1:
+        warnings.warn(
+            f"{where}: X has {first} channels of at most {x.shape[1]} samples. If it is transposed, pass "
+            "np.swapaxes(X, -1, -2): time is the last axis.",
+            stacklevel=3,
+        )
+    return Signals(x, lengths, observed, found_names)

@@ -228,7 +228,7 @@ REFUSED = {
     "signal 3 of X has no sample that is a number": ({}, np.where(np.arange(8)[:, None] == 3, np.nan, X0), Y0),
     "signal 0 of X has values that are infinite": ({}, X0 * 1e300, Y0),
     "signal 0 of X holds <U1": ({}, np.full((8, 16), "a"), Y0),
-    "every sample of X has the same value": ({}, np.ones((8, 16)), Y0),
+    "every sample of X has the same value in float32": ({}, np.ones((8, 16)), Y0),
     "'time' is missing": ({}, pd.DataFrame({"case": [1], "value": [2.0]}), Y0),
     "several rows for one case": ({}, pd.DataFrame({"case": [1, 1], "time": [0, 0], "v": [2.0, 3.0]}), Y0),
 }
@@ -250,3 +250,135 @@ def test_what_cannot_be_used_later_is_named(fitted: Classifier) -> None:
         Classifier().set_params(sistems=3)
     with pytest.raises(InputError, match="y holds NaN"):
         Regressor(**SMALL).fit(X0, np.full(8, np.nan))
+
+
+# ------------------------------------------------------------------------- what once went wrong without a word
+
+
+def test_a_channel_that_was_not_measured_is_at_its_mean() -> None:
+    train, test = load_cases("basic-motions"), load_cases("basic-motions", "test")
+    model = Classifier(systems=200, verbose=False).fit(train.X, train.y)
+    dead = [signal.copy() for signal in test.X]
+    alternating = [signal.copy() for signal in test.X]
+    for one, other in zip(dead, alternating, strict=True):
+        one[0] = np.nan
+        other[:3, ::2] = np.nan
+        other[3:, 1::2] = np.nan
+    assert model.score(dead, test.y) > 0.9
+    assert model.score(alternating, test.y) > 0.9
+    half = [signal.copy() for signal in train.X]
+    for signal in half[::2]:
+        signal[2] = np.nan
+    assert Classifier(systems=200, verbose=False).fit(half, train.y).score(test.X, test.y) > 0.9
+    with pytest.raises(InputError, match="channel 1 of X has no number in any signal"):
+        Classifier(**SMALL).fit(np.stack([X0, X0 * np.nan], 1), Y0)
+
+
+def test_a_case_without_weight_is_as_if_it_were_not_there() -> None:
+    X, y = tones()
+    weight = np.r_[np.zeros(4), np.ones(36)]
+    some, without = Classifier(**SMALL).fit(X, y, sample_weight=weight), Classifier(**SMALL).fit(X[4:], y[4:])
+    np.testing.assert_allclose(some.predict_proba(X), without.predict_proba(X), atol=1e-6)
+    assert np.isfinite(some.validation_scores_).all()
+    assert some.validation_rows_.min() == 4
+    huge = Classifier(**SMALL).fit(X, y, sample_weight=np.full(40, 1e90))
+    np.testing.assert_allclose(huge.predict_proba(X), Classifier(**SMALL).fit(X, y).predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("keys", [[2, 9, 10], [np.int64(1), np.int64(2), np.int64(30)], ["a", "b", "c"]], ids=str)
+def test_weights_of_classes_come_back_from_the_folder(keys: list[Any], tmp_path: Path) -> None:
+    X, _ = tones(30)
+    y = np.array(keys)[np.arange(30) % 3]
+    model = Classifier(**SMALL, class_weight=dict(zip(keys, (1.0, 1.0, 2.0), strict=True))).fit(X, y)
+    model.save(tmp_path / "model")
+    again = Classifier.load(tmp_path / "model")
+    assert again.class_weight == model.class_weight
+    np.testing.assert_array_equal(again.fit(X, y).predict_proba(X), model.predict_proba(X))
+
+
+def test_a_fit_that_fails_leaves_the_earlier_one_and_parameters_wait_for_the_next(tmp_path: Path) -> None:
+    X, y = tones()
+    model = Classifier(**SMALL).fit(X * 100 + 5, y)
+    before = model.predict_proba(X * 100 + 5)
+    with pytest.raises(InputError, match="X has 5 signals but y has 6"):
+        model.fit(X[:5], ["c", "d"] * 3)
+    model.set_params(scaler_type="none", layer="s4d")
+    np.testing.assert_array_equal(model.predict_proba(X * 100 + 5), before)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(Classifier.load(tmp_path / "model").predict_proba(X * 100 + 5), before)
+
+
+def test_y_may_be_a_column() -> None:
+    X, y = tones()
+    assert Classifier(**SMALL).fit(X, y[:, None]).score(X, y[:, None]) > 0.9
+    numbers = (y == "low") * 1.0
+    model = Regressor(**SMALL).fit(X, numbers[:, None])
+    assert model.score(X, numbers) == pytest.approx(model.score(X, numbers[:, None]))
+    assert model.score(X, numbers) > 0.5
+
+
+def test_a_table_is_taken_by_the_names_of_its_channels() -> None:
+    X, y = tones(12, 20)
+    frame = pd.DataFrame(
+        {
+            "case": np.repeat(np.arange(12), 20),
+            "time": np.tile(np.arange(20), 12),
+            "b": X.ravel(),
+            "a": -(X.ravel() ** 2),
+        }
+    )
+    model = Classifier(**SMALL).fit(frame, y)
+    turned = frame[["a", "case", "time", "b"]]
+    np.testing.assert_array_equal(model.predict_proba(turned), model.predict_proba(frame))
+    with pytest.raises(InputError, match=r"the channels b, but b, a are expected"):
+        model.predict(frame.drop(columns="a"))
+    for change, message in (
+        ({"time": frame["time"].astype(str)}, "column 'time' of X holds"),
+        ({"case": frame["case"].where(frame["case"] > 0)}, "column 'case' of X has missing values"),
+        ({"a": "x"}, "column 'a' of X holds"),
+    ):
+        with pytest.raises(InputError, match=message):
+            model.predict(frame.assign(**change))
+
+
+def test_what_looks_transposed_is_told() -> None:
+    X, y = tones(12, 20)
+    with pytest.warns(UserWarning, match="X has 20 channels of at most 1 samples"):
+        Classifier(**SMALL).fit(X[..., None], y)
+
+
+MORE_REFUSED: dict[str, tuple[dict[str, Any], Any, Any, dict[str, Any]]] = {
+    "signal 0 of X is a single number": ({}, [0.1, 0.2], ["a", "b"], {}),
+    r"signal 0 of X has values .* too large": ({}, X0 * 1e20, Y0, {}),
+    "class_weight holds -1": ({"class_weight": {"low": -1.0}}, X0, Y0, {}),
+    r"class_weight is \[1, 2\]": ({"class_weight": [1, 2]}, X0, Y0, {}),
+    "class_weight is given, but signals have several": ({"class_weight": "balanced"}, X0, np.eye(8)[:, :2], {}),
+    "sample_weight holds something": ({}, X0, Y0, {"sample_weight": ["a"] * 8}),
+    r"groups is \(8, 2\)": ({}, X0, Y0, {"groups": np.ones((8, 2))}),
+    "groups has no name for signal 0": ({}, X0, Y0, {"groups": [None] * 8}),
+    "groups has 1 different names": ({}, X0, Y0, {"groups": ["one"] * 8}),
+    "layer is None": ({"layer": None}, X0, Y0, {}),
+    "causal is 'no'": ({"causal": "no"}, X0, Y0, {}),
+    "random_seed is": ({"random_seed": 2**70}, X0, Y0, {}),
+    "y holds text and numbers": ({}, X0, np.array(["a", 1] * 4, dtype=object), {}),
+    "y is ragged": ({}, X0, [["a"], ["b", "c"]] * 4, {}),
+}
+
+
+@pytest.mark.parametrize("message", MORE_REFUSED)
+def test_what_ended_in_the_depths_is_named(message: str) -> None:
+    options, X, y, more = MORE_REFUSED[message]
+    with pytest.raises(InputError, match=message):
+        Classifier(**{"verbose": False, **options}).fit(X, y, **more)
+
+
+def test_numbers_that_cannot_be_used_are_named() -> None:
+    for y, message in (
+        (np.arange(8) * 1e200, "too large to compute with"),
+        (np.zeros((8, 2, 2)), r"y is \(8, 2, 2\)"),
+        (np.arange(8) * 1j, "not a real number"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Regressor(**SMALL).fit(X0, y)
+    with pytest.raises(InputError, match=r"y is \(3,\), but \(8,\) is expected"):
+        Regressor(**SMALL).fit(X0, np.arange(8)).score(X0, np.arange(3))
