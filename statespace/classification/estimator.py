@@ -212,7 +212,6 @@ class _Estimator:
         count = self.n_layers if isinstance(layer, str) else len(layer)
         return {
             "channels": self.n_channels_,
-            "names": self._names_of_channels,
             "outputs": outputs,
             "layer": layer,
             "d_model": self.d_model,
