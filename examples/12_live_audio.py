@@ -3,9 +3,9 @@ Listen live
 ===========
 
 Three sounds that have the same pitches and differ in their timbre: a pure tone, a square wave and a saw tooth, half a
-second each, at 8 kHz. A causal classifier learns them, and then listens to a stream of all three, a tenth of a second at a
-time. It carries the states of its oscillators and a few counts, so that an hour costs what a second costs, for each sample
-and in memory; here it is told to begin anew every half second.
+second each, at 8 kHz. A causal classifier learns them, and then listens to a stream of all three, a tenth of a second
+at a time. It carries the states of its oscillators and a few counts, so that an hour costs what a second costs, for
+each sample and in memory; here it is told to begin anew every half second.
 """
 
 import time

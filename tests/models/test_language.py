@@ -197,7 +197,7 @@ def test_weights_start_as_published() -> None:
         (lambda model: model.complete("text"), ["has no vocabulary"]),
         (lambda _: MambaLM(layer="mumba"), ["layer is 'mumba'", "Did you mean 'mamba'"]),
         (lambda _: MambaLM(n_layers=0), ["n_layers is 0"]),
-        (lambda _: MambaLM(norm="batch"), ["norm is 'batch'", "rms, layer"]),
+        (lambda _: MambaLM(norm="batch"), ["norm is 'batch'", "layer, rms"]),
         (lambda _: MambaLM(options={"s4d": {}}), ["a layer in options is 's4d'", "mamba"]),
         (lambda _: MambaLM(options={"mamba": {"states": 3}}), ["options do not fit the layer 'mamba'", "states"]),
         (lambda _: MambaLM(9, vocabulary=ByteVocabulary()), ["vocab_size is 9", "256 tokens"]),
