@@ -7,7 +7,6 @@ list of names, trains a stack of these instead.
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
@@ -113,14 +112,10 @@ class _Estimator:
                 raise InputError(f"{where}: {name} is {value!r}, but a whole number of at least {least} is expected.")
         for name, high in {"dropout": 1.0, "val_size": 1.0, "augmentation": np.inf, "weight_decay": np.inf}.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < high:
+            if not (_is_number(value) and 0 <= value < high):
                 bound = f"in [0, {high:g})" if high < np.inf else "from 0 on"
                 raise InputError(f"{where}: {name} is {value!r}, but a number {bound} is expected.")
-        if (
-            isinstance(self.learning_rate, bool)
-            or not isinstance(self.learning_rate, Real)
-            or not 0 < self.learning_rate < np.inf
-        ):
+        if not (_is_number(self.learning_rate) and 0 < self.learning_rate < np.inf):
             raise InputError(f"{where}: learning_rate is {self.learning_rate!r}, but a positive number is expected.")
         choose(where, "scaler_type", self.scaler_type, SCALERS)
         choose(where, "pooling", self.pooling, _POOLINGS)
@@ -250,7 +245,7 @@ class _Estimator:
             raise InputError(
                 f"{where}: this {type(self).__name__} is not fitted: call fit(X, y), or {type(self).__name__}.load."
             )
-        if isinstance(dt_scale, bool) or not isinstance(dt_scale, Real) or not 0 < dt_scale < np.inf:
+        if not (_is_number(dt_scale) and 0 < dt_scale < np.inf):
             raise InputError(
                 f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected: the time between two samples "
                 "of X, in units of that of training, such as 2 for half the sampling rate."
@@ -336,6 +331,10 @@ class _Estimator:
     def outcome_(self) -> Outcome | None:
         """How training went; ``None`` where nothing was trained."""
         return getattr(getattr(self, "model_", None), "outcome", None)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _plain(value: Any) -> Any:
@@ -534,7 +533,7 @@ class Classifier(_Estimator):
                 "expected."
             )
         else:
-            wrong = [v for v in self.class_weight.values() if not isinstance(v, Real) or not 0 <= v < 1e100]
+            wrong = [v for v in self.class_weight.values() if not (_is_number(v) and 0 <= v < 1e100)]
             if wrong:
                 raise InputError(f"{where}: class_weight holds {wrong[0]!r}, but numbers from 0 on are expected.")
             unknown = set(self.class_weight) - set(self.classes_.tolist())
@@ -651,7 +650,8 @@ class Regressor(_Estimator):
 
     def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
         """Return the number of each signal, ``(b,)``, or ``(b, k)``."""
-        found = self._scores("Regressor.predict", X, dt_scale).double().numpy() * self._deviation + self._mean
+        scores = self._scores("Regressor.predict", X, dt_scale).double().numpy()
+        found: np.ndarray = scores * self._deviation + self._mean
         return found[:, 0] if self._flat else found
 
     def fit_predict(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> np.ndarray:
