@@ -4,9 +4,10 @@
     feature_kq = share of the signal's time in which  y_k > threshold_kq
 
 Each system has a few damped oscillations with random time constants, frequencies and phases, and looks at a random
-mixture m_k of the channels. Its feedthrough D makes its answer to a constant zero, so that it sees changes and not
-levels. Half of the systems run against time, unless all have to be causal. The thresholds are quantiles of responses to
-training signals. With enough systems, a linear classifier on these shares does the rest.
+mixture m_k of the channels. Its feedthrough D makes its answer to a constant settle at zero, so that it sees changes
+and not levels, but for the step with which a signal begins. Half of the systems run against time, unless all have to be
+causal. The thresholds are quantiles of responses to training signals. With enough systems, a linear classifier on these
+shares does the rest.
 
 Since the systems are continuous, and between two samples the signal is taken to go along a line, features of one signal
 sampled at two rates are nearly the same, as far as both rates have it: see `dt_scale`.
