@@ -108,7 +108,7 @@ class TaskDataModule(LightningDataModule):
         val_batches: int = 8,
         test_batches: int = 32,
         seed: int = 0,
-        curriculum: Sequence[tuple[Task, int]] = (),
+        curriculum: Sequence[tuple[Task, int]] | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("val_batches", val_batches), ("test_batches", test_batches)):
@@ -116,16 +116,25 @@ class TaskDataModule(LightningDataModule):
                 raise InputError(f"TaskDataModule: {name} is {value}, but at least 1 is expected.")
         if seed < 0:
             raise InputError(f"TaskDataModule: seed is {seed}, but a whole number of at least 0 is expected.")
-        for easier, batches in curriculum:
-            if batches < 1:
-                raise InputError(f"TaskDataModule: curriculum asks for {batches} batches, but at least 1 is expected.")
+        self.curriculum = tuple(curriculum or ())
+        for entry in self.curriculum:
+            if not isinstance(entry, Sequence) or len(entry) != 2 or not isinstance(entry[0], Task):
+                raise InputError(
+                    f"TaskDataModule: curriculum holds {entry!r}, but pairs of a task and a number of "
+                    "batches are expected."
+                )
+            easier, batches = entry
+            if not isinstance(batches, int) or batches < 1:
+                raise InputError(
+                    f"TaskDataModule: curriculum asks for {batches!r} batches, but a whole number of at "
+                    "least 1 is expected."
+                )
             if _kind(easier) != _kind(task):
                 raise InputError(
                     f"TaskDataModule: curriculum holds a {type(easier).__name__} with (tokens, inputs, classes, "
                     f"outputs, per_sequence) = {_kind(easier)}, but {type(task).__name__} has {_kind(task)}: one model "
                     "must be able to answer both."
                 )
-        self.curriculum = tuple(curriculum)
         self.task, self.batch_size, self.seed = task, batch_size, seed
         self.val_batches, self.test_batches = val_batches, test_batches
 

@@ -196,8 +196,13 @@ def test_a_curriculum_comes_first_and_a_resumed_run_knows_where_it_stands() -> N
 def test_a_curriculum_that_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match=r"curriculum holds a InductionHeads .* one model must be able"):
         TaskDataModule(InductionHeads(32), curriculum=[(InductionHeads(8, 5), 3)])
-    with pytest.raises(InputError, match="curriculum asks for 0 batches"):
-        TaskDataModule(InductionHeads(32), curriculum=[(InductionHeads(8), 0)])
+    for batches in (0, 2.5, "3"):
+        with pytest.raises(InputError, match=f"curriculum asks for {batches!r} batches"):
+            TaskDataModule(InductionHeads(32), curriculum=[(InductionHeads(8), batches)])  # type: ignore[list-item]
+    for entry in (InductionHeads(8), ("x", 3), (InductionHeads(8), 1, 2)):
+        with pytest.raises(InputError, match="but pairs of a task and a number"):
+            TaskDataModule(InductionHeads(32), curriculum=[entry])  # type: ignore[list-item]
+    assert TaskDataModule(InductionHeads(32), curriculum=None).curriculum == ()
 
 
 def test_the_penalty_on_steps_is_the_mean_of_their_logarithm_and_begins_when_it_should() -> None:
