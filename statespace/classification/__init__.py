@@ -1,5 +1,6 @@
 """Whole signals: which class they belong to, or which number belongs to them."""
 
-from statespace.classification.estimator import Classifier, Regressor
+from statespace.classification.classifier import Classifier
+from statespace.classification.regressor import Regressor
 
 __all__ = ["Classifier", "Regressor"]

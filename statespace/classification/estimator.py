@@ -1,4 +1,4 @@
-"""`Classifier` and `Regressor`: raw signals in, classes or numbers out, in the conventions of scikit-learn.
+"""What `Classifier` and `Regressor` have in common: raw signals in, scores out, in the conventions of scikit-learn.
 
 ``layer="responses"`` fits in seconds and needs no training: random systems and a closed form. The name of a layer, or a
 list of names, trains a stack of these instead.
@@ -6,7 +6,7 @@ list of names, trains a stack of these instead.
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statespace.classification.bank import SPAN, Bank
-from statespace.classification.calibration import fit_sharpness, probabilities
+from statespace.classification.bank import SPAN, Bank, Fitted
+from statespace.classification.calibration import fit_sharpness
 from statespace.classification.network import Network, strides
 from statespace.classification.signals import Signals, read_signals
 from statespace.classification.split import validation_rows
-from statespace.classification.stream import ClassifierStream
+from statespace.classification.targets import groups_of, is_number, plain_label
 from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
@@ -31,45 +31,37 @@ SCALERS = ("channel", "instance", "none")
 _POOLINGS = ("mean", "last", "attention")
 
 
-class _Estimator:
-    """What classifying and regressing have in common; the parameters are those of `Classifier`."""
+@dataclass(eq=False, repr=False)
+class SignalEstimator:
+    """What classifying and regressing have in common; the parameters are those of `Classifier`.
+
+    As scikit-learn wants it, parameters are kept as they came, and looked at in `fit`.
+    """
+
+    layer: str | Sequence[str] = RESPONSES
+    _: KW_ONLY
+    systems: int = 1000
+    causal: bool = False
+    scaler_type: str = "channel"
+    d_model: int = 64
+    n_layers: int = 4
+    d_state: int = 64
+    dropout: float = 0.1
+    pooling: str = "mean"
+    max_epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.01
+    augmentation: float = 1.0
+    val_size: float = 0.2
+    patience: int = 20
+    random_seed: int = 0
+    accelerator: str = "auto"
+    verbose: bool = True
+
+    sampling_rate_: float | None = field(default=None, init=False)  # in Hz, if somebody has set it: it is stored
 
     _kind = ""
-
-    sampling_rate_: float | None = None
-    """Samples in a second of the signals that it was fitted on, in Hz, if somebody has set it: it is stored with it."""
-
-    def __init__(
-        self,
-        layer: str | Sequence[str] = RESPONSES,
-        *,
-        systems: int = 1000,
-        causal: bool = False,
-        scaler_type: str = "channel",
-        d_model: int = 64,
-        n_layers: int = 4,
-        d_state: int = 64,
-        dropout: float = 0.1,
-        pooling: str = "mean",
-        max_epochs: int = 100,
-        batch_size: int = 16,
-        learning_rate: float = 4e-3,
-        weight_decay: float = 0.01,
-        augmentation: float = 1.0,
-        val_size: float = 0.2,
-        patience: int = 20,
-        random_seed: int = 0,
-        accelerator: str = "auto",
-        verbose: bool = True,
-    ) -> None:
-        # As scikit-learn wants it: arguments are kept as they came, and looked at in `fit`.
-        self.layer, self.systems, self.causal, self.scaler_type = layer, systems, causal, scaler_type
-        self.d_model, self.n_layers, self.d_state = d_model, n_layers, d_state
-        self.dropout, self.pooling = dropout, pooling
-        self.max_epochs, self.batch_size, self.learning_rate = max_epochs, batch_size, learning_rate
-        self.weight_decay, self.augmentation = weight_decay, augmentation
-        self.val_size, self.patience, self.random_seed = val_size, patience, random_seed
-        self.accelerator, self.verbose = accelerator, verbose
 
     # -------------------------------------------------------------------------------------------- parameters
 
@@ -112,10 +104,10 @@ class _Estimator:
                 raise InputError(f"{where}: {name} is {value!r}, but a whole number of at least {least} is expected.")
         for name, high in {"dropout": 1.0, "val_size": 1.0, "augmentation": np.inf, "weight_decay": np.inf}.items():
             value = getattr(self, name)
-            if not (_is_number(value) and 0 <= value < high):
+            if not (is_number(value) and 0 <= value < high):
                 bound = f"in [0, {high:g})" if high < np.inf else "from 0 on"
                 raise InputError(f"{where}: {name} is {value!r}, but a number {bound} is expected.")
-        if not (_is_number(self.learning_rate) and 0 < self.learning_rate < np.inf):
+        if not (is_number(self.learning_rate) and 0 < self.learning_rate < np.inf):
             raise InputError(f"{where}: learning_rate is {self.learning_rate!r}, but a positive number is expected.")
         choose(where, "scaler_type", self.scaler_type, SCALERS)
         choose(where, "pooling", self.pooling, _POOLINGS)
@@ -149,7 +141,7 @@ class _Estimator:
             raise InputError(
                 f"{where}: X has {len(signals)} signals but y has {len(targets)} entries: one for each is expected."
             )
-        named = _groups(where, groups, len(signals))
+        named = groups_of(where, groups, len(signals))
         counted = np.flatnonzero(weights > 0)  # a case without weight is as if it were not there
         if len(counted) < len(weights):
             signals, targets, weights = signals.take(counted), targets[counted], weights[counted]
@@ -187,20 +179,20 @@ class _Estimator:
                 # Predictions for cases left out one by one would know the others of their group.
                 train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), rows))
                 bank.fit(signals.take(train), signs[train], shares[train])
-                judged = bank.scores(signals.take(rows), 1.0), torch.as_tensor(rows)
+                judged = Fitted(bank.scores(signals.take(rows), 1.0), torch.as_tensor(rows))
                 bank.fit(signals, signs, shares)
             else:
-                judged = tuple(bank.fit(signals, signs, shares))  # type: ignore[assignment]
+                judged = bank.fit(signals, signs, shares)
             self.model_: Bank | Network = bank
         else:
             self.model_ = Network(self._architecture(targets.shape[1], typical), self._training(), self._kind)
-            judged = tuple(self.model_.fit(signals, targets, shares, rows))  # type: ignore[assignment]
-        scores, judged_rows = judged
+            judged = self.model_.fit(signals, targets, shares, rows)
         self.sharpness_ = 1.0
-        if self._kind != "numbers" and len(judged_rows):
-            self.sharpness_ = fit_sharpness(self._kind, scores, targets[judged_rows].float(), shares[judged_rows])
-        self.validation_rows_ = counted[judged_rows.numpy()]
-        self.validation_scores_ = (self.sharpness_ * scores).numpy()
+        if self._kind != "numbers" and len(judged.rows):
+            known = targets[judged.rows].float(), shares[judged.rows]
+            self.sharpness_ = fit_sharpness(self._kind, judged.scores, *known)
+        self.validation_rows_ = counted[judged.rows.numpy()]
+        self.validation_scores_ = (self.sharpness_ * judged.scores).numpy()
 
     def _architecture(self, outputs: int, typical: float) -> dict[str, Any]:
         layer = self.layer if isinstance(self.layer, str) else list(self.layer)
@@ -245,7 +237,7 @@ class _Estimator:
             raise InputError(
                 f"{where}: this {type(self).__name__} is not fitted: call fit(X, y), or {type(self).__name__}.load."
             )
-        if not (_is_number(dt_scale) and 0 < dt_scale < np.inf):
+        if not (is_number(dt_scale) and 0 < dt_scale < np.inf):
             raise InputError(
                 f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected: the time between two samples "
                 "of X, in units of that of training, such as 2 for half the sampling rate."
@@ -272,7 +264,7 @@ class _Estimator:
         params = dict(self._fitted)
         params["layer"] = params["layer"] if isinstance(params["layer"], str) else list(params["layer"])
         if isinstance(params.get("class_weight"), Mapping):  # files know no other keys than text
-            params["class_weight"] = [[_plain(key), float(value)] for key, value in params["class_weight"].items()]
+            params["class_weight"] = [[plain_label(key), float(value)] for key, value in params["class_weight"].items()]
         description = {
             "params": params,
             "channels": self.n_channels_,
@@ -331,350 +323,3 @@ class _Estimator:
     def outcome_(self) -> Outcome | None:
         """How training went; ``None`` where nothing was trained."""
         return getattr(getattr(self, "model_", None), "outcome", None)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-
-
-def _plain(value: Any) -> Any:
-    """Return a label as JSON can hold it."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if not isinstance(value, str | bool | int | float):
-        raise InputError(
-            f"save: the class {value!r} is a {type(value).__name__}, which cannot be stored: fit with text or numbers."
-        )
-    return value
-
-
-def _groups(where: str, groups: Any, count: int) -> np.ndarray | None:
-    if groups is None:
-        return None
-    named = np.asarray(groups)
-    if named.shape != (count,):
-        raise InputError(f"{where}: groups is {named.shape}, but one name for each of {count} signals is expected.")
-    missing = [name is None or name != name for name in named.tolist()]
-    if any(missing):
-        raise InputError(f"{where}: groups has no name for signal {missing.index(True)}: give it one of its own.")
-    return named.astype(str) if named.dtype == object else named
-
-
-def _numbers(where: str, name: str, y: Any) -> np.ndarray:
-    try:
-        given = np.asarray(y)
-        values = given.astype(np.float64) if given.dtype.kind in "fiubO" else None
-    except (TypeError, ValueError):
-        values = None
-    if values is None:
-        raise InputError(f"{where}: {name} holds something that is not a real number: numbers are expected.")
-    if not (np.abs(values) < 1e100).all():
-        raise InputError(f"{where}: {name} holds NaN, infinity, or numbers too large to compute with.")
-    return values
-
-
-def _weights(where: str, sample_weight: Any, count: int) -> np.ndarray:
-    if sample_weight is None:
-        return np.ones(count)
-    weights = _numbers(where, "sample_weight", sample_weight)
-    if weights.shape != (count,) or (weights < 0).any() or not weights.any():
-        raise InputError(
-            f"{where}: sample_weight is {weights.shape}, but one number from 0 on for each signal is expected."
-        )
-    return weights
-
-
-def _labels(where: str, y: Any) -> np.ndarray:
-    """Return the classes as an array without anything missing."""
-    try:
-        named = np.asarray(y)
-    except ValueError as error:
-        raise InputError(f"{where}: y is ragged, but one class for each signal is expected.") from error
-    if named.ndim == 0:
-        raise InputError(f"{where}: y is {y!r}, but one class for each signal is expected.")
-    if named.dtype.kind not in "OfMm":
-        return named
-    flat = named.reshape(-1).tolist()
-    missing = [name is None or type(name).__name__ == "NAType" or name != name for name in flat]
-    if any(missing):
-        raise InputError(f"{where}: y has no class for signal {missing.index(True)}: leave it out.")
-    if named.dtype == object and len({isinstance(name, str) for name in flat}) > 1:
-        raise InputError(f"{where}: y holds text and numbers side by side: write all classes as text.")
-    return np.array(flat) if named.dtype == object and named.ndim == 1 else named
-
-
-class Classifier(_Estimator):
-    """Tell to which class a signal belongs, or which labels it has.
-
-    Args:
-        layer: ``"responses"``, random systems and a closed form (see `models.ResponseFeatures`); or a key of
-            `statespace.layers.LAYERS`, or a list of keys, for a network that is trained.
-        systems: number of random systems.
-        causal: whether the past alone decides, so that a live stream gives the same answers.
-        scaler_type: ``"channel"``: each channel by mean and deviation over the training signals; ``"instance"``: each
-            signal by its own, so that loudness does not matter; ``"none"``.
-        d_model: channels of the network.
-        n_layers: blocks of the network; with a list of layers, as many as these.
-        d_state: order of each system in the network.
-        dropout: probability of dropping, in [0, 1).
-        pooling: of the network: ``"mean"``, ``"last"`` or ``"attention"``.
-        max_epochs: passes over the training signals, at most.
-        batch_size: signals in a batch.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: of the matrices.
-        augmentation: strength of the disturbances in training, 0 for none.
-        val_size: share of the cases that the network is validated on, in [0, 1); with 0 the last weights are kept.
-        patience: epochs without improvement after which training stops; -1 for never.
-        random_seed: of everything drawn; the same seed gives the same model.
-        accelerator: Lightning's name of the device to train on.
-        verbose: whether to show a bar.
-        class_weight: ``None``, ``"balanced"``, or a weight for each class.
-    Attributes:
-        classes_: the classes, in order; for several labels, their numbers.
-        n_channels_: channels of the signals.
-        validation_rows_: training cases that were left out when they were judged.
-        validation_scores_: what was said of them, before the softmax, ``(b, k)``.
-    """
-
-    _kind = "classes"
-    _estimator_type = "classifier"
-
-    def __init__(
-        self,
-        layer: str | Sequence[str] = RESPONSES,
-        *,
-        systems: int = 1000,
-        causal: bool = False,
-        scaler_type: str = "channel",
-        d_model: int = 64,
-        n_layers: int = 4,
-        d_state: int = 64,
-        dropout: float = 0.1,
-        pooling: str = "mean",
-        max_epochs: int = 100,
-        batch_size: int = 16,
-        learning_rate: float = 4e-3,
-        weight_decay: float = 0.01,
-        augmentation: float = 1.0,
-        val_size: float = 0.2,
-        patience: int = 20,
-        random_seed: int = 0,
-        accelerator: str = "auto",
-        verbose: bool = True,
-        class_weight: str | Mapping[Any, float] | None = None,
-    ) -> None:
-        given = dict(locals())
-        super().__init__(**{name: given[name] for name in inspect.signature(_Estimator).parameters})
-        self.class_weight = class_weight
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # only scikit-learn asks for these
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True),
-            classifier_tags=ClassifierTags(),
-            input_tags=InputTags(two_d_array=True, three_d_array=True, allow_nan=True),
-        )
-
-    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> "Classifier":
-        """Fit.
-
-        Args:
-            X: signals; see `classification.signals` for the forms.
-            y: a class for each, ``(b,)``; or zeros and ones for each of several labels, ``(b, k)``.
-            groups: whom each signal comes from, so that validation is on others than training.
-            sample_weight: of each signal.
-        Returns:
-            The classifier itself.
-        Raises:
-            InputError: something cannot be used.
-        """
-        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
-        fresh._fit_classes(X, y, groups, sample_weight)
-        self.__dict__.update(fresh.__dict__)
-        return self
-
-    def _fit_classes(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> None:
-        where = "Classifier.fit"
-        self._checked(where)
-        named = _labels(where, y)
-        if named.ndim == 2 and named.shape[1] > 1:
-            self._kind = "labels"
-            if not np.isin(named, (0, 1)).all():
-                raise InputError(
-                    f"{where}: y is {named.shape}, but holds other values than 0 and 1: one column a label."
-                )
-            self.classes_ = np.arange(named.shape[1])
-            targets, kinds = named.astype(np.float64), None
-        else:
-            self._kind = "classes"
-            named = named.reshape(-1)
-            self.classes_, kinds = np.unique(named, return_inverse=True)
-            if len(self.classes_) < 2:
-                raise InputError(
-                    f"{where}: y holds {len(self.classes_)} class ({', '.join(map(str, self.classes_))}), but at least "
-                    "two are needed to tell apart."
-                )
-            targets = np.eye(len(self.classes_))[kinds]
-        weights = _weights(where, sample_weight, len(targets)) * self._class_weights(where, targets)
-        self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups)
-
-    def _class_weights(self, where: str, targets: np.ndarray) -> np.ndarray:
-        if self.class_weight is None:
-            return np.ones(len(targets))
-        if self._kind == "labels":
-            raise InputError(f"{where}: class_weight is given, but signals have several labels: pass sample_weight.")
-        if isinstance(self.class_weight, str):
-            choose(where, "class_weight", self.class_weight, ("balanced",))
-            each = len(targets) / (len(self.classes_) * targets.sum(0))
-        elif not isinstance(self.class_weight, Mapping):
-            raise InputError(
-                f"{where}: class_weight is {self.class_weight!r}, but None, 'balanced' or a weight for each class is "
-                "expected."
-            )
-        else:
-            wrong = [v for v in self.class_weight.values() if not (_is_number(v) and 0 <= v < 1e100)]
-            if wrong:
-                raise InputError(f"{where}: class_weight holds {wrong[0]!r}, but numbers from 0 on are expected.")
-            unknown = set(self.class_weight) - set(self.classes_.tolist())
-            if unknown:
-                raise InputError(
-                    f"{where}: class_weight names {', '.join(map(repr, unknown))}, but the classes of y are "
-                    f"{', '.join(map(repr, self.classes_.tolist()))}."
-                )
-            each = np.array([self.class_weight.get(name, 1.0) for name in self.classes_.tolist()])
-        weights: np.ndarray = targets @ each
-        return weights
-
-    def predict_proba(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
-        """Return the probability of each class, ``(b, k)``.
-
-        Args:
-            X: signals.
-            dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
-        Returns:
-            Probabilities in the order of `classes_`; rows sum to one, unless there are several labels.
-        Raises:
-            InputError: not fitted, or the signals cannot be used.
-        """
-        scores = self._scores("Classifier.predict_proba", X, dt_scale)
-        return probabilities(self._kind, scores, self.sharpness_).double().numpy()
-
-    def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
-        """Return the most probable class of each signal, ``(b,)``, or its labels, ``(b, k)``; see `predict_proba`."""
-        scores = self._scores("Classifier.predict", X, dt_scale)
-        if self._kind == "labels":
-            return (scores > 0).long().numpy()
-        found: np.ndarray = self.classes_[scores.argmax(-1).numpy()]
-        return found
-
-    def fit_predict(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> np.ndarray:
-        """Fit, and return what is predicted for the same signals."""
-        return self.fit(X, y, groups, sample_weight).predict(X)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None, dt_scale: float = 1.0) -> float:
-        """Return the share of signals that are told right, with all of their labels."""
-        where = "Classifier.score"
-        found, wanted = self.predict(X, dt_scale), np.asarray(y)
-        wanted = wanted.reshape(-1) if found.ndim == 1 else wanted
-        if wanted.shape != found.shape:
-            raise InputError(f"{where}: y is {np.shape(y)}, but {found.shape} is expected, one for each signal of X.")
-        right = found == wanted
-        right = right.all(-1) if right.ndim == 2 else right
-        weights = _weights(where, sample_weight, len(right))
-        return float((weights * right).sum() / weights.sum())
-
-    def stream(self, dt_scale: float = 1.0) -> ClassifierStream:
-        """Return a live stream, before its first sample; see `ClassifierStream`.
-
-        Args:
-            dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
-        Returns:
-            The stream, of the model as it is now.
-        Raises:
-            InputError: not fitted, or not causal, or the layers cannot be run live.
-        """
-        if not hasattr(self, "model_"):
-            raise InputError(
-                "Classifier.stream: this Classifier is not fitted: call fit(X, y), or take Classifier.load(folder)."
-            )
-        scaled = self._fitted["scaler_type"] == "channel"
-        location = self._location if scaled else torch.zeros_like(self._location)
-        scale = self._scale if scaled else torch.ones_like(self._scale)
-        return ClassifierStream(self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale)
-
-    def _extra(self) -> dict[str, Any]:
-        return {"loss": self._kind, "classes": [_plain(name) for name in self.classes_]}
-
-    def _take_extra(self, description: Mapping[str, Any]) -> None:
-        self._kind, self.classes_ = description["loss"], np.array(description["classes"])
-        if isinstance(self.model_, Network):
-            self.model_.kind = self._kind
-
-
-class Regressor(_Estimator):
-    """Tell which number belongs to a signal, or which numbers; the parameters are those of `Classifier`."""
-
-    _kind = "numbers"
-    _estimator_type = "regressor"
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, RegressorTags, Tags, TargetTags  # only scikit-learn asks for these
-
-        return Tags(
-            estimator_type="regressor",
-            target_tags=TargetTags(required=True),
-            regressor_tags=RegressorTags(),
-            input_tags=InputTags(two_d_array=True, three_d_array=True, allow_nan=True),
-        )
-
-    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> "Regressor":
-        """Fit; as `Classifier.fit`, with numbers, ``(b,)`` or ``(b, k)``."""
-        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
-        fresh._fit_numbers(X, y, groups, sample_weight)
-        self.__dict__.update(fresh.__dict__)
-        return self
-
-    def _fit_numbers(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> None:
-        where = "Regressor.fit"
-        self._checked(where)
-        values = _numbers(where, "y", y)
-        if values.ndim not in (1, 2):
-            raise InputError(f"{where}: y is {values.shape}, but (n_cases,) or (n_cases, k) is expected.")
-        self._flat = values.ndim == 1
-        values = values[:, None] if self._flat else values
-        self._mean, deviation = values.mean(0), values.std(0)
-        self._deviation = np.where(deviation > 0, deviation, 1.0)
-        targets = torch.as_tensor((values - self._mean) / self._deviation)
-        self._fit(where, X, targets, None, _weights(where, sample_weight, len(values)), groups)
-
-    def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
-        """Return the number of each signal, ``(b,)``, or ``(b, k)``."""
-        scores = self._scores("Regressor.predict", X, dt_scale).double().numpy()
-        found: np.ndarray = scores * self._deviation + self._mean
-        return found[:, 0] if self._flat else found
-
-    def fit_predict(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> np.ndarray:
-        """Fit, and return what is predicted for the same signals."""
-        return self.fit(X, y, groups, sample_weight).predict(X)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None, dt_scale: float = 1.0) -> float:
-        """Return R², the share of the variance of `y` that is explained; one minus the mean squared error over it."""
-        where = "Regressor.score"
-        values, found = _numbers(where, "y", y), self.predict(X, dt_scale)
-        if values.size != found.size or len(values) != len(found):
-            raise InputError(f"{where}: y is {values.shape}, but {found.shape} is expected, one for each signal of X.")
-        values = values.reshape(found.shape)
-        weights = _weights(where, sample_weight, len(values))
-        if values.ndim == 2:
-            weights = weights[:, None]
-        error = (weights * (values - found) ** 2).sum(0)
-        spread = (weights * (values - (weights * values).sum(0) / weights.sum()) ** 2).sum(0)
-        return float(np.mean(1 - error / np.where(spread > 0, spread, 1.0)))
-
-    def _extra(self) -> dict[str, Any]:
-        return {"mean": self._mean.tolist(), "deviation": self._deviation.tolist(), "flat": self._flat}
-
-    def _take_extra(self, description: Mapping[str, Any]) -> None:
-        self._mean, self._deviation = np.array(description["mean"]), np.array(description["deviation"])
-        self._flat = description["flat"]

@@ -69,13 +69,16 @@ class _Forever(IterableDataset[SignalBatch]):
 
 
 class _Once(Dataset[SignalBatch]):
-    def __init__(self, signals: SignalBatch, size: int) -> None:
-        self.signals, self.batches = signals, batches_of(signals.lengths, size)
+    """Each signal once, in batches of like length; nothing where there are no signals."""
+
+    def __init__(self, signals: SignalBatch | None, size: int) -> None:
+        self.signals, self.batches = signals, [] if signals is None else batches_of(signals.lengths, size)
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> SignalBatch:
+        assert self.signals is not None
         return cut(self.signals, self.batches[index])
 
 
@@ -105,7 +108,7 @@ class SignalDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[SignalBatch]:
         """Return the batches of a validation; none where there is nothing to validate on."""
-        return DataLoader(_Once(self.val, self.batch_size), batch_size=None) if self.val is not None else DataLoader([])  # type: ignore[arg-type]
+        return DataLoader(_Once(self.val, self.batch_size), batch_size=None)
 
 
 def loss_of(kind: str, scores: Tensor, y: Tensor) -> Tensor:

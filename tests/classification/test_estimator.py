@@ -155,6 +155,8 @@ def test_several_labels_and_numbers() -> None:
     assert model.predict_proba(X[60:]).max() <= 1
     numbers = Regressor(**SMALL).fit(X[:60], amount[:60])
     assert numbers.score(X[60:], amount[60:]) > 0.6
+    left_out = amount[numbers.validation_rows_]
+    assert np.abs(numbers.validation_scores_ - left_out).mean() < np.abs(left_out - left_out.mean(0)).mean()
     single = Regressor(**SMALL).fit(X[:60], amount[:60, 0])
     assert single.predict(X[60:]).shape == (20,)
 

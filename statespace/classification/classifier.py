@@ -1,0 +1,205 @@
+"""`Classifier`: raw signals in, classes out.
+
+``layer="responses"`` fits in seconds and needs no training: random systems and a closed form. The name of a layer, or a
+list of names, trains a stack of these instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from statespace.classification.calibration import probabilities
+from statespace.classification.estimator import SignalEstimator
+from statespace.classification.network import Network
+from statespace.classification.stream import ClassifierStream
+from statespace.classification.targets import is_number, labels_of, plain_label, weights_of
+from statespace.errors import InputError, choose
+
+
+@dataclass(eq=False, repr=False)
+class Classifier(SignalEstimator):
+    """Tell to which class a signal belongs, or which labels it has.
+
+    Args:
+        layer: ``"responses"``, random systems and a closed form (see `models.ResponseFeatures`); or a key of
+            `statespace.layers.LAYERS`, or a list of keys, for a network that is trained.
+        systems: number of random systems.
+        causal: whether the past alone decides, so that a live stream gives the same answers.
+        scaler_type: ``"channel"``: each channel by mean and deviation over the training signals; ``"instance"``: each
+            signal by its own, so that loudness does not matter; ``"none"``.
+        d_model: channels of the network.
+        n_layers: blocks of the network; with a list of layers, as many as these.
+        d_state: order of each system in the network.
+        dropout: probability of dropping, in [0, 1).
+        pooling: of the network: ``"mean"``, ``"last"`` or ``"attention"``.
+        max_epochs: passes over the training signals, at most.
+        batch_size: signals in a batch.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: of the matrices.
+        augmentation: strength of the disturbances in training, 0 for none.
+        val_size: share of the cases that the network is validated on, in [0, 1); with 0 the last weights are kept.
+        patience: epochs without improvement after which training stops; -1 for never.
+        random_seed: of everything drawn; the same seed gives the same model.
+        accelerator: Lightning's name of the device to train on.
+        verbose: whether to show a bar.
+        class_weight: ``None``, ``"balanced"``, or a weight for each class.
+    Attributes:
+        classes_: the classes, in order; for several labels, their numbers.
+        n_channels_: channels of the signals.
+        validation_rows_: training cases that were left out when they were judged.
+        validation_scores_: what was said of them, before the softmax, ``(b, k)``.
+    """
+
+    _: KW_ONLY
+    class_weight: str | Mapping[Any, float] | None = None
+
+    _kind = "classes"
+    _estimator_type = "classifier"
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags  # only scikit-learn asks for these
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(two_d_array=True, three_d_array=True, allow_nan=True),
+        )
+
+    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> "Classifier":
+        """Fit.
+
+        Args:
+            X: signals; see `classification.signals` for the forms.
+            y: a class for each, ``(b,)``; or zeros and ones for each of several labels, ``(b, k)``.
+            groups: whom each signal comes from, so that validation is on others than training.
+            sample_weight: of each signal.
+        Returns:
+            The classifier itself.
+        Raises:
+            InputError: something cannot be used.
+        """
+        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh._fit_classes(X, y, groups, sample_weight)
+        self.__dict__.update(fresh.__dict__)
+        return self
+
+    def _fit_classes(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> None:
+        where = "Classifier.fit"
+        self._checked(where)
+        named = labels_of(where, y)
+        if named.ndim == 2 and named.shape[1] > 1:
+            self._kind = "labels"
+            if not np.isin(named, (0, 1)).all():
+                raise InputError(
+                    f"{where}: y is {named.shape}, but holds other values than 0 and 1: one column a label."
+                )
+            self.classes_ = np.arange(named.shape[1])
+            targets, kinds = named.astype(np.float64), None
+        else:
+            self._kind = "classes"
+            named = named.reshape(-1)
+            self.classes_, kinds = np.unique(named, return_inverse=True)
+            if len(self.classes_) < 2:
+                raise InputError(
+                    f"{where}: y holds {len(self.classes_)} class ({', '.join(map(str, self.classes_))}), but at least "
+                    "two are needed to tell apart."
+                )
+            targets = np.eye(len(self.classes_))[kinds]
+        weights = weights_of(where, sample_weight, len(targets)) * self._class_weights(where, targets)
+        self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups)
+
+    def _class_weights(self, where: str, targets: np.ndarray) -> np.ndarray:
+        if self.class_weight is None:
+            return np.ones(len(targets))
+        if self._kind == "labels":
+            raise InputError(f"{where}: class_weight is given, but signals have several labels: pass sample_weight.")
+        if isinstance(self.class_weight, str):
+            choose(where, "class_weight", self.class_weight, ("balanced",))
+            each = len(targets) / (len(self.classes_) * targets.sum(0))
+        elif not isinstance(self.class_weight, Mapping):
+            raise InputError(
+                f"{where}: class_weight is {self.class_weight!r}, but None, 'balanced' or a weight for each class is "
+                "expected."
+            )
+        else:
+            wrong = [v for v in self.class_weight.values() if not (is_number(v) and 0 <= v < 1e100)]
+            if wrong:
+                raise InputError(f"{where}: class_weight holds {wrong[0]!r}, but numbers from 0 on are expected.")
+            unknown = set(self.class_weight) - set(self.classes_.tolist())
+            if unknown:
+                raise InputError(
+                    f"{where}: class_weight names {', '.join(map(repr, unknown))}, but the classes of y are "
+                    f"{', '.join(map(repr, self.classes_.tolist()))}."
+                )
+            each = np.array([self.class_weight.get(name, 1.0) for name in self.classes_.tolist()])
+        weights: np.ndarray = targets @ each
+        return weights
+
+    def predict_proba(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
+        """Return the probability of each class, ``(b, k)``.
+
+        Args:
+            X: signals.
+            dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
+        Returns:
+            Probabilities in the order of `classes_`; rows sum to one, unless there are several labels.
+        Raises:
+            InputError: not fitted, or the signals cannot be used.
+        """
+        scores = self._scores("Classifier.predict_proba", X, dt_scale)
+        return probabilities(self._kind, scores, self.sharpness_).double().numpy()
+
+    def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
+        """Return the most probable class of each signal, ``(b,)``, or its labels, ``(b, k)``; see `predict_proba`."""
+        scores = self._scores("Classifier.predict", X, dt_scale)
+        if self._kind == "labels":
+            return (scores > 0).long().numpy()
+        found: np.ndarray = self.classes_[scores.argmax(-1).numpy()]
+        return found
+
+    def fit_predict(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, and return what is predicted for the same signals."""
+        return self.fit(X, y, groups, sample_weight).predict(X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, dt_scale: float = 1.0) -> float:
+        """Return the share of signals that are told right, with all of their labels."""
+        where = "Classifier.score"
+        found, wanted = self.predict(X, dt_scale), np.asarray(y)
+        wanted = wanted.reshape(-1) if found.ndim == 1 else wanted
+        if wanted.shape != found.shape:
+            raise InputError(f"{where}: y is {np.shape(y)}, but {found.shape} is expected, one for each signal of X.")
+        right = found == wanted
+        right = right.all(-1) if right.ndim == 2 else right
+        weights = weights_of(where, sample_weight, len(right))
+        return float((weights * right).sum() / weights.sum())
+
+    def stream(self, dt_scale: float = 1.0) -> ClassifierStream:
+        """Return a live stream, before its first sample; see `ClassifierStream`.
+
+        Args:
+            dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
+        Returns:
+            The stream, of the model as it is now.
+        Raises:
+            InputError: not fitted, or not causal, or the layers cannot be run live.
+        """
+        if not hasattr(self, "model_"):
+            raise InputError(
+                "Classifier.stream: this Classifier is not fitted: call fit(X, y), or take Classifier.load(folder)."
+            )
+        scaled = self._fitted["scaler_type"] == "channel"
+        location = self._location if scaled else torch.zeros_like(self._location)
+        scale = self._scale if scaled else torch.ones_like(self._scale)
+        return ClassifierStream(self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale)
+
+    def _extra(self) -> dict[str, Any]:
+        return {"loss": self._kind, "classes": [plain_label(name) for name in self.classes_]}
+
+    def _take_extra(self, description: Mapping[str, Any]) -> None:
+        self._kind, self.classes_ = description["loss"], np.array(description["classes"])
+        if isinstance(self.model_, Network):
+            self.model_.kind = self._kind

@@ -1,0 +1,83 @@
+"""What is to be said of signals, as users give it: classes, numbers, weights and groups, looked at before use.
+
+Whatever cannot be used raises an `InputError` that names the argument.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from statespace.errors import InputError
+
+
+def is_number(value: object) -> bool:
+    """Return whether `value` is a real number, and not a truth value."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def plain_label(value: Any) -> Any:
+    """Return a label as JSON can hold it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, str | bool | int | float):
+        raise InputError(
+            f"save: the class {value!r} is a {type(value).__name__}, which cannot be stored: fit with text or numbers."
+        )
+    return value
+
+
+def groups_of(where: str, groups: Any, count: int) -> np.ndarray | None:
+    """Return the name of the group of each of `count` signals, or ``None``."""
+    if groups is None:
+        return None
+    named = np.asarray(groups)
+    if named.shape != (count,):
+        raise InputError(f"{where}: groups is {named.shape}, but one name for each of {count} signals is expected.")
+    missing = [name is None or name != name for name in named.tolist()]
+    if any(missing):
+        raise InputError(f"{where}: groups has no name for signal {missing.index(True)}: give it one of its own.")
+    return named.astype(str) if named.dtype == object else named
+
+
+def numbers_of(where: str, name: str, y: Any) -> np.ndarray:
+    """Return the numbers of the argument `name` in float64."""
+    try:
+        given = np.asarray(y)
+        values = given.astype(np.float64) if given.dtype.kind in "fiubO" else None
+    except (TypeError, ValueError):
+        values = None
+    if values is None:
+        raise InputError(f"{where}: {name} holds something that is not a real number: numbers are expected.")
+    if not (np.abs(values) < 1e100).all():
+        raise InputError(f"{where}: {name} holds NaN, infinity, or numbers too large to compute with.")
+    return values
+
+
+def weights_of(where: str, sample_weight: Any, count: int) -> np.ndarray:
+    """Return the weight of each of `count` signals, one each by default."""
+    if sample_weight is None:
+        return np.ones(count)
+    weights = numbers_of(where, "sample_weight", sample_weight)
+    if weights.shape != (count,) or (weights < 0).any() or not weights.any():
+        raise InputError(
+            f"{where}: sample_weight is {weights.shape}, but one number from 0 on for each signal is expected."
+        )
+    return weights
+
+
+def labels_of(where: str, y: Any) -> np.ndarray:
+    """Return the classes as an array without anything missing."""
+    try:
+        named = np.asarray(y)
+    except ValueError as error:
+        raise InputError(f"{where}: y is ragged, but one class for each signal is expected.") from error
+    if named.ndim == 0:
+        raise InputError(f"{where}: y is {y!r}, but one class for each signal is expected.")
+    if named.dtype.kind not in "OfMm":
+        return named
+    flat = named.reshape(-1).tolist()
+    missing = [name is None or type(name).__name__ == "NAType" or name != name for name in flat]
+    if any(missing):
+        raise InputError(f"{where}: y has no class for signal {missing.index(True)}: leave it out.")
+    if named.dtype == object and len({isinstance(name, str) for name in flat}) > 1:
+        raise InputError(f"{where}: y holds text and numbers side by side: write all classes as text.")
+    return np.array(flat) if named.dtype == object and named.ndim == 1 else named
