@@ -81,13 +81,12 @@ class RunningResponses(Running):
 
     def tensors(self) -> list[Tensor]:
         """Return all that is carried."""
-        states, before = self._state
-        return [torch.view_as_real(states), before, self._counts, self._counted]
+        return [*flatten(self._state), self._counts, self._counted]
 
     def restore(self, tensors: list[Tensor]) -> None:
         """Take what `tensors` gave."""
-        states, before, self._counts, self._counted = tensors
-        self._state = torch.view_as_complex(states), before
+        *state, self._counts, self._counted = tensors
+        self._state = unflatten(state, self._state)
 
 
 class RunningNetwork(Running):

@@ -307,7 +307,14 @@ class Stream:
                     "into a stream that was made as the one it comes from."
                 )
         fresh = flatten(self._model.initial_state(self.batch))
-        for given, own, first in zip(state["states"], mine["states"], fresh, strict=True):
+        count = len(mine["states"])
+        held = state["states"]
+        if not isinstance(held, list) or len(held) != count or not all(isinstance(part, Tensor) for part in held):
+            raise InputError(
+                f"{where}: state['states'] is no list of {count} tensors, as this stream has them: load it into a "
+                "stream of a model that was made as the one it comes from."
+            )
+        for given, own, first in zip(held, mine["states"], fresh, strict=True):
             grows = first.shape[1:2] == (0,)  # and so has any length
             fits = _without_length(given) == _without_length(own) if grows else given.shape == own.shape
             if not fits or given.dtype != own.dtype:
@@ -316,5 +323,5 @@ class Stream:
                     f"{tuple(own.shape)} is expected: the layers are of another size or type."
                 )
         device = [part.device for part in flatten(self._state)]
-        parts = [part.to(at, copy=True) for part, at in zip(state["states"], device, strict=True)]
+        parts = [part.to(at, copy=True) for part, at in zip(held, device, strict=True)]
         self.state = unflatten(parts, self._state)

@@ -169,3 +169,11 @@ def test_what_it_refuses() -> None:
     mean = sequence(False, "mean")
     with pytest.raises(InputError, match=r"state does not end with the running mean of 3 sequences: pass what initial"):
         mean(inputs(False), mean.backbone.initial_state(STREAMS))
+
+
+def test_a_state_with_other_parts_is_named() -> None:
+    last = SequenceModel(Backbone(6, 1, d_state=4), 5, 3, pooling="last").stream()
+    mean = SequenceModel(Backbone(6, 1, d_state=4), 5, 3, pooling="mean").stream()
+    for states in (mean.state_dict()["states"], [], None, "states", [1.0] * len(last.state_dict()["states"])):
+        with pytest.raises(InputError, match=r"state\['states'\] is no list of \d+ tensors"):
+            last.load_state_dict(last.state_dict() | {"states": states})

@@ -224,9 +224,9 @@ def test_the_penalty_on_steps_is_the_mean_of_their_logarithm_and_begins_when_it_
         step = torch.nn.functional.softplus(low @ mamba.ssm.dt_weight.T + mamba.ssm.dt_bias)
         wanted += float(torch.log(step + 1e-6).mean().detach())
         h, _ = block(h)
-    loss = float(plain.training_step(batch, 0))
-    assert float(priced.training_step(batch, 0)) == pytest.approx(loss + 0.5 * wanted, rel=1e-5)
-    assert float(later.training_step(batch, 0)) == pytest.approx(loss, rel=1e-6)
+    loss = plain.training_step(batch, 0).item()
+    assert priced.training_step(batch, 0).item() == pytest.approx(loss + 0.5 * wanted, rel=1e-5)
+    assert later.training_step(batch, 0).item() == pytest.approx(loss, rel=1e-6)
     assert not any(layer._forward_pre_hooks for layer in model.modules())
 
 
