@@ -25,7 +25,7 @@ import torch
 from measuring import machine, markdown
 
 from statespace import Classifier
-from statespace.datasets import CASES, Cases, load_cases, read_archive, read_audio
+from statespace.datasets import CASES, Cases, load_cases, read_archive, read_audio, resample
 from statespace.errors import InputError
 
 FOLDER = Path(os.environ.get("STATESPACE_DATA", "../shared/data"))
@@ -89,12 +89,10 @@ def spoken() -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
 
 
 def cases(X: list[np.ndarray], y: np.ndarray, rows: np.ndarray, every: int = 1) -> Cases:
-    """Return some of the cases, at a lower rate by the mean of neighbours if `every` is more than one."""
+    """Return some of the cases, at a lower rate by a polyphase filter if `every` is more than one."""
     if every == 1:
         return Cases([X[row] for row in rows], y[rows])
-    from scipy.signal import resample_poly
-
-    return Cases([resample_poly(X[row], 1, every, axis=-1).astype(np.float32) for row in rows], y[rows])
+    return Cases([resample(X[row], every, 1) for row in rows], y[rows])
 
 
 def fsdd() -> Iterator[Split]:

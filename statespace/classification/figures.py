@@ -1,6 +1,5 @@
 """Pictures of an evaluation: what is confused with what, ROC, calibration, and the hardest examples."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +13,6 @@ if TYPE_CHECKING:
 _INK, _MARK, _PALE = "#33415c", "#c8553d", "#8d99ae"
 _NAMED = 30  # classes whose names fit on an axis
 _DRAWN = 2000  # samples that a small picture can show
-
-
-def plotting_is_possible() -> bool:
-    """Tell whether matplotlib is installed."""
-    return find_spec("matplotlib") is not None
 
 
 def _clean(axes: "Axes") -> None:

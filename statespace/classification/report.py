@@ -10,6 +10,7 @@ from statespace.classification import figures
 from statespace.classification.evaluation import Evaluation
 from statespace.classification.page import page
 from statespace.files import replace_folder_atomically
+from statespace.plotting import plotting_is_possible
 
 # What an earlier evaluation may have left in the folder and this one may not replace by the same name.
 STALE = ("confusion.png", "roc.png", "calibration.png", "hardest.png")
@@ -48,7 +49,7 @@ def write(
         for name, table in tables.items():
             table.to_csv(fresh / name, index=False)
         pictures: list[tuple[str, Path]] = []
-        if figures.plotting_is_possible():
+        if plotting_is_possible():
             pictures = [
                 ("What is confused with what", fresh / "confusion.png"),
                 ("ROC", fresh / "roc.png"),

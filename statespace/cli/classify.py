@@ -259,9 +259,9 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from statespace.classification.evaluation import Evaluation
-    from statespace.classification.figures import plotting_is_possible
     from statespace.classification.report import write
     from statespace.files import expect_writable_folder
+    from statespace.plotting import plotting_is_possible
 
     expect_writable_folder("classify eval", options.out)
     model = load(options.model)

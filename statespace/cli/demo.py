@@ -21,9 +21,9 @@ def run(options: argparse.Namespace) -> int:
     from statespace.datasets import DATASETS, load
     from statespace.files import expect_writable_folder
     from statespace.forecasting import Forecaster
-    from statespace.forecasting.figures import plotting_is_possible
     from statespace.forecasting.report import run as forecast
     from statespace.forecasting.report import write
+    from statespace.plotting import plotting_is_possible
 
     out = Path(options.out)
     expect_writable_folder("demo", out)

@@ -50,10 +50,10 @@ def run(options: argparse.Namespace) -> int:
 
     # Loading these takes seconds: what is wrong with the files is said before.
     from statespace.forecasting import Forecaster
-    from statespace.forecasting.figures import plotting_is_possible
     from statespace.forecasting.levels import check_levels
     from statespace.forecasting.report import run as forecast
     from statespace.forecasting.report import write
+    from statespace.plotting import plotting_is_possible
 
     def make() -> Forecaster:
         return Forecaster(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from statespace.errors import InputError
+from statespace.plotting import plotting_is_possible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,13 +14,6 @@ if TYPE_CHECKING:
     from statespace.forecasting.report import Report
 
 _HISTORY, _FORECAST, _BACKTEST = "#33415c", "#c8553d", "#2a9d8f"
-
-
-def plotting_is_possible() -> bool:
-    """Tell whether matplotlib is installed."""
-    from importlib.util import find_spec
-
-    return find_spec("matplotlib") is not None
 
 
 def _bands(

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from statespace.classification import figures, report
+from statespace.classification import report
 from statespace.classification.evaluation import BINS, Evaluation, predictions
 
 NAMES = ["a", "b<i>", "$c_$", "never"]
@@ -88,7 +88,7 @@ def test_without_matplotlib_the_page_stands_alone(
 ) -> None:
     (tmp_path / "roc.png").write_text("of an earlier run")
     (tmp_path / "mine.txt").write_text("stays")
-    monkeypatch.setattr(figures, "find_spec", lambda _: None)
+    monkeypatch.setattr(report, "plotting_is_possible", lambda: False)
     report.write(found, [np.zeros((1, 3))] * 80, [None] * 80, tmp_path, "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "by_class.csv",
