@@ -1,5 +1,6 @@
 """A classifier or regressor that is trained: a stack of layers over the signal, pooling, and a linear head."""
 
+from math import floor, log2
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,23 @@ from statespace.layers import LAYERS
 from statespace.models import Backbone, SequenceModel
 from statespace.training import SignalBatch, SignalDataModule, SignalModule, fit, threads_for
 
-LONGEST = 1024  # steps of the slowest blocks: longer signals are taken down to it
+WIDEST = 4096  # steps of the first block: means over windows take longer signals down to less than twice as many
+LONGEST = 1024  # steps of the slowest blocks
 _CHECKS = 10  # steps between two validations, at least
 AT_ONCE = 64  # signals predicted together
 
 
 def strides(length: float, n_layers: int) -> list[int]:
-    """Return the stride of each block: the first at full rate, then in steps of at most 8 down to some 1000 samples."""
-    found, stride = [1], 1
+    """Return the stride of each block: that of the stem, then in steps of at most 8 down to some 1000 samples.
+
+    Args:
+        length: of a typical signal, in samples.
+        n_layers: number of blocks.
+    Returns:
+        Samples of the signal to one of each block, powers of two.
+    """
+    stride = 2 ** max(0, floor(log2(length / WIDEST)))
+    found = [stride]
     for _ in range(n_layers - 1):
         while length / stride > LONGEST and stride < 8 * found[-1]:
             stride *= 2

@@ -15,6 +15,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from statespace import Classifier, InputError, Regressor
+from statespace.classification.network import strides
 from statespace.datasets import load_cases
 
 SMALL: dict[str, Any] = {"systems": 60, "verbose": False}
@@ -193,6 +194,23 @@ def test_half_the_sampling_rate_without_fitting_again() -> None:
     assert model.score(X[40:, ::2], y[40:], dt_scale=2.0) == 1.0
     with pytest.raises(InputError, match=r"dt_scale is -1.*such as 2 for half"):
         model.predict(X, dt_scale=-1)
+
+
+def test_long_signals_go_through_a_stem() -> None:
+    assert strides(100, 3) == [1, 1, 1]
+    assert strides(8000, 4) == [1, 8, 8, 8]
+    assert strides(16000, 4) == [2, 16, 16, 16]
+    assert strides(2**17, 4) == [32, 128, 128, 128]
+    rng = np.random.default_rng(0)
+    y = np.arange(16) % 2
+    X = np.sin(np.where(y[:, None], 0.02, 0.05) * np.arange(9000)) + 0.3 * rng.standard_normal((16, 9000))
+    model = Classifier("s4d", **NETWORK | {"max_epochs": 20, "batch_size": 4}, causal=True).fit(X, y)
+    assert model.model_.options["stride"] == [2, 16]
+    assert model.score(X, y) > 0.9
+    live = model.stream()
+    for part in np.split(X[0], [1, 700, 5001]):
+        said = live.push(part)
+    np.testing.assert_allclose(said, model.predict_proba(X[:1])[0], atol=1e-4)
 
 
 def test_a_causal_model_does_not_know_what_comes() -> None:
