@@ -1,6 +1,7 @@
 """Time stamps and their distance: what a frequency is, where stamps lie on its grid, and what comes after the last.
 
-A frequency is an alias of pandas (``"MS"``, ``"h"``, ``"W-SAT"``) for dates, or a whole number for integer time.
+A frequency is an alias of pandas (``"MS"``, ``"h"``, ``"W-SAT"``) for dates, or a whole number for integer time. Rows
+at times of their own have none: they are ``"irregular"``.
 """
 
 import re
@@ -13,6 +14,7 @@ import pandas as pd
 from statespace.errors import InputError
 
 Freq = str | int
+IRREGULAR = "irregular"
 
 # Steps in the season that people look for first, by the unit of the calendar.
 _SEASONS = {"D": 7, "B": 5, "W": 52, "SM": 24, "M": 12, "Q": 4, "Y": 1}
@@ -137,6 +139,47 @@ def positions(where: str, stamps: pd.Series, first: pd.Series, freq: Freq) -> np
     return position.astype(np.int64)
 
 
+def scaled_freq(where: str, freq: Freq, dt_scale: float) -> Freq:
+    """Return the frequency whose step is `dt_scale` times that of `freq`.
+
+    Raises:
+        InputError: there is none: the step of a calendar's frequency varies, and whole numbers count whole steps.
+    """
+    if dt_scale == 1 or freq == IRREGULAR:
+        return freq
+    if isinstance(freq, int):
+        scaled = round(freq * dt_scale)
+        if scaled < 1 or abs(scaled - freq * dt_scale) > 1e-9 * scaled:
+            raise InputError(
+                f"{where}: dt_scale is {dt_scale}, but {freq} times that is no whole number of steps: number the "
+                "stamps more finely, in training too."
+            )
+        return scaled
+    offset = _offset(where, freq)
+    step = pd.Timedelta(days=offset.n) if isinstance(offset, pd.offsets.Day) else _fixed_step(offset)
+    if step is None:
+        raise InputError(
+            f"{where}: dt_scale is {dt_scale}, but the step of freq {freq!r} varies with the calendar: only steps of "
+            "fixed length, such as 'h' or '15min', have multiples."
+        )
+    return str(pd.tseries.frequencies.to_offset(pd.Timedelta(round(step.value * dt_scale))).freqstr)
+
+
+def as_ticks(stamps: pd.Series) -> np.ndarray:
+    """Return stamps as whole numbers, int64: microseconds since 1970 of dates, and whole numbers as they are."""
+    if pd.api.types.is_integer_dtype(stamps):
+        return stamps.to_numpy(np.int64)
+    return pd.DatetimeIndex(stamps).as_unit("us").asi8
+
+
+def as_stamps(ticks: np.ndarray, like: Any) -> np.ndarray:
+    """Return ticks, as `as_ticks` gives them, as stamps of the kind of `like`."""
+    if not isinstance(like, pd.Timestamp):
+        return ticks
+    utc = pd.DatetimeIndex(ticks.astype("datetime64[us]")).as_unit(like.unit)
+    return utc.to_numpy() if like.tz is None else np.asarray(utc.tz_localize("UTC").tz_convert(like.tz))
+
+
 def season_length(freq: Freq) -> int:
     """Return the steps in the season that a frequency usually has: 12 for months, 24 for hours, 1 for years.
 
@@ -147,7 +190,7 @@ def season_length(freq: Freq) -> int:
     Returns:
         Steps in a season, 1 where none is usual. A multiple divides it: ``"30min"`` gives 48.
     """
-    if isinstance(freq, int):
+    if isinstance(freq, int) or freq == IRREGULAR:
         return 1
     offset = pd.tseries.frequencies.to_offset(freq)
     step = _fixed_step(offset)

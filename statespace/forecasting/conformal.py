@@ -15,7 +15,7 @@ windows are those that early stopping looked at, and neighbours in time: coverag
 import torch
 from torch import Tensor
 
-from statespace.models import QUANTILES, QuantileForecaster
+from statespace.models import QUANTILES, ForecastNetwork
 from statespace.training import Windows
 
 _ENOUGH = 100  # windows, so that the 0.005 quantile is not far outside of what was seen
@@ -31,16 +31,18 @@ def _order_statistic(scores: Tensor, share: float) -> Tensor:
 
 
 @torch.no_grad()
-def calibrate(model: QuantileForecaster, windows: Windows) -> None:
+def calibrate(model: ForecastNetwork, windows: Windows) -> None:
     """Set the offsets of `model` so that its intervals cover the given windows.
 
     Args:
         model: a trained forecaster; its `offsets` are replaced.
         windows: windows that it was not trained on.
     """
-    quantiles, location, scale = model.normalised_quantiles(windows.x, windows.x_observed)
-    y = ((windows.y[..., None] - location) / scale)[..., 0]
-    y = torch.where(windows.y_observed > 0, y, torch.nan)
+    model.offsets.zero_()
+    raw = model.raw(windows.past)
+    location, scale = raw.location, raw.scale
+    quantiles = (model.read(raw).quantiles - location[..., None]) / scale[..., None]
+    y = torch.where(windows.y_observed > 0, (windows.y - location) / scale, torch.nan)
     offsets = torch.zeros_like(model.offsets)
     for low, q in enumerate(QUANTILES[: len(QUANTILES) // 2]):
         high = len(QUANTILES) - 1 - low

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,24 @@ import numpy as np
 import pandas as pd
 import torch
 
-from statespace.errors import InputError, choose
-from statespace.forecasting.calendar import Freq
+from statespace.errors import InputError
+from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
 from statespace.forecasting.drift import persistence
-from statespace.forecasting.levels import check_levels, columns
+from statespace.forecasting.fitted import Fitted, stored, unstored
+from statespace.forecasting.inference import NoGridError
+from statespace.forecasting.levels import check_levels, check_quantiles, columns
+from statespace.forecasting.options import check_options, listed
 from statespace.forecasting.panel import Columns, Panel, panel
+from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, wants_log
-from statespace.forecasting.stamps import as_plain, from_plain
+from statespace.forecasting.static import Static
 from statespace.layers import LAYERS
-from statespace.layers.mixing import MIXINGS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
-from statespace.models import QuantileForecaster
+from statespace.models import OUTPUTS, ForecastNetwork
+from statespace.parameters import Parameters
 from statespace.training import (
     ForecastModule,
     Outcome,
@@ -33,20 +38,14 @@ from statespace.training import (
     usual_strength,
 )
 
-INTERVALS = ("quantile", "conformal")
-TRANSFORMS = ("auto", "log", "none")
-BATCH = 1024  # windows that are forecast at once
-
 # After early stopping has said how long, training goes on for this share of the steps with the validation tail
 # included: on short series the newest season is worth more than the best stop.
 TAIL_SHARE = 0.3
 
 
-def _whole(name: str, value: object, least: int, most: int = 2**31 - 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"Forecaster: {name} is {value!r}, but a whole number from {least} on is expected.")
-    if value > most:
-        raise InputError(f"Forecaster: {name} is {value!r}, but a whole number up to {most} is expected.")
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Write the infinite loss of a training without validation as JSON can: null."""
+    return {name: None if value == float("inf") else value for name, value in values.items()}
 
 
 def _note_silent(where: str, history: Panel) -> None:
@@ -62,23 +61,13 @@ def _note_silent(where: str, history: Panel) -> None:
         )
 
 
-def _number(name: str, value: object, low: float, high: float, expected: str, include_low: bool = True) -> None:
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not (low < value < high or (include_low and value == low)):  # type: ignore[operator]  # a number
-        raise InputError(f"Forecaster: {name} is {value!r}, but {expected} is expected.")
+@dataclass(eq=False, repr=False)
+class Forecaster(Parameters):
+    """Forecast one series or thousands with one state space model, with intervals, covariates and gaps.
 
-
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Write the infinite loss of a training without validation as JSON can: null."""
-    return {name: None if value == float("inf") else value for name, value in values.items()}
-
-
-class Forecaster:
-    """Forecast one series or thousands with one state space model, direct over the horizon, with intervals.
-
-    Each window of `input_size` steps is normalised, run through a stack of state space layers, and mapped to
-    quantiles of the next `h` steps; see `statespace.models.QuantileForecaster` for the equations. A missing value or
-    row is a gap: nothing enters the state, which moves on.
+    Each window of `input_size` steps is normalised and run through a stack of state space layers, which then runs on
+    with nothing observed: what it puts out there is the forecast. See `statespace.models.ForecastNetwork` for the
+    equations. A missing value or row is a gap: nothing enters the state, which moves on.
 
     Args:
         h: horizon, in steps.
@@ -111,109 +100,123 @@ class Forecaster:
         time_col: column with stamps, dates or whole numbers.
         target_col: column with the values.
         verbose: whether to show a progress bar.
+        futr_exog_list: columns of covariates that are known beforehand, such as prices and plans; `predict` wants them
+            for the steps to forecast.
+        hist_exog_list: columns of covariates that are known up to now; where they are missing they are masked.
+        stat_exog_list: columns of the static table, one row a series: numbers, or categories, which are embedded.
+        calendar: features of the stamps to use as covariates known beforehand, such as ``["hour", "weekday"]``; see
+            `statespace.forecasting.calendar_features`.
+        holidays: country whose holidays are such a covariate, by its code, such as ``"DE"``.
+        weight_col: column that says how much a row counts as a target; rows without a number do not count.
+        distribution: what is forecast: ``"quantile"``, ``"normal"``, ``"student-t"``, ``"negative-binomial"`` for
+            counts, ``"tweedie"`` for amounts with many zeros.
+        point: what the forecast's column holds, ``"median"`` or ``"mean"``.
+        scaler_type: how each window is normalised: ``"standard"``, ``"robust"``, ``"minmax"`` or ``"none"``; counts and
+            amounts are divided by their mean.
+        alias: name of the forecast's column; by default that of the layer.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
 
-    def __init__(
-        self,
-        h: int,
-        input_size: int | None = None,
-        layer: str = "s4d",
-        max_steps: int = 500,
-        learning_rate: float = 2e-3,
-        batch_size: int = 32,
-        d_model: int = 32,
-        n_layers: int = 2,
-        d_state: int = 32,
-        mixing: str = "auto",
-        dropout: float = 0.1,
-        weight_decay: float = 0.01,
-        augmentation: float | None = None,
-        season_length: int | None = None,
-        transform: str = "auto",
-        val_size: int | None = None,
-        val_check_steps: int = 20,
-        early_stop_patience_steps: int = 10,
-        intervals: str = "quantile",
-        random_seed: int = 0,
-        accelerator: str = "auto",
-        id_col: str = "unique_id",
-        time_col: str = "ds",
-        target_col: str = "y",
-        verbose: bool = True,
-    ) -> None:
-        self._params = {name: value for name, value in locals().items() if name != "self"}
-        _whole("h", h, 1)
-        for name in ("max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps"):
-            _whole(name, self._params[name], 1)
-        for name, least in {"input_size": 1, "season_length": 1, "val_size": 0}.items():
-            if self._params[name] is not None:
-                _whole(name, self._params[name], least)
-        _whole("early_stop_patience_steps", early_stop_patience_steps, -1)
-        _whole("random_seed", random_seed, 0, 2**63 - 1)
-        choose("Forecaster", "layer", layer, LAYERS)
-        choose("Forecaster", "mixing", mixing, ("auto", *MIXINGS))
-        choose("Forecaster", "transform", transform, TRANSFORMS)
-        choose("Forecaster", "intervals", intervals, INTERVALS)
-        infinity = float("inf")
-        _number("learning_rate", learning_rate, 0, infinity, "a positive number", include_low=False)
-        _number("dropout", dropout, 0, 1, "a probability in [0, 1)")
-        _number("weight_decay", weight_decay, 0, infinity, "a number from 0 on")
-        if augmentation is not None:
-            _number("augmentation", augmentation, 0, infinity, "a number from 0 on, or None,")
-        self.h, self.input_size, self.layer = h, input_size, layer
-        self.transform, self.intervals, self.val_size = transform, intervals, val_size
-        self.max_steps, self.batch_size = max_steps, batch_size
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.season_length, self.random_seed, self.accelerator = season_length, random_seed, accelerator
-        self.val_check_steps, self.early_stop_patience_steps = val_check_steps, early_stop_patience_steps
-        for option, column in {"id_col": id_col, "time_col": time_col}.items():
-            if column == self.name or str(column).startswith((f"{self.name}-lo-", f"{self.name}-hi-")):
-                raise InputError(
-                    f"Forecaster: {option} is {column!r}, which is also a column of the forecast: rename that column."
-                )
-        self.columns = Columns(id_col, time_col, target_col)
-        self.verbose = verbose
-        self._model: QuantileForecaster | None = None
-        self._history: Panel | None = None
-        self._scaling: Scaling | None = None
-        self.outcome: Outcome | None = None
+    h: int
+    input_size: int | None = None
+    layer: str = "s4d"
+    max_steps: int = 500
+    learning_rate: float = 2e-3
+    batch_size: int = 32
+    d_model: int = 32
+    n_layers: int = 2
+    d_state: int = 32
+    mixing: str = "auto"
+    dropout: float = 0.1
+    weight_decay: float = 0.01
+    augmentation: float | None = None
+    season_length: int | None = None
+    transform: str = "auto"
+    val_size: int | None = None
+    val_check_steps: int = 20
+    early_stop_patience_steps: int = 10
+    intervals: str = "quantile"
+    random_seed: int = 0
+    accelerator: str = "auto"
+    id_col: str = "unique_id"
+    time_col: str = "ds"
+    target_col: str = "y"
+    verbose: bool = True
+    futr_exog_list: Sequence[str] | None = None
+    hist_exog_list: Sequence[str] | None = None
+    stat_exog_list: Sequence[str] | None = None
+    calendar: Sequence[str] | None = None
+    holidays: str | None = None
+    weight_col: str | None = None
+    distribution: str = "quantile"
+    point: str = "median"
+    scaler_type: str = "standard"
+    alias: str | None = None
+
+    outcome: Outcome | None = field(default=None, init=False)
+    _fitted: Fitted | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_options(self.get_params(), self.name)
+
+    def set_params(self, **params: Any) -> "Forecaster":
+        """Set parameters by name, for the next `fit`."""
+        super().set_params(**params)
+        check_options(self.get_params(), self.name)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._fitted is not None
 
     @property
     def name(self) -> str:
         """Name of the forecast's column."""
-        return self.layer.upper()
+        return str(self.layer).upper() if self.alias is None else self.alias
+
+    @property
+    def columns(self) -> Columns:
+        """Names of the columns of a table."""
+        hist, futr = listed(self.hist_exog_list), listed(self.futr_exog_list)
+        return Columns(self.id_col, self.time_col, self.target_col, hist, futr, self.weight_col)
 
     @property
     def freq(self) -> Freq:
-        """Distance between two stamps, as given to `fit` or inferred."""
-        return self._fitted("Forecaster.freq")[1].freq
+        """Distance between two stamps, as given to `fit` or inferred; ``"irregular"`` where there is no grid."""
+        return self._ready("Forecaster.freq").reader.freq
 
     @property
     def season(self) -> int:
         """Steps in a season: as given, or what is usual for the frequency."""
         return self.season_length or usual_season(self.freq)
 
-    def __repr__(self) -> str:
-        fitted = "fitted" if self._model is not None else "not fitted"
-        return f"Forecaster(h={self.h}, input_size={self.input_size}, layer={self.layer!r}): {fitted}"
-
     # ------------------------------------------------------------------------------------------------------- fitting
 
-    def fit(self, df: pd.DataFrame, freq: str | int | None = None) -> "Forecaster":
+    def fit(
+        self,
+        df: pd.DataFrame,
+        freq: str | int | None = None,
+        static_df: pd.DataFrame | None = None,
+        warm_start: bool = False,
+    ) -> "Forecaster":
         """Train on all series of a long data frame.
 
         Args:
-            df: a row for each series and stamp, in any order.
-            freq: distance between two stamps, an alias of pandas or a whole number; inferred if it can be.
+            df: a row for each series and stamp, in any order, with the columns of the covariates.
+            freq: distance between two stamps, an alias of pandas or a whole number; inferred if it can be. Stamps
+                without a grid are ``"irregular"``, and taken so where no freq fits: the time between two rows drives
+                the system, in units of the typical one.
+            static_df: a row for each series with the columns of ``stat_exog_list``.
+            warm_start: whether to go on from the network that was fitted before, on these series or others.
         Returns:
             The forecaster itself.
         Raises:
-            InputError: the table or `freq` cannot be used, or every series is too short.
+            InputError: a table or `freq` cannot be used, or every series is too short.
         """
         where = "Forecaster.fit"
-        series = panel(where, df, self.columns, freq)
+        before = self._ready(where).network if warm_start else None
+        series = self._series(where, df, self.freq if warm_start else freq)
         longest = int(series.lengths.max())
         if longest < self.h + 1:
             raise InputError(
@@ -222,34 +225,81 @@ class Forecaster:
             )
         season = self.season_length or usual_season(series.freq)
         size = self.input_size or min(512, max(3 * self.h, 3 * season))
+        reader = self._reader(where, series, static_df) if before is None else self._ready(where).reader
+        self._check_values(where, series)
         log = self.transform == "log" or (
             self.transform == "auto" and wants_log(series.values, series.lengths, max(season, 4))
         )
-        scaling = Scaling.of(where, series.values, series.lengths, log, series.ids)
+        scaling = self._scaling(where, series, log)
         scaled = scaling.forward(series.values, series.lengths)
         drift = persistence(scaled, series.lengths, season, size)
+        beside = reader.beside(where, series, static_df)
         z, lengths = torch.as_tensor(scaled, dtype=torch.float32), torch.as_tensor(series.lengths)
-        with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self._params["d_model"]):
+        with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self.d_model):
             torch.manual_seed(self.random_seed)
-            model = QuantileForecaster(
-                self.h,
-                size,
-                self.layer,
-                self._params["d_model"],
-                self._params["n_layers"],
-                self._params["d_state"],
-                self._params["mixing"],
-                self._params["dropout"],
-                season,
-                drift,
-            )
-            self.outcome = self._train(where, series, WindowSource(z, lengths, size, self.h), lengths, model)
-        self._model, self._scaling, self._history = model.eval(), scaling, series.tail(size)
-        _note_silent(where, self._history)
+            network = self._network(size, series.ticks is None, reader, season, drift) if before is None else before
+            source = WindowSource(z, lengths, network.input_size, self.h, beside)
+            self.outcome = self._train(where, series, source, lengths, network)
+        history = series.tail(network.input_size)
+        self._fitted = Fitted(network.eval(), reader, history, (beside.static, beside.codes), scaling)
+        _note_silent(where, history)
         return self
 
+    def _series(self, where: str, df: pd.DataFrame, freq: str | int | None) -> Panel:
+        """Put the series on their grid, or on none where no frequency fits and the layer knows of time."""
+        try:
+            return panel(where, df, self.columns, freq)
+        except NoGridError:
+            if freq is not None or not LAYERS[self.layer].capabilities.irregular:
+                raise
+            series = panel(where, df, self.columns, IRREGULAR)
+            warnings.warn(
+                f"{where}: the stamps lie on no grid, so each row is taken at its own time; freq={IRREGULAR!r} says so "
+                "without this note.",
+                stacklevel=3,
+            )
+            return series
+
+    def _reader(self, where: str, series: Panel, static_df: pd.DataFrame | None) -> Reader:
+        if series.ticks is not None and not LAYERS[self.layer].capabilities.irregular:
+            raise InputError(
+                f"{where}: freq is {series.freq!r}, but layer {self.layer!r} knows no time between samples: choose one "
+                "such as 's4d', 's5' or 's6', or put the stamps on a grid."
+            )
+        static = Static.of(where, static_df, self.id_col, listed(self.stat_exog_list), series.ids)
+        return Reader.of(self.columns, series, listed(self.calendar), self.holidays, static)
+
+    def _check_values(self, where: str, series: Panel) -> None:
+        output = OUTPUTS[self.distribution]()
+        for name, values in zip(series.ids, np.split(series.values, series.lengths.cumsum()[:-1]), strict=True):
+            output.check(where, name, values)
+
+    def _scaling(self, where: str, series: Panel, log: bool) -> Scaling:
+        """Return how series come to a common scale; counts and amounts are kept, since their zero means something."""
+        if OUTPUTS[self.distribution]().positive:
+            return Scaling(False, np.zeros(len(series)), np.ones(len(series)))
+        return Scaling.of(where, series.values, series.lengths, log, series.ids)
+
+    def _network(self, size: int, linear: bool, reader: Reader, season: int = 1, drift: float = 0.0) -> ForecastNetwork:
+        return ForecastNetwork(
+            self.h,
+            size,
+            self.layer,
+            self.d_model,
+            self.n_layers,
+            self.d_state,
+            self.mixing,
+            self.dropout,
+            season,
+            drift,
+            OUTPUTS[self.distribution](),
+            self.scaler_type,
+            linear=linear,
+            **reader.sizes,
+        )
+
     def _train(
-        self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor, model: QuantileForecaster
+        self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor, model: ForecastNetwork
     ) -> Outcome | None:
         """Train `model` with early stopping, then with the validation tail; return how it went."""
         if np.isnan(series.values).all():
@@ -264,7 +314,7 @@ class Forecaster:
                 f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}."
             )
         has_validation = len(data.val[0]) > 0
-        asked = self._params["augmentation"]
+        asked = self.augmentation
         strength = usual_strength(len(data.train[0])) if asked is None else asked
 
         def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
@@ -292,13 +342,20 @@ class Forecaster:
 
     # ---------------------------------------------------------------------------------------------------- predicting
 
-    def _fitted(self, where: str) -> tuple[QuantileForecaster, Panel, Scaling]:
-        if self._model is None or self._history is None or self._scaling is None:
+    def _ready(self, where: str) -> Fitted:
+        if self._fitted is None:
             raise InputError(f"{where}: this Forecaster is not fitted: call fit(df) first, or Forecaster.load(folder).")
-        return self._model, self._history, self._scaling
+        return self._fitted
 
     def predict(
-        self, df: pd.DataFrame | None = None, h: int | None = None, level: Sequence[float] | float | None = None
+        self,
+        df: pd.DataFrame | None = None,
+        h: int | None = None,
+        level: Sequence[float] | float | None = None,
+        quantiles: Sequence[float] | None = None,
+        futr_df: pd.DataFrame | None = None,
+        static_df: pd.DataFrame | None = None,
+        dt_scale: float = 1.0,
     ) -> pd.DataFrame:
         """Forecast the steps after the last of each series.
 
@@ -306,44 +363,49 @@ class Forecaster:
             df: history to forecast from, of the series trained on or of others; by default what `fit` was given.
             h: number of steps; by default the trained horizon. Beyond it, the median is fed back as if observed.
             level: coverage of the intervals in percent, from 1 to 99, such as ``[80, 95]``; ``None`` for none.
+            quantiles: probabilities whose quantiles are wanted as columns, such as ``[0.1, 0.5]``; ``None`` for none.
+            futr_df: covariates of the steps to forecast, a row for each series and step. Of irregular series, the
+                stamps to forecast.
+            static_df: the static table of `df`.
+            dt_scale: time between two steps of `df` in units of that in training: 0.5 for half-hours after hours. The
+                forecast is at the steps of `df`.
         Returns:
             A row for each series and step with the columns of the training table and ``S4D``, ``S4D-lo-80``,
-            ``S4D-hi-80`` …, named after the layer.
+            ``S4D-hi-80`` …, named after the layer, and ``S4D_ql0.1`` … for `quantiles`.
         Raises:
-            InputError: not fitted, or `df`, `h` or `level` cannot be used.
+            InputError: not fitted, or an argument cannot be used.
         """
         where = "Forecaster.predict"
-        model, history, scaling = self._fitted(where)
-        steps = self.h if h is None else h
+        fitted = self._ready(where)
+        reader, history, scaling = fitted.reader, fitted.history, fitted.scaling
+        if not (isinstance(dt_scale, int | float) and 0 < dt_scale < float("inf")):
+            raise InputError(f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected.")
+        steps = max(1, int(self.h / dt_scale)) if h is None else h
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise InputError(f"{where}: h is {steps!r}, but a whole number from 1 on is expected.")
-        levels = check_levels(where, level)
+        levels, shares = check_levels(where, level), check_quantiles(where, quantiles)
         if df is not None:
-            history = panel(where, df, self.columns, history.freq)
-            scaling = Scaling.of(where, history.values, history.lengths, scaling.log, history.ids)
-            _note_silent(where, history.tail(model.input_size))
-        quantiles = scaling.backward(self._quantiles(model, history, scaling, int(steps)))
-        stamps = history.stamps_after(int(steps))
+            history = reader.panel(where, df, dt_scale)
+            scaling = self._scaling(where, history, scaling.log)
+            _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
+        elif dt_scale != 1:
+            raise InputError(f"{where}: dt_scale is {dt_scale}, but df is missing: pass the history at that rate.")
+        elif static_df is not None:
+            raise InputError(
+                f"{where}: static_df is given without df: the static table of the training series is known."
+            )
+        ahead = reader.lead(where, history, futr_df, int(steps))
+        beside = reader.beside(where, ahead, static_df, None if df is not None else fitted.static)
+        found = fitted.forecast(ahead, scaling, beside, int(steps), dt_scale)
+        stamps = [each[-steps:] for each in ahead.stamps()]
         table: dict[str, Any] = {
-            self.columns.id: pd.Series(history.ids).repeat(steps).to_numpy(),
-            self.columns.time: stamps[0] if len(stamps) == 1 else np.concatenate(stamps),
+            self.id_col: pd.Series(history.ids).repeat(steps).to_numpy(),
+            self.time_col: stamps[0] if len(stamps) == 1 else np.concatenate(stamps),
         }
-        table |= {name: values.reshape(-1) for name, values in columns(quantiles, levels, self.name).items()}
+        point = found.mean if self.point == "mean" else None
+        for name, values in columns(found.values, levels, self.name, shares, point).items():
+            table[name] = values.reshape(-1)
         return pd.DataFrame(table)
-
-    def _quantiles(self, model: QuantileForecaster, history: Panel, scaling: Scaling, steps: int) -> np.ndarray:
-        """Forecast the scaled quantiles, ``(series, steps, quantiles)``; NaN for a series without observations."""
-        z = torch.as_tensor(scaling.forward(history.values, history.lengths), dtype=torch.float32)
-        source = WindowSource(z, torch.as_tensor(history.lengths), model.input_size, 0)
-        parts = []
-        work = min(len(history), BATCH) * model.input_size * self._params["d_model"]
-        with torch.inference_mode(), threads_for(work):
-            for series in torch.arange(len(history)).split(BATCH):
-                window = source.cut(series, source.ends[series])
-                part = model.extend(window.x, window.x_observed, steps)
-                part[window.x_observed.sum(1) == 0] = torch.nan
-                parts.append(part)
-        return torch.cat(parts).double().numpy()
 
     # ------------------------------------------------------------------------------------------------------- storing
 
@@ -355,27 +417,13 @@ class Forecaster:
         Raises:
             InputError: not fitted, or the folder cannot be written.
         """
-        model, history, scaling = self._fitted("Forecaster.save")
-        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-        tensors |= {
-            "history.values": torch.as_tensor(history.values),
-            "history.lengths": torch.as_tensor(history.lengths),
-            "scaling.location": torch.as_tensor(scaling.location),
-            "scaling.scale": torch.as_tensor(scaling.scale),
-        }
+        description, tensors = stored(self._ready("Forecaster.save"))
+        outcome = None if self.outcome is None else _finite(self.outcome._asdict())
         write_model(
             "Forecaster.save",
             folder,
             "Forecaster",
-            {
-                "params": self._params,
-                "input_size": model.input_size,
-                "log": scaling.log,
-                "freq": history.freq,
-                "ids": as_plain(history.ids),
-                "last": as_plain(history.last),
-                "outcome": None if self.outcome is None else _finite(self.outcome._asdict()),
-            },
+            description | {"params": self.get_params(), "outcome": outcome},
             tensors,
         )
 
@@ -393,29 +441,8 @@ class Forecaster:
         description, tensors = read_model("Forecaster.load", folder, "Forecaster")
         try:
             fc = cls(**description["params"])
-            own = fc._params
-            model = QuantileForecaster(
-                fc.h,
-                description["input_size"],
-                fc.layer,
-                own["d_model"],
-                own["n_layers"],
-                own["d_state"],
-                own["mixing"],
-            )
-            model.load_state_dict(
-                {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-            )
-            fc._model = model.eval()
-            fc._history = Panel(
-                description["ids"],
-                tensors["history.values"].numpy(),
-                tensors["history.lengths"].numpy(),
-                from_plain(description["last"]),
-                description["freq"],
-            )
-            location, scale = tensors["scaling.location"].numpy(), tensors["scaling.scale"].numpy()
-            fc._scaling = Scaling(description["log"], location, scale)
+            calendar = listed(fc.calendar)
+            fc._fitted = unstored(description, tensors, fc.columns, calendar, fc.holidays, fc._network)
             if (outcome := description["outcome"]) is not None:
                 best = float("inf") if outcome["best_loss"] is None else outcome["best_loss"]
                 fc.outcome = Outcome(**outcome | {"best_loss": best})

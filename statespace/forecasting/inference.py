@@ -11,6 +11,11 @@ import pandas as pd
 from statespace.errors import InputError
 from statespace.forecasting.calendar import KNOWN, Freq, positions
 
+
+class NoGridError(InputError):
+    """No frequency fits the stamps."""
+
+
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAY = pd.Timedelta(days=1)
@@ -87,7 +92,7 @@ def infer_freq(where: str, stamps: pd.Series, ids: np.ndarray, starts: np.ndarra
         except InputError:
             continue
         return freq
-    raise InputError(
+    raise NoGridError(
         f"{where}: freq cannot be inferred from the stamps of the longest series ({series.iloc[0]}, {series.iloc[1]}, "
         f"…): move the stamps onto a regular grid and pass its freq, such as {', '.join(KNOWN)}."
     )

@@ -1,16 +1,16 @@
 """Intervals from quantiles: which quantiles a level needs, and how they lie between the trained ones.
 
-A level of 80 is the central interval from the 0.1 to the 0.9 quantile. Between two trained quantiles the forecast is
-interpolated linearly in the normal score Φ⁻¹(q), in which the quantiles of a normal distribution lie on a line.
+A level of 80 is the central interval from the 0.1 to the 0.9 quantile; `models.outputs.levels` tells what lies between
+two trained ones.
 """
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
+import torch
 
 from statespace.errors import InputError
-from statespace.models.forecaster import QUANTILES
+from statespace.models.outputs.levels import MIDDLE, QUANTILES, between
 
 LOWEST, HIGHEST = 1, 99
 
@@ -44,27 +44,54 @@ def check_levels(where: str, level: Sequence[float] | float | None) -> list[floa
 
 def _quantile(quantiles: np.ndarray, q: float) -> np.ndarray:
     """Return the quantile `q` from the trained ones along the last axis."""
-    scores = np.array([NormalDist().inv_cdf(p) for p in QUANTILES])
-    score = NormalDist().inv_cdf(q)
-    after = int(np.clip(np.searchsorted(scores, score), 1, len(scores) - 1))
-    share = (score - scores[after - 1]) / (scores[after] - scores[after - 1])
-    low, high = quantiles[..., after - 1], quantiles[..., after]
-    # Rounding must not carry it past its neighbours, which are equal where a series is constant.
-    return np.asarray(((1 - share) * low + share * high).clip(low, high))
+    found: np.ndarray = between(torch.from_numpy(quantiles), torch.tensor(q, dtype=torch.float64)).numpy()
+    return found
 
 
-def columns(quantiles: np.ndarray, levels: Sequence[float], name: str) -> dict[str, np.ndarray]:
-    """Return the columns of a forecast: the median, then lower and upper end of each interval.
+def check_quantiles(where: str, quantiles: Sequence[float] | float | None) -> list[float]:
+    """Return probabilities as a list, in ascending order.
+
+    Args:
+        where: the function or option, for the message.
+        quantiles: probabilities, one or several, or ``None`` for none.
+    Raises:
+        InputError: one is not a number from 0.005 to 0.995.
+    """
+    if quantiles is None:
+        return []
+    shares = list(quantiles) if isinstance(quantiles, list | tuple | np.ndarray) else [quantiles]
+    for share in shares:
+        is_number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
+        if not is_number or not QUANTILES[0] <= share <= QUANTILES[-1]:
+            raise InputError(
+                f"{where}: quantile {share!r} is not known: a quantile is the share of outcomes below it, from "
+                f"{QUANTILES[0]} to {QUANTILES[-1]}, such as 0.1."
+            )
+    return sorted({float(share) for share in shares})
+
+
+def columns(
+    quantiles: np.ndarray,
+    levels: Sequence[float],
+    name: str,
+    shares: Sequence[float] = (),
+    point: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Return the columns of a forecast: the point, then lower and upper end of each interval, then quantiles.
 
     Args:
         quantiles: forecast at the trained quantiles, ``(…, len(QUANTILES))``, ascending.
         levels: as `check_levels` returns them.
         name: name of the model.
+        shares: as `check_quantiles` returns them.
+        point: the point forecast, ``(…)``; by default the median.
     Returns:
-        ``name``, ``name-lo-80``, ``name-hi-80`` …, each ``(…)``.
+        ``name``, ``name-lo-80``, ``name-hi-80`` …, ``name_ql0.1`` …, each ``(…)``.
     """
-    found = {name: quantiles[..., len(QUANTILES) // 2]}
+    found = {name: quantiles[..., MIDDLE] if point is None else point}
     for level in levels:
         found[f"{name}-lo-{level}"] = _quantile(quantiles, 0.5 - level / 200)
         found[f"{name}-hi-{level}"] = _quantile(quantiles, 0.5 + level / 200)
+    for share in shares:
+        found[f"{name}_ql{share}"] = _quantile(quantiles, share)
     return found

@@ -1,17 +1,18 @@
 """From a long data frame to series on a regular grid: every check that a table needs is made here, once.
 
-Rows may come in any order; a missing row is a gap, and so is a NaN. Both become NaN on the grid.
+Rows may come in any order; a missing row is a gap, and so is a NaN. Both become NaN on the grid. Series without a grid,
+whose `freq` is ``"irregular"``, keep their rows as they are, each with the time since the one before.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from statespace.errors import InputError
-from statespace.forecasting.calendar import Freq, check_freq, future, past, positions
+from statespace.forecasting.calendar import IRREGULAR, Freq, as_stamps, as_ticks, check_freq, future, past, positions
 from statespace.forecasting.inference import infer_freq
 from statespace.forecasting.stamps import read_stamps, shown
 
@@ -21,11 +22,29 @@ _SPARSEST = 1000
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the three columns of a long frame."""
+    """Names of the columns of a long frame.
+
+    Attributes:
+        id: names of the series.
+        time: stamps.
+        target: values.
+        hist: covariates that are known up to now.
+        futr: covariates that are known beforehand.
+        weight: how much a row counts in training; None if all count alike.
+    """
 
     id: str = "unique_id"
     time: str = "ds"
     target: str = "y"
+    hist: tuple[str, ...] = ()
+    futr: tuple[str, ...] = ()
+    weight: str | None = None
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """The columns of numbers beside the target, in their order, each with the option that names it."""
+        found = dict.fromkeys(self.hist, "hist_exog_list") | dict.fromkeys(self.futr, "futr_exog_list")
+        return found if self.weight is None else found | {self.weight: "weight_col"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +56,11 @@ class Panel:
         values: ``(total,)``, float64, NaN where nothing was observed.
         lengths: steps of each series, ``(series,)``.
         last: stamp of the last step of each series, ``(series,)``.
-        freq: distance between two steps.
+        freq: distance between two steps; ``"irregular"`` where there is no grid.
+        beside: covariates and weights in the order of `Columns.beside`, ``(total, columns)``, NaN where missing.
+        ticks: of an irregular panel the stamp of each row as a whole number, ``(total,)``, int64: microseconds, or the
+            stamps themselves where they are whole numbers.
+        step: of an irregular panel the typical distance between two rows, in ticks.
     """
 
     ids: list[Any]
@@ -45,6 +68,9 @@ class Panel:
     lengths: np.ndarray
     last: list[Any]
     freq: Freq
+    beside: np.ndarray
+    ticks: np.ndarray | None = None
+    step: float = 1.0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,24 +82,56 @@ class Panel:
         keep = np.zeros(len(self.values), bool)
         for end, count in zip(ends, kept, strict=True):
             keep[end - count : end] = True
-        return Panel(self.ids, self.values[keep], kept, self.last, self.freq)
+        ticks = None if self.ticks is None else self.ticks[keep]
+        return replace(self, values=self.values[keep], lengths=kept, beside=self.beside[keep], ticks=ticks)
+
+    def stamps(self) -> list[np.ndarray]:
+        """Return the stamps of each series."""
+        if self.ticks is not None:
+            every = np.split(self.ticks, self.lengths.cumsum()[:-1])
+            return [as_stamps(ticks, last) for ticks, last in zip(every, self.last, strict=True)]
+        return [past(last, self.freq, int(count)) for last, count in zip(self.last, self.lengths, strict=True)]
 
     def frame(self, columns: Columns) -> pd.DataFrame:
         """Return the series as a long frame: a row for each step, NaN in the gaps."""
-        stamps = [past(last, self.freq, int(count)) for last, count in zip(self.last, self.lengths, strict=True)]
-        return pd.DataFrame(
-            {
-                columns.id: pd.Series(self.ids).repeat(self.lengths.tolist()).to_numpy(),
-                columns.time: np.concatenate(stamps),
-                columns.target: self.values,
-            }
-        )
+        table = {
+            columns.id: pd.Series(self.ids).repeat(self.lengths.tolist()).to_numpy(),
+            columns.time: np.concatenate(self.stamps()),
+            columns.target: self.values,
+        }
+        return pd.DataFrame(table | dict(zip(columns.beside, self.beside.T, strict=True)))
+
+    def lead(self, stamps: list[np.ndarray]) -> "Panel":
+        """Append steps of which nothing is known, as many to each series, at the stamps of each."""
+        steps = len(stamps[0])
+        place = np.arange(len(self.values)) + steps * np.repeat(np.arange(len(self)), self.lengths)
+        total = len(self.values) + steps * len(self)
+        values, beside = np.full(total, np.nan), np.full((total, self.beside.shape[1]), np.nan)
+        values[place], beside[place] = self.values, self.beside
+        ticks = None
+        if self.ticks is not None:
+            ticks = np.zeros(total, np.int64)
+            ticks[np.setdiff1d(np.arange(total), place)] = as_ticks(pd.Series(np.concatenate(stamps)))
+            ticks[place] = self.ticks
+        last = [pd.Series(each[-1:]).iloc[0] for each in stamps]
+        return replace(self, values=values, beside=beside, lengths=self.lengths + steps, ticks=ticks, last=last)
+
+    def between(self) -> np.ndarray:
+        """Return the time since the row before, in ticks, ``(total,)``: `step` for the first row of a series."""
+        assert self.ticks is not None
+        found = np.diff(self.ticks, prepend=0).astype(np.float64)
+        found[self.lengths.cumsum() - self.lengths] = self.step
+        return found
 
     def stamps_after(self, h: int) -> list[np.ndarray]:
         """Return the `h` stamps after the last of each series; series that end together share theirs."""
         known: dict[Any, np.ndarray] = {}
         for last in self.last:
-            if last not in known:
+            if last not in known and self.ticks is not None:
+                ahead = np.maximum(np.round(self.step * np.arange(1, h + 1)), np.arange(1, h + 1)).astype(np.int64)
+                ticks = as_ticks(pd.Series([last]))[0] + ahead
+                known[last] = as_stamps(ticks, last)
+            elif last not in known:
                 known[last] = future(last, self.freq, h)
         return [known[last] for last in self.last]
 
@@ -88,7 +146,7 @@ def _check_columns(where: str, frame: pd.DataFrame, columns: Columns) -> None:
             f"{where}: id_col, time_col and target_col are {', '.join(map(repr, asked.values()))}, but three different "
             "columns are expected."
         )
-    for option, name in asked.items():
+    for name, option in ({name: option for option, name in asked.items()} | columns.beside).items():
         if name not in frame.columns:
             raise InputError(
                 f"{where}: there is no column {name!r} ({option}); the columns found are {found}. "
@@ -100,32 +158,40 @@ def _check_columns(where: str, frame: pd.DataFrame, columns: Columns) -> None:
         raise InputError(f"{where}: the table has no rows: at least one observation is needed.")
 
 
-def _check_target(where: str, target: pd.Series) -> np.ndarray:
+def numbers(where: str, target: pd.Series) -> np.ndarray:
+    """Read a column of numbers as float64, NaN where it is empty.
+
+    Args:
+        where: the function or option, for the message.
+        target: the column.
+    Raises:
+        InputError: it holds what is no number, or an infinite one.
+    """
     if pd.api.types.is_datetime64_any_dtype(target) or target.dtype.kind in "mc":
-        numbers = np.full(len(target), np.nan)
+        found = np.full(len(target), np.nan)
     else:
         try:
-            numbers = pd.to_numeric(target, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+            found = pd.to_numeric(target, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         except TypeError:
-            numbers = np.full(len(target), np.nan)
+            found = np.full(len(target), np.nan)
         except OverflowError as error:
             raise InputError(
                 f"{where}: column {target.name!r} holds a number beyond 1e308: use a larger unit."
             ) from error
-    wrong = np.isnan(numbers) & target.notna().to_numpy()
+    wrong = np.isnan(found) & target.notna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
             f"{where}: column {target.name!r} holds {shown(target.iloc[row])} in row {row + 1}, but numbers are "
             "expected: leave the field empty where nothing was observed."
         )
-    if np.isinf(numbers).any():
-        row = int(np.isinf(numbers).argmax())
+    if np.isinf(found).any():
+        row = int(np.isinf(found).argmax())
         raise InputError(
             f"{where}: column {target.name!r} is infinite in row {row + 1}, but finite numbers are expected: "
             "leave the field empty where nothing was observed."
         )
-    return numbers
+    return found
 
 
 def _check_ids(where: str, ids: pd.Series) -> tuple[np.ndarray, list[Any]]:
@@ -153,6 +219,13 @@ def _ticks(time: pd.Series) -> np.ndarray:
     return time.to_numpy(np.int64) if pd.api.types.is_integer_dtype(time) else pd.DatetimeIndex(time).asi8
 
 
+def _irregular(series: Panel, time: pd.Series, same: np.ndarray) -> Panel:
+    """Keep the stamps themselves, and the median of the times between two rows of a series, `same` ``(total - 1,)``."""
+    ticks = as_ticks(time)
+    between = np.diff(ticks)[same]
+    return replace(series, ticks=ticks, step=float(np.median(between)) if len(between) else 1.0)
+
+
 def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None) -> Panel:
     """Check a long data frame and put its series on a regular grid.
 
@@ -160,7 +233,7 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
         where: the function or option, for the messages.
         frame: a row for each observation, in any order.
         columns: names of its columns.
-        freq: distance between two steps, or ``None`` to infer it.
+        freq: distance between two steps, ``None`` to infer it, or ``"irregular"`` for rows at times of their own.
     Returns:
         The series, in the order of their names.
     Raises:
@@ -168,7 +241,7 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
             unknown or cannot be inferred.
     """
     _check_columns(where, frame, columns)
-    y = _check_target(where, frame[columns.target])
+    y = numbers(where, frame[columns.target])
     time = read_stamps(where, frame[columns.time])
     number, names = _check_ids(where, frame[columns.id])
     ticks = _ticks(time)
@@ -186,11 +259,17 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
             f"{where}: series {shown(names[number[row]])} has two rows for {time.iloc[row]}: keep one of them, "
             "or add them up."
         )
+    beside = np.empty((len(y), len(columns.beside)))
+    for place, name in enumerate(columns.beside):
+        beside[:, place] = numbers(where, frame[name])[order]
+    ends = np.append(starts[1:], len(number)) - 1
+    last = time.iloc[ends].tolist()
+    if freq == IRREGULAR:
+        return _irregular(Panel(names, y, np.diff(np.append(starts, len(y))), last, IRREGULAR, beside), time, same)
     integer_time = pd.api.types.is_integer_dtype(time)
     checked = infer_freq(where, time, number, starts) if freq is None else check_freq(where, freq, bool(integer_time))
     first = time.iloc[starts].iloc[number].reset_index(drop=True)
     position = positions(where, time, first, checked)
-    ends = np.append(starts[1:], len(number)) - 1
     lengths = position[ends] + 1
     span = lengths.astype(np.float64).sum()  # as integers the sum might overflow
     if span > _SPARSEST * len(number):
@@ -205,7 +284,7 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
             "all between is a gap.",
             stacklevel=3,
         )
-    values = np.full(lengths.sum(), np.nan)
-    values[(lengths.cumsum() - lengths)[number] + position] = y
-    last = time.iloc[ends].tolist()
-    return Panel(names, values, lengths, last, checked)
+    place = (lengths.cumsum() - lengths)[number] + position
+    values, on_grid = np.full(lengths.sum(), np.nan), np.full((lengths.sum(), beside.shape[1]), np.nan)
+    values[place], on_grid[place] = y, beside
+    return Panel(names, values, lengths, last, checked, on_grid)

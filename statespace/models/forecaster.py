@@ -1,64 +1,80 @@
-"""A direct multi-horizon quantile forecaster on a state space backbone.
+"""A forecaster on a state space backbone: the forecast is the system that runs on with nothing observed.
 
-    x̂        = (x - μ) / s                           each window normalised by its own observed values
-    z        = Backbone(W_e [x̂, observed])_L          the representation at the last stamp
-    median_j = (W_h z)_j + (W_s x̂)_j                  j = 1 … h, all at once
-    q_j,k    = median_j ± cumulative sum of softplus  so that quantiles never cross
+    x̂       = (x - μ) / s                              each window normalised by its own observed values
+    u_t     = W_e [x̂_t, observed_t, covariates_t]      t = 1 … l, and on to l + h with x̂ = 0, observed = 0
+    z       = Backbone(u)                              nothing enters a state in a gap
+    r_j     = W_o z_{l+j} + e (W_s x̂)_j                j = 1 … h, e the first of the numbers that an output takes
+    q_j     = Output(r_j, μ, s)                        quantiles that never cross, or a distribution
 
-The linear path `W_s` starts as the seasonal naive forecast with drift, so that training starts from a forecast that
-is hard to beat on short series, and learns what differs.
+So covariates of the future, unequal steps, any horizon and a carried state need no parts of their own. The linear
+path `W_s` starts as the seasonal naive forecast with drift: training starts from a forecast that is hard to beat on
+short series, and learns what differs.
 
 Source: Gu, Gupta, Goel, Ré 2022 (arXiv:2206.11893) for the backbone; Wen et al. 2017 (arXiv:1711.11053), section 3,
-for direct multi-horizon quantiles; Zeng et al. 2023 (arXiv:2205.13504), section 4, for the linear path.
+for multi-horizon quantiles; Salinas, Flunkert, Gasthaus 2017 (arXiv:1704.04110), section 3, for covariates over past
+and future.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from statespace.errors import InputError
+from statespace.errors import InputError, choose
 from statespace.models.backbone import Backbone
-from statespace.models.instance_norm import normalise
+from statespace.models.history import History
+from statespace.models.instance_norm import NORMS, normalise
+from statespace.models.linear_path import LinearPath
+from statespace.models.outputs import Output, Quantile
+from statespace.models.outputs.levels import MIDDLE, QUANTILES
 from statespace.shapes import expect
 
-_TAIL = (0.005, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4)
-QUANTILES = (*_TAIL, 0.5, *(round(1 - q, 6) for q in reversed(_TAIL)))
+
+class Forecast(NamedTuple):
+    """What is forecast, in the units of the windows.
+
+    Attributes:
+        quantiles: at the levels `QUANTILES`, ``(b, h, len(QUANTILES))``, ascending.
+        mean: ``(b, h)``.
+    """
+
+    quantiles: Tensor
+    mean: Tensor
 
 
-def _seasonal_naive(input_size: int, h: int, season_length: int, drift: float) -> Tensor:
-    """Return the weights ``(h, input_size)`` of the seasonal naive forecast with a share of the seasonal drift."""
-    weight = torch.zeros(h, input_size)
-    season = min(season_length, input_size)
-    steps = torch.arange(h)
-    weight[steps, input_size - season + steps % season] = 1.0
-    if input_size >= 2 * season and season > 1:
-        # The mean change from season to season over the window, once for each season ahead.
-        changes = input_size // season - 1
-        first = input_size - (changes + 1) * season
-        ahead = drift * (steps // season + 1.0)[:, None] / (season * changes)
-        weight[:, input_size - season :] += ahead
-        weight[:, first : first + season] -= ahead
-    return weight
+class Raw(NamedTuple):
+    """What the network puts out before an output reads it.
+
+    Attributes:
+        raw: ``(b, h, parameters)``.
+        location: of each window, ``(b, 1)``.
+        scale: of each window, ``(b, 1)``.
+    """
+
+    raw: Tensor
+    location: Tensor
+    scale: Tensor
 
 
 def _ascending(quantiles: Tensor) -> Tensor:
     """Move quantiles that would cross out to their neighbour nearer to the median."""
-    middle = len(QUANTILES) // 2
-    above = quantiles[..., middle:].cummax(-1).values
-    below = quantiles[..., : middle + 1].flip(-1).cummin(-1).values.flip(-1)
+    above = quantiles[..., MIDDLE:].cummax(-1).values
+    below = quantiles[..., : MIDDLE + 1].flip(-1).cummin(-1).values.flip(-1)
     return torch.cat([below, above[..., 1:]], dim=-1)
 
 
-class QuantileForecaster(nn.Module):
-    """Forecast quantiles of the next `h` values from the last `input_size` ones.
+class ForecastNetwork(nn.Module):
+    """Forecast the values after a window, and how sure they are.
 
     The buffer `offsets`, ``(h, len(QUANTILES))``, in units of the window's scale, widens or narrows the trained
     quantiles after training (see `forecasting.conformal`); it starts at zero.
 
     Args:
-        h: horizon, in steps.
+        h: horizon to train for, in steps.
         input_size: length of the window, in steps.
-        layer: name of the backbone's layer, a key of `statespace.layers.LAYERS`.
+        layer: name of the backbone's layer, a key of `statespace.layers.LAYERS`, or a list of names.
         d_model: number of channels.
         n_layers: number of blocks.
         d_state: order of each system.
@@ -67,6 +83,14 @@ class QuantileForecaster(nn.Module):
         dropout: probability of dropping, in [0, 1).
         season_length: steps in a season, for the start of the linear path; 1 where there is none.
         drift: share of the mean change from season to season in the start of the linear path, 0 to 1.
+        output: what the network puts out; by default quantiles.
+        scaler: how windows are normalised, one of `statespace.models.instance_norm.NORMS`; an output of counts or
+            other positive values takes ``"scale"``.
+        hist: number of covariates that are known up to now.
+        futr: number of covariates that are known beforehand.
+        static: number of numbers that belong to a series.
+        categories: number of different values of each category that belongs to a series.
+        linear: whether there is a linear path, which wants a regular grid.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -77,7 +101,7 @@ class QuantileForecaster(nn.Module):
         self,
         h: int,
         input_size: int,
-        layer: str = "s4d",
+        layer: str | Sequence[str] = "s4d",
         d_model: int = 32,
         n_layers: int = 2,
         d_state: int = 64,
@@ -85,84 +109,145 @@ class QuantileForecaster(nn.Module):
         dropout: float = 0.1,
         season_length: int = 1,
         drift: float = 0.0,
+        output: Output | None = None,
+        scaler: str = "standard",
+        hist: int = 0,
+        futr: int = 0,
+        static: int = 0,
+        categories: Sequence[int] = (),
+        linear: bool = True,
     ) -> None:
         super().__init__()
         for name, value in {"h": h, "input_size": input_size, "season_length": season_length}.items():
             if value < 1:
-                raise InputError(f"QuantileForecaster: {name} is {value}, but a number of steps from 1 on is expected.")
+                raise InputError(f"ForecastNetwork: {name} is {value}, but a number of steps from 1 on is expected.")
         self.h, self.input_size = h, input_size
-        self.embed = nn.Linear(2, d_model)
+        self.output = Quantile() if output is None else output
+        self.scaler = "scale" if self.output.positive else choose("ForecastNetwork", "scaler", scaler, NORMS)
+        self.hist, self.futr, self.static = hist, futr, static
+        # Beside each covariate of the past stands whether it is there; those of the future come together or not at all.
+        self.embed = nn.Linear(2 + 2 * hist + (futr + 1 if futr else 0), d_model)
+        self.embed_static = nn.Linear(static, d_model, bias=False) if static else None
+        self.embed_codes = nn.ModuleList([nn.Embedding(count, d_model) for count in categories])
         self.backbone = Backbone(d_model, n_layers, layer, d_state, mixing, dropout)
-        self.head = nn.Linear(d_model, h * len(QUANTILES))
+        self.head = nn.Linear(d_model, self.output.parameters)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.constant_(self.head.bias, 0.0)
-        self.shortcut = nn.Linear(input_size, h)
-        with torch.no_grad():
-            self.shortcut.weight.copy_(_seasonal_naive(input_size, h, season_length, drift))
-            self.shortcut.bias.zero_()
+        self.linear = LinearPath(input_size, h, season_length, drift) if linear else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
 
-    def normalised_quantiles(self, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the quantiles in the units of the normalised window, and the window's location and scale.
+    def _embedded(self, x: Tensor, past: History, steps: int) -> tuple[Tensor, Tensor]:
+        """Return what comes before the backbone over past and future, and where anything is known."""
+        later = (0, 0, 0, steps)
+        channels = [F.pad(torch.stack([x, past.observed], -1), later)]
+        known = past.observed > 0
+        if past.hist is not None and past.hist_observed is not None:
+            channels += [F.pad(past.hist, later), F.pad(past.hist_observed, later)]
+            known = known | (past.hist_observed > 0).any(-1)
+        # A step ahead is a question: its row enters the state, with nothing observed in it, so that a layer whose B and C
+        # follow its input has some.
+        known = F.pad(known, (0, steps), value=True)
+        if past.futr is not None and past.futr_known is not None:
+            length = x.shape[1] + steps
+            channels += [past.futr[:, :length], past.futr_known[:, :length, None]]
+            known = known | (past.futr_known[:, :length] > 0)
+        u = self.embed(torch.cat(channels, -1))
+        if self.embed_static is not None:
+            u = u + self.embed_static(past.static)[:, None]
+        for place, table in enumerate(self.embed_codes):
+            assert past.codes is not None
+            u = u + table(past.codes[:, place])[:, None]
+        return u, known.to(u.dtype)
+
+    def _check(self, past: History, steps: int, dt_scale: float) -> None:
+        where, batch = "ForecastNetwork", past.x.shape[0]
+        length = past.x.shape[1] if dt_scale != 1 or self.linear is None else self.input_size
+        expect(where, "x", past.x, "b l", {"l": length}, "Pad shorter windows in front.")
+        expect(where, "observed", past.observed, "b l", {"b": batch, "l": length})
+        sizes = {"b": batch, "l": length, "k": self.hist, "m": self.futr, "n": length + steps, "s": self.static}
+        for name, axes, wanted in (
+            ("hist", "b l k", self.hist),
+            ("futr", "b n m", self.futr),
+            ("static", "b s", self.static),
+        ):
+            part = getattr(past, name)
+            if (part is not None) != bool(wanted):
+                given = "is given" if part is not None else "is missing"
+                raise InputError(
+                    f"{where}: {name} {given}, but the network was made for {wanted} covariates of this kind."
+                )
+            if part is not None:
+                expect(where, name, part if name != "futr" else part[:, : length + steps], axes, sizes)
+
+    def raw(self, past: History, steps: int | None = None, dt_scale: float = 1.0) -> Raw:
+        """Return what the output reads, for the `steps` after each window; at most `h` if there is a linear path.
 
         Args:
-            x: windows, ``(b, input_size)``.
-            observed: 1 where a value was observed, else 0, ``(b, input_size)``.
-        Returns:
-            Quantiles ``(b, h, len(QUANTILES))``, ascending along the last axis; location and scale ``(b, 1, 1)``.
+            past: windows of `input_size` steps, short ones padded in front.
+            steps: number of steps; by default the horizon.
+            dt_scale: time between two samples in units of that in training.
         """
-        window = normalise(x, observed)
-        z, _ = self.backbone(self.embed(torch.stack([window.x, observed], dim=-1)), observed=observed)
-        out = self.head(z[:, -1]).unflatten(-1, (self.h, len(QUANTILES)))
-        middle = len(QUANTILES) // 2
-        median = out[..., middle : middle + 1] + self.shortcut(window.x)[..., None]
-        # Shifted so that training starts with bands of about one scale.
-        width = F.softplus(out - 2.0)
-        above = median + width[..., middle + 1 :].cumsum(-1)
-        below = median - width[..., :middle].flip(-1).cumsum(-1).flip(-1)
-        quantiles = torch.cat([below, median, above], dim=-1)
-        return quantiles, window.location[..., None], window.scale[..., None]
+        steps = self.h if steps is None else steps
+        self._check(past, steps, dt_scale)
+        window = normalise(past.x, past.observed, self.scaler)
+        u, known = self._embedded(window.x, past, steps)
+        z, _ = self.backbone(u, dt=past.dt, dt_scale=dt_scale, observed=known)
+        raw = self.head(z[:, -steps:])
+        if self.linear is not None:
+            raw = self._with_linear(raw, self.linear(window.x, dt_scale)[:, :steps])
+        return Raw(raw, window.location, window.scale)
 
-    def forward(self, x: Tensor, observed: Tensor) -> Tensor:
-        """Forecast from windows.
+    def _with_linear(self, raw: Tensor, linear: Tensor) -> Tensor:
+        return raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
+
+    def read(self, raw: Raw, dt_scale: float = 1.0) -> Forecast:
+        """Return the forecast that the output reads from what the network put out, with its offsets."""
+        arguments = raw.raw, raw.location.expand(raw.raw.shape[:2]), raw.scale.expand(raw.raw.shape[:2])
+        quantiles = self.output.quantiles(*arguments)
+        step = torch.arange(1, raw.raw.shape[1] + 1, device=raw.raw.device) * dt_scale
+        offsets = self.offsets[(step.ceil().long() - 1).clamp(max=self.h - 1)]
+        quantiles = _ascending(quantiles + offsets * raw.scale[..., None])
+        if self.output.positive:
+            quantiles = quantiles.clamp(min=0)
+        return Forecast(quantiles, self.output.mean(*arguments))
+
+    def forward(self, past: History, steps: int | None = None, dt_scale: float = 1.0) -> Forecast:
+        """Forecast from windows, any number of steps.
+
+        Without a linear path the system runs on as far as it is asked to. With one, beyond the horizon the median is
+        taken as observed and fed back; the spread around it adds up over the blocks as that of independent errors
+        does, in squares: an approximation, since errors of one block carry over into the next.
 
         Args:
-            x: windows, ``(b, input_size)``; short ones padded in front.
-            observed: 1 where a value was observed, 0 in gaps and padding, ``(b, input_size)``.
+            past: windows of `input_size` steps, or of as much time at another rate; short ones padded in front, and
+                covariates of the future for all `steps`.
+            steps: number of steps; by default the horizon.
+            dt_scale: time between two samples in units of that in training.
         Returns:
-            Quantiles at the levels `QUANTILES` in the units of `x`, ``(b, h, len(QUANTILES))``, ascending.
+            Quantiles and mean of each step, in the units of the windows.
         Raises:
-            ShapeError: `x` or `observed` is not ``(b, input_size)``.
+            ShapeError: a part of `past` is not of the shape that `History` names.
+            InputError: covariates are missing, or given where the network knows of none.
         """
-        sizes = {"l": self.input_size}
-        expect("QuantileForecaster", "x", x, "b l", sizes, "Pad shorter windows in front.")
-        expect("QuantileForecaster", "observed", observed, "b l", sizes)
-        quantiles, location, scale = self.normalised_quantiles(x, observed)
-        return _ascending(quantiles + self.offsets) * scale + location
-
-    def extend(self, x: Tensor, observed: Tensor, h: int) -> Tensor:
-        """Forecast any number of steps: beyond the trained horizon, the median is taken as observed and fed back.
-
-        The spread around the median adds up over the blocks as that of independent errors does, in squares: an
-        approximation, since errors of one block carry over into the next.
-
-        Args:
-            x: windows, ``(b, input_size)``.
-            observed: 1 where a value was observed, else 0.
-            h: number of steps, from 1 on.
-        Returns:
-            Quantiles ``(b, h, len(QUANTILES))``, ascending along the last axis.
-        """
-        middle = len(QUANTILES) // 2
-        blocks: list[Tensor] = []
-        before = x.new_zeros(len(x), 1, len(QUANTILES))
-        while sum(block.shape[1] for block in blocks) < h:
-            quantiles = self(x, observed)
-            median = quantiles[..., middle : middle + 1]
-            spread = quantiles - median
-            spread = spread.sign() * torch.hypot(spread, before)
-            blocks.append(median + spread)
-            before = spread[:, -1:]
-            x = torch.cat([x, median[..., 0]], dim=1)[:, -self.input_size :]
-            observed = torch.cat([observed, torch.ones_like(median[..., 0])], dim=1)[:, -self.input_size :]
-        return torch.cat(blocks, dim=1)[:, :h]
+        steps = self.h if steps is None else steps
+        block = steps if self.linear is None else min(steps, int(self.h / dt_scale + 1e-9))
+        if block < 1:
+            raise InputError(
+                f"ForecastNetwork: dt_scale is {dt_scale}, but the horizon is {self.h} steps: at most that is possible."
+            )
+        first = self.read(self.raw(past, block, dt_scale), dt_scale)
+        if block == steps:
+            return first
+        blocks, means, done = [first.quantiles], [first.mean], block
+        while done < steps:
+            median = blocks[-1][..., MIDDLE]
+            past = past.then(median, torch.ones_like(median))
+            count = min(block, steps - done)
+            next_one = self.read(self.raw(past, count, dt_scale), dt_scale)
+            centre = next_one.quantiles[..., MIDDLE : MIDDLE + 1]
+            before = (blocks[-1] - median[..., None])[:, -1:]
+            spread = next_one.quantiles - centre
+            blocks.append(centre + spread.sign() * torch.hypot(spread, before))
+            means.append(next_one.mean)
+            done += count
+        return Forecast(torch.cat(blocks, 1), torch.cat(means, 1))

@@ -1,6 +1,14 @@
-"""Reversible instance normalisation: each window is brought to location 0 and scale 1, and its forecast back.
+"""Instance normalisation: each window is brought to location 0 and scale 1, and its forecast back.
 
-    x̂ = (x - μ) / s,    μ = mean of the observed values,    s² = var of the observed values + floor²
+    x̂ = (x - μ) / s,    s² = s₀² + floor²
+
+| kind | μ | s₀ |
+|---|---|---|
+| standard | mean of the observed values | their standard deviation |
+| robust | their median | their interquartile range / 1.349, the standard deviation of a normal distribution |
+| minmax | the middle between their least and largest | half the distance between them |
+| scale | 0 | mean of their absolute values: for counts, whose zero means something |
+| none | 0 | 1, without a floor |
 
 Source: Kim et al. 2022 (RevIN, openreview.net/forum?id=cGDAkQo1C0p), equations (1) and (2).
 Where we deviate: gaps do not count; there is no learnt affine map, which a linear layer follows anyway; and the floor
@@ -9,9 +17,12 @@ keeps a constant window from turning into noise.
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 FLOOR = 0.05  # in standard deviations of the series: far below any window that carries a signal
+NORMS = ("standard", "robust", "minmax", "scale", "none")
+_NORMAL_IQR = 1.3489795  # interquartile range of the standard normal distribution
 
 
 class Normalised(NamedTuple):
@@ -22,18 +33,48 @@ class Normalised(NamedTuple):
     scale: Tensor
 
 
-def normalise(x: Tensor, observed: Tensor) -> Normalised:
+def _quantile(ordered: Tensor, count: Tensor, q: float) -> Tensor:
+    """Return the quantile `q` of the first `count` ``(b, 1)`` of ascending values ``(b, l)``, by interpolation."""
+    place = q * (count - 1)
+    low = place.floor()
+    share = place - low
+    first = ordered.gather(1, low.long())
+    second = ordered.gather(1, place.ceil().long())
+    return torch.lerp(first, second, share.to(first.dtype))
+
+
+def _location_and_scale(x: Tensor, observed: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    count = observed.sum(1, keepdim=True).clamp(min=1)
+    zero = torch.zeros_like(count)
+    if kind == "none":
+        return zero, torch.ones_like(count)
+    if kind == "scale":
+        return zero, (x * observed).abs().sum(1, keepdim=True) / count
+    if kind == "standard":
+        location = (x * observed).sum(1, keepdim=True) / count
+        return location, (((x - location) * observed).square().sum(1, keepdim=True) / count).sqrt()
+    seen = observed.any(1, keepdim=True)
+    # What was not observed comes last, behind all that counts.
+    ordered = x.masked_fill(observed == 0, torch.inf).sort(1).values.where(seen, zero)
+    if kind == "robust":
+        low, location, high = (_quantile(ordered, count, q) for q in (0.25, 0.5, 0.75))
+        return location, (high - low) / _NORMAL_IQR
+    low, high = _quantile(ordered, count, 0.0), _quantile(ordered, count, 1.0)
+    return (low + high) / 2, (high - low) / 2
+
+
+def normalise(x: Tensor, observed: Tensor, kind: str = "standard") -> Normalised:
     """Normalise each window by its observed values.
 
     Args:
         x: values, ``(b, l)``; what stands in a gap does not matter, as long as it is finite.
         observed: 1 where a value was observed, 0 in a gap, ``(b, l)``.
+        kind: one of `NORMS`.
     Returns:
         The window with zeros in its gaps, ``(b, l)``, and location and scale, ``(b, 1)``. A window without any
         observed value has location 0.
     """
-    count = observed.sum(1, keepdim=True).clamp(min=1)
-    location = (x * observed).sum(1, keepdim=True) / count
-    centred = (x - location) * observed
-    scale = (centred.square().sum(1, keepdim=True) / count + FLOOR**2).sqrt()
-    return Normalised(centred / scale, location, scale)
+    location, scale = _location_and_scale(x, observed, kind)
+    if kind != "none":
+        scale = (scale.square() + FLOOR**2).sqrt()
+    return Normalised((x - location) * observed / scale, location, scale)

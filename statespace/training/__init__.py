@@ -9,9 +9,10 @@ from statespace.training.signal_augmentation import SignalBatch
 from statespace.training.signals import SignalDataModule, SignalModule, loss_of
 from statespace.training.tasks import TaskBatch, TaskDataModule, TaskModule, as_tensors
 from statespace.training.threads import threads_for
-from statespace.training.windows import WindowDataModule, Windows, WindowSource
+from statespace.training.windows import Beside, WindowDataModule, Windows, WindowSource
 
 __all__ = [
+    "Beside",
     "Curve",
     "ForecastModule",
     "Outcome",

@@ -41,8 +41,9 @@ def augment(batch: Windows, strength: float) -> Windows:
     if strength == 0:
         return batch
     noise, hidden = NOISE * strength, min(HIDDEN * strength, 0.9)
-    x, observed = batch.x, batch.x_observed
-    share: Tensor = hidden * torch.rand(len(x), 1, device=x.device)
-    observed = observed * (torch.rand_like(x) >= share)
-    scale = normalise(x, batch.x_observed).scale
-    return Windows((x + noise * scale * torch.randn_like(x)) * observed, observed, batch.y, batch.y_observed)
+    past = batch.past
+    share: Tensor = hidden * torch.rand(len(past.x), 1, device=past.x.device)
+    observed = past.observed * (torch.rand_like(past.x) >= share)
+    scale = normalise(past.x, past.observed).scale
+    x = (past.x + noise * scale * torch.randn_like(past.x)) * observed
+    return batch._replace(past=past._replace(x=x, observed=observed))

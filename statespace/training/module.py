@@ -1,8 +1,8 @@
-"""The training of a quantile forecaster: pinball loss on normalised windows, AdamW, a one-cycle schedule.
+"""The training of a forecaster: the loss of its output on normalised windows, AdamW, a one-cycle schedule.
 
-    loss = mean over windows, steps and levels q of  max(q e, (q - 1) e),   e = (y - quantile_q) / scale of the window
+    loss = Σ w_t loss_t / Σ w_t    over windows and steps, w the weight of a target, 0 where nothing was observed
 
-Source: Koenker and Bassett, Econometrica 46(1), 1978, 33-50, for the loss; Smith and Topin 2018 (arXiv:1708.07120).
+Source: Smith and Topin 2018 (arXiv:1708.07120) for the schedule; `statespace.models.outputs` for the losses.
 """
 
 import torch
@@ -10,14 +10,14 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from statespace.models import QUANTILES, QuantileForecaster
+from statespace.models import ForecastNetwork
 from statespace.training.augmentation import augment
 from statespace.training.parameter_groups import parameter_groups
 from statespace.training.windows import Windows
 
 
 class ForecastModule(LightningModule):
-    """Train a `QuantileForecaster`.
+    """Train a `ForecastNetwork`.
 
     Args:
         model: the network.
@@ -27,11 +27,9 @@ class ForecastModule(LightningModule):
         augmentation: strength of the disturbance of the histories while training; see `training.augmentation`.
     """
 
-    levels: Tensor
-
     def __init__(
         self,
-        model: QuantileForecaster,
+        model: ForecastNetwork,
         learning_rate: float,
         weight_decay: float,
         max_steps: int,
@@ -41,24 +39,22 @@ class ForecastModule(LightningModule):
         self.augmentation = augmentation
         self.model = model
         self.learning_rate, self.weight_decay, self.max_steps = learning_rate, weight_decay, max_steps
-        self.register_buffer("levels", torch.tensor(QUANTILES), persistent=False)
 
     def loss(self, batch: Windows) -> Tensor:
-        """Return the pinball loss of a batch, without unit; gaps do not count."""
-        quantiles, location, scale = self.model.normalised_quantiles(batch.x, batch.x_observed)
-        error = (batch.y[..., None] - location) / scale - quantiles
-        pinball = torch.maximum(self.levels * error, (self.levels - 1) * error).mean(-1)
-        return (pinball * batch.y_observed).sum() / batch.y_observed.sum().clamp(min=1)
+        """Return the loss of a batch, without unit; gaps do not count."""
+        raw = self.model.raw(batch.past)
+        each = self.model.output.loss(raw.raw, batch.y, raw.location.expand_as(batch.y), raw.scale.expand_as(batch.y))
+        return (each * batch.weight).sum() / batch.weight.sum().clamp(min=torch.finfo(each.dtype).tiny)
 
     def training_step(self, batch: Windows, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         loss = self.loss(augment(batch, self.augmentation))
-        self.log("loss", loss, batch_size=len(batch.x))
+        self.log("loss", loss, batch_size=len(batch.y))
         return loss
 
     def validation_step(self, batch: Windows, batch_idx: int) -> None:
         """Log the loss of one batch."""
-        self.log("val_loss", self.loss(batch), batch_size=len(batch.x))
+        self.log("val_loss", self.loss(batch), batch_size=len(batch.y))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW over the parameter groups, with a one-cycle schedule."""

@@ -1,4 +1,4 @@
-"""Windows of many series of unequal length, cut from one flat tensor: no copy of the data, no loop over series.
+"""Windows of many series of unequal length, cut from flat tensors: no copy of the data, no loop over series.
 
 All series lie one behind the other in one tensor. A window is named by its origin, the position of its first target:
 its history is what comes before it in the same series, padded in front where the series is shorter.
@@ -12,6 +12,8 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from statespace.models import History
+
 VALIDATION_BATCH = 1024
 
 
@@ -19,35 +21,65 @@ class Windows(NamedTuple):
     """A batch of windows.
 
     Attributes:
-        x: history, ``(b, input_size)``, zero where nothing was observed.
-        x_observed: 1 where the history was observed, else 0.
+        past: histories, ``(b, input_size)`` each, and what is known beside them.
         y: targets, ``(b, h)``, zero where nothing was observed.
         y_observed: 1 where the target was observed, else 0.
+        weight: how much each target counts, ``(b, h)``; zero where nothing was observed.
     """
 
-    x: Tensor
-    x_observed: Tensor
+    past: History
     y: Tensor
     y_observed: Tensor
+    weight: Tensor
+
+
+class Beside(NamedTuple):
+    """What is known beside the values of the series, step by step in their order, or series by series.
+
+    Attributes:
+        hist: covariates that are known up to now, ``(total, k)``, NaN where they are missing.
+        futr: covariates that are known beforehand, ``(total, m)``, NaN where they are missing.
+        static: numbers of each series, ``(series, s)``.
+        codes: categories of each series, ``(series, c)``, int64.
+        dt: time since the step before, ``(total,)``.
+        weight: how much each value counts as a target, ``(total,)``.
+    """
+
+    hist: Tensor | None = None
+    futr: Tensor | None = None
+    static: Tensor | None = None
+    codes: Tensor | None = None
+    dt: Tensor | None = None
+    weight: Tensor | None = None
 
 
 class WindowSource:
-    """Series as one flat tensor, and the cutting of windows from it.
+    """Series as flat tensors, and the cutting of windows from them.
 
     Args:
         values: all series one behind the other, ``(total,)``; NaN where nothing was observed.
         lengths: number of steps of each series, ``(series,)``, in the same order.
         input_size: length of the history of a window.
         h: number of targets.
+        beside: what is known beside the values.
     """
 
-    def __init__(self, values: Tensor, lengths: Tensor, input_size: int, h: int) -> None:
+    def __init__(self, values: Tensor, lengths: Tensor, input_size: int, h: int, beside: Beside | None = None) -> None:
+        beside = Beside() if beside is None else beside
         self.observed = (~values.isnan()).to(values.dtype)
         self.values = values.nan_to_num(0.0)
         self.ends = lengths.cumsum(0)
         self.starts = self.ends - lengths
         self.input_size, self.h = input_size, h
         self.offsets = torch.arange(-input_size, h)
+        self.static, self.codes, self.dt = beside.static, beside.codes, beside.dt
+        self.weight = self.observed if beside.weight is None else self.observed * beside.weight.nan_to_num(0.0)
+        self.hist = self.hist_observed = self.futr = self.futr_known = None
+        if beside.hist is not None:
+            self.hist, self.hist_observed = beside.hist.nan_to_num(0.0), (~beside.hist.isnan()).to(values.dtype)
+        if beside.futr is not None:
+            self.futr = beside.futr.nan_to_num(0.0)
+            self.futr_known = (~beside.futr.isnan()).all(1).to(values.dtype)
 
     def origins(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """List the origins from `first` to `last`, both included, of every series, relative to its start.
@@ -68,10 +100,25 @@ class WindowSource:
         position = origin[:, None] + self.offsets
         inside = (position >= self.starts[series, None]) & (position < self.ends[series, None])
         position = position.clamp(0, max(len(self.values) - 1, 0))
-        observed = self.observed[position] * inside
-        values = self.values[position] * inside
         split = self.input_size
-        return Windows(values[:, :split], observed[:, :split], values[:, split:], observed[:, split:])
+
+        def at(part: Tensor, columns: slice = slice(None)) -> Tensor:
+            there = inside[:, columns]
+            return part[position[:, columns]] * (there if part.ndim == 1 else there[..., None])
+
+        before, after = slice(split), slice(split, None)
+        past = History(
+            at(self.values, before),
+            at(self.observed, before),
+            None if self.hist is None else at(self.hist, before),
+            None if self.hist_observed is None else at(self.hist_observed, before),
+            None if self.futr is None else at(self.futr),
+            None if self.futr_known is None else at(self.futr_known),
+            None if self.static is None else self.static[series],
+            None if self.codes is None else self.codes[series],
+            None if self.dt is None else torch.where(inside, self.dt[position], 1.0),
+        )
+        return Windows(past, at(self.values, after), at(self.observed, after), at(self.weight, after))
 
 
 class _RandomBatches(IterableDataset[Windows]):
@@ -138,13 +185,14 @@ class WindowDataModule(LightningDataModule):
         return self._observed(*self.source.origins(first, last))
 
     def _observed(self, series: Tensor, origin: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the origins with something observed both before and after."""
-        seen = torch.cat(
-            [self.source.observed.new_zeros(1, dtype=torch.float64), self.source.observed.double().cumsum(0)]
-        )
+        """Keep the origins with something observed before, and something after that counts."""
         before = torch.maximum(origin - self.source.input_size, self.source.starts[series])
         after = torch.minimum(origin + self.source.h, self.source.ends[series])
-        keep = (seen[origin] > seen[before]) & (seen[after] > seen[origin])
+        seen, counted = (
+            torch.cat([part.new_zeros(1, dtype=torch.float64), (part > 0).double().cumsum(0)])
+            for part in (self.source.observed, self.source.weight)
+        )
+        keep = (seen[origin] > seen[before]) & (counted[after] > counted[origin])
         return series[keep], origin[keep]
 
     def train_dataloader(self) -> DataLoader[Windows]:

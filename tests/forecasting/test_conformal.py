@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from statespace.forecasting.conformal import _order_statistic, calibrate
-from statespace.models import QUANTILES, QuantileForecaster
+from statespace.models import QUANTILES, ForecastNetwork, History
 from statespace.training import Windows
 
 MIDDLE = len(QUANTILES) // 2
@@ -18,21 +18,21 @@ def windows(count: int, h: int, seed: int, spread: float) -> Windows:
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 12, generator=generator)
     y = torch.randn(count, h, generator=generator) * torch.linspace(1, spread, h)
-    return Windows(x, torch.ones_like(x), y, torch.ones_like(y))
+    return Windows(History(x, torch.ones_like(x)), y, torch.ones_like(y), torch.ones_like(y))
 
 
-def covered(model: QuantileForecaster, batch: Windows) -> torch.Tensor:
+def covered(model: ForecastNetwork, batch: Windows) -> torch.Tensor:
     """The share inside each interval, ``(h, levels)``, widest first."""
     with torch.no_grad():
-        quantiles = model(batch.x, batch.x_observed)
+        quantiles = model(batch.past).quantiles
     inside = (quantiles[..., :MIDDLE] <= batch.y[..., None]) & (
         batch.y[..., None] <= quantiles[..., MIDDLE + 1 :].flip(-1)
     )
     return inside.double().mean(0)
 
 
-def model(h: int) -> QuantileForecaster:
-    return QuantileForecaster(h, 12, d_model=8, n_layers=1, d_state=8).eval()
+def model(h: int) -> ForecastNetwork:
+    return ForecastNetwork(h, 12, d_model=8, n_layers=1, d_state=8).eval()
 
 
 @pytest.mark.parametrize("spread", [1.0, 4.0])
@@ -59,9 +59,11 @@ def test_offsets_are_the_order_statistics_of_the_scores() -> None:
     forecaster, batch = model(2), windows(150, 2, 4, 2.0)
     batch = batch._replace(y_observed=(torch.rand(150, 2, generator=torch.Generator().manual_seed(0)) > 0.2).float())
     with torch.no_grad():
-        quantiles, location, scale = forecaster.normalised_quantiles(batch.x, batch.x_observed)
+        raw = forecaster.raw(batch.past)
+        location, scale = raw.location, raw.scale
+        quantiles = (forecaster.read(raw).quantiles - location[..., None]) / scale[..., None]
     calibrate(forecaster, batch)
-    y = ((batch.y[..., None] - location) / scale)[..., 0]
+    y = (batch.y - location) / scale
     for low, q in enumerate(QUANTILES[:MIDDLE]):
         for step in range(2):
             scores = sorted(
@@ -83,6 +85,6 @@ def test_quantiles_stay_in_order_after_calibration() -> None:
     forecaster = model(3)
     with torch.no_grad():
         forecaster.offsets.normal_(std=3.0)
-    quantiles = forecaster(torch.randn(64, 12), torch.ones(64, 12)).detach()
+    quantiles = forecaster(History(torch.randn(64, 12), torch.ones(64, 12))).quantiles.detach()
     assert (quantiles.diff(dim=-1) >= 0).all()
     assert np.isfinite(quantiles.numpy()).all()

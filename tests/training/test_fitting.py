@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from statespace.models import QUANTILES, QuantileForecaster
+from statespace.models import QUANTILES, ForecastNetwork
 from statespace.training import ForecastModule, Outcome, WindowDataModule, Windows, WindowSource, fit
 
 
@@ -45,7 +45,7 @@ def job(
     series = torch.sin(torch.arange(90.0) / 3) + 0.3 * torch.randn(90)
     lengths = torch.tensor([90])
     module = Interrupted(
-        QuantileForecaster(3, 12, d_model=8, n_layers=1, d_state=8, dropout=0.0),
+        ForecastNetwork(3, 12, d_model=8, n_layers=1, d_state=8, dropout=0.0),
         learning_rate=learning_rate,
         weight_decay=0.0,
         max_steps=steps,
@@ -178,21 +178,19 @@ def test_other_random_numbers_are_left_alone() -> None:
     assert (random.getstate(), np.random.get_state()[1].tolist()) == states  # type: ignore[index]  # noqa: NPY002
 
 
-def test_the_loss_is_the_pinball_loss_over_what_was_observed() -> None:
+def test_the_loss_is_that_of_the_output_over_what_counts() -> None:
     module, data = job()
     batch = data.source.cut(*data.train)
-    batch = batch._replace(y_observed=(torch.arange(len(batch.y))[:, None] % 3 > 0).float().expand(-1, 3))
+    weight = (torch.arange(len(batch.y))[:, None] % 3).float().expand(-1, 3)
     with torch.no_grad():
-        loss = float(module.eval().loss(batch))
-        quantiles = module.model(batch.x, batch.x_observed)
-        scale = module.model.normalised_quantiles(batch.x, batch.x_observed)[2]
-    total, count = 0.0, 0
+        loss = float(module.eval().loss(batch._replace(weight=weight)))
+        raw = module.model.raw(batch.past)
+        found = module.model.read(raw)
+    total = 0.0
     for i in range(len(batch.y)):
         for step in range(3):
-            if batch.y_observed[i, step]:
-                errors = ((batch.y[i, step] - quantiles[i, step]) / scale[i, 0, 0]).tolist()
-                total += float(
-                    np.mean([q * e if e > 0 else (q - 1) * e for q, e in zip(QUANTILES, errors, strict=True)])
-                )
-                count += 1
-    assert loss == pytest.approx(total / count, rel=1e-4)
+            errors = ((batch.y[i, step] - found.quantiles[i, step]) / raw.scale[i, 0]).tolist()
+            pinball = float(np.mean([q * e if e > 0 else (q - 1) * e for q, e in zip(QUANTILES, errors, strict=True)]))
+            mean = float((batch.y[i, step] - found.mean[i, step]) / raw.scale[i, 0])
+            total += float(weight[i, step]) * (pinball + module.model.output.mean_weight * mean**2)
+    assert loss == pytest.approx(total / float(weight.sum()), rel=1e-4)

@@ -6,14 +6,14 @@ import torch
 from statespace.hippo import INITIALISATIONS
 from statespace.layers import LAYERS, S4D, SequenceLayer
 from statespace.layers.mixing import MIXINGS
-from statespace.models import Backbone, QuantileForecaster
+from statespace.models import Backbone, ForecastNetwork
 from statespace.training.parameter_groups import parameter_groups
 
 MODELS = [
     *(pytest.param(lambda mixing=mixing: Backbone(4, 3, mixing=mixing), id=mixing) for mixing in MIXINGS),
     *(pytest.param(lambda init=init: S4D(4, init=init), id=init) for init in INITIALISATIONS),
     *(pytest.param(lambda name=name: LAYERS[name](4), id=name) for name in LAYERS),
-    pytest.param(lambda: QuantileForecaster(3, 12, d_model=4), id="forecaster"),
+    pytest.param(lambda: ForecastNetwork(3, 12, d_model=4), id="forecaster"),
     pytest.param(lambda: torch.nn.Linear(2, 2), id="without dynamics"),
 ]
 

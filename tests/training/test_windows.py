@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from statespace.training import WindowDataModule, WindowSource
+from statespace.training import Beside, WindowDataModule, WindowSource
 from statespace.training.windows import VALIDATION_BATCH
 
 VALUES = st.one_of(st.just(math.nan), st.floats(-9, 9, width=32))
@@ -48,9 +48,43 @@ def test_windows_are_what_a_loop_cuts(series: list[list[float]], input_size: int
     # every origin of every series, its end included, from where one forecasts
     number, origin = flat.origins(torch.zeros_like(lengths), lengths)
     assert number.tolist() == [i for i, one in enumerate(series) for _ in range(len(one) + 1)]
-    for batch, i, at in zip(zip(*flat.cut(number, origin), strict=True), number.tolist(), origin.tolist(), strict=True):
+    batch = flat.cut(number, origin)
+    parts = zip(*batch.past[:2], batch.y, batch.y_observed, strict=True)
+    for window, i, at in zip(parts, number.tolist(), origin.tolist(), strict=True):
         start = sum(len(one) for one in series[:i])
-        assert tuple(part.tolist() for part in batch) == slow_cut(series[i], at - start, input_size, h)
+        assert tuple(part.tolist() for part in window) == slow_cut(series[i], at - start, input_size, h)
+
+
+@settings(deadline=None)
+@given(SERIES, st.integers(1, 9), st.integers(1, 5), st.integers(0, 10**6))
+def test_what_stands_beside_is_cut_like_the_values(
+    series: list[list[float]], input_size: int, h: int, seed: int
+) -> None:
+    lengths, generator = torch.tensor([len(one) for one in series]), torch.Generator().manual_seed(seed)
+    total = int(lengths.sum())
+    hist, futr, weight = (torch.rand(total, k, generator=generator) for k in (2, 3, 1))
+    hist[torch.rand(total, 2, generator=generator) < 0.3] = torch.nan
+    dt, static = torch.rand(total, generator=generator), torch.rand(len(series), 2, generator=generator)
+    values = torch.tensor([value for one in series for value in one])
+    flat = WindowSource(values, lengths, input_size, h, Beside(hist, futr, static, None, dt, weight[:, 0]))
+    number, origin = flat.origins(torch.zeros_like(lengths), lengths)
+    batch = flat.cut(number, origin)
+    starts = (lengths.cumsum(0) - lengths).tolist()
+    for window, (i, at) in enumerate(zip(number.tolist(), origin.tolist(), strict=True)):
+        assert torch.equal(batch.past.static[window], static[i])
+        for place in range(input_size + h):
+            row = at - input_size + place
+            inside = starts[i] <= row < starts[i] + len(series[i])
+            assert float(batch.past.dt[window, place]) == (float(dt[row]) if inside else 1.0)
+            assert batch.past.futr[window, place].tolist() == (futr[row].tolist() if inside else [0.0] * 3)
+            assert float(batch.past.futr_known[window, place]) == inside
+            if place < input_size:
+                want = hist[row] if inside else torch.full((2,), torch.nan)
+                assert batch.past.hist[window, place].tolist() == want.nan_to_num(0.0).tolist()
+                assert batch.past.hist_observed[window, place].tolist() == (~want.isnan()).float().tolist()
+            else:
+                counted = inside and not math.isnan(float(values[row]))
+                assert float(batch.weight[window, place - input_size]) == (float(weight[row, 0]) if counted else 0.0)
 
 
 @settings(deadline=None, max_examples=200)
@@ -68,7 +102,7 @@ def test_no_target_is_both_trained_on_and_validated_on(
             assert at + h <= starts[i + 1]  # all targets lie inside
             targets |= set(range(at, at + h))
             batch = flat.cut(torch.tensor([i]), torch.tensor([at]))
-            assert batch.x_observed.sum() > 0
+            assert batch.past.observed.sum() > 0
             assert batch.y_observed.sum() > 0
             if targets is trained:
                 before |= set(range(max(at - input_size, starts[i]), at))
@@ -98,7 +132,7 @@ def test_batches_are_random_endless_and_the_same_for_the_same_seed() -> None:
 
     def draw(seed: int) -> Tensor:
         data = WindowDataModule(flat, lengths, 4, 8, seed)
-        return torch.stack([batch.x for batch in islice(data.train_dataloader(), 30)])
+        return torch.stack([batch.past.x for batch in islice(data.train_dataloader(), 30)])
 
     assert torch.equal(draw(1), draw(1))
     assert not torch.equal(draw(1), draw(2))
@@ -111,7 +145,7 @@ def test_validation_sees_every_window_once() -> None:
     flat, lengths = source([[float(i) for i in range(3000)]], 3, 2)
     data = WindowDataModule(flat, lengths, 2500, 8, 0)
     batches = list(data.val_dataloader())
-    assert max(len(batch.x) for batch in batches) == VALIDATION_BATCH
+    assert max(len(batch.y) for batch in batches) == VALIDATION_BATCH
     assert torch.cat([batch.y[:, 0] for batch in batches]).tolist() == [float(i) for i in range(500, 2999)]
     assert list(WindowDataModule(flat, lengths, 0, 8, 0).val_dataloader()) == []
 

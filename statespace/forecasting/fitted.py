@@ -1,0 +1,173 @@
+"""What a `Forecaster` has once it is fitted, how it forecasts with that, and how it is stored as plain data."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from statespace.forecasting.panel import Columns, Panel
+from statespace.forecasting.reader import Reader
+from statespace.forecasting.scaling import Scaling
+from statespace.forecasting.stamps import as_plain, from_plain
+from statespace.forecasting.static import Static
+from statespace.models import ForecastNetwork
+from statespace.models.outputs.levels import between
+from statespace.training import Beside, WindowSource, threads_for
+
+BATCH = 1024  # windows that are forecast at once
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """A forecast in the units of the data.
+
+    Attributes:
+        values: at the levels `QUANTILES`, ``(series, steps, len(QUANTILES))``, ascending.
+        trained_mean: as the network puts it out, ``(series, steps)``; None where the data were transformed, since
+            the mean of what is transformed back is another one.
+    """
+
+    values: np.ndarray
+    trained_mean: np.ndarray | None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean, ``(series, steps)``: as trained, or the area under the quantile function."""
+        if self.trained_mean is not None:
+            return self.trained_mean
+        u = (torch.arange(200, dtype=torch.float64) + 0.5) / 200  # the middles of 200 equal parts of (0, 1)
+        return np.asarray(between(torch.as_tensor(self.values)[..., None, :], u).mean(-1))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fitted forecaster has.
+
+    Attributes:
+        network: trained, in evaluation mode.
+        reader: how tables are read.
+        history: the end of the series trained on, as far as a window reaches.
+        static: numbers and categories of these series.
+        scaling: of these series.
+    """
+
+    network: ForecastNetwork
+    reader: Reader
+    history: Panel
+    static: tuple[Tensor | None, Tensor | None]
+    scaling: Scaling
+
+    def source(self, series: Panel, scaling: Scaling, beside: Beside, length: int, h: int) -> WindowSource:
+        """Return the series as windows of the network are cut from them, scaled."""
+        z = torch.as_tensor(scaling.forward(series.values, series.lengths), dtype=torch.float32)
+        return WindowSource(z, torch.as_tensor(series.lengths), length, h, beside)
+
+    def forecast(
+        self, series: Panel, scaling: Scaling, beside: Beside, steps: int, dt_scale: float = 1.0
+    ) -> "Quantiles":
+        """Forecast the last `steps` steps of series that end with them.
+
+        Args:
+            series: histories and the steps to forecast.
+            scaling: of these series.
+            beside: what is known beside them.
+            steps: number of steps.
+            dt_scale: time between two steps in units of that in training.
+        Returns:
+            Quantiles and means in the units of the data; NaN for a series without observations.
+        """
+        length = max(1, round(self.network.input_size / dt_scale))
+        source = self.source(series, scaling, beside, length, steps)
+        quantiles, means = [], []
+        work = min(len(series), BATCH) * length * self.network.embed.out_features
+        with torch.inference_mode(), threads_for(work):
+            for part in torch.arange(len(series)).split(BATCH):
+                window = source.cut(part, source.ends[part] - steps)
+                found = self.network(window.past, steps, dt_scale)
+                silent = window.past.observed.sum(1) == 0
+                quantiles.append(found.quantiles.masked_fill(silent[:, None, None], torch.nan))
+                means.append(found.mean.masked_fill(silent[:, None], torch.nan))
+        values = scaling.backward(torch.cat(quantiles).double().numpy())
+        mean = None if scaling.log else scaling.backward(torch.cat(means).double().numpy())
+        return Quantiles(values, mean)
+
+
+def stored(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return what is fitted as a description that JSON holds, and tensors by name."""
+    network, reader, history = fitted.network, fitted.reader, fitted.history
+    tensors = {f"model.{name}": value for name, value in network.state_dict().items()}
+    arrays = {
+        "history.values": history.values,
+        "history.lengths": history.lengths,
+        "history.beside": history.beside,
+        "scaling.location": fitted.scaling.location,
+        "scaling.scale": fitted.scaling.scale,
+        "reader.location": reader.location,
+        "reader.scale": reader.scale,
+    }
+    if history.ticks is not None:
+        arrays["history.ticks"] = history.ticks
+    tensors |= {name: torch.as_tensor(value) for name, value in arrays.items()}
+    tensors |= {
+        f"static.{name}": value
+        for name, value in zip(("numbers", "codes"), fitted.static, strict=True)
+        if value is not None
+    }
+    description = {
+        "input_size": network.input_size,
+        "linear": network.linear is not None,
+        "log": fitted.scaling.log,
+        "freq": reader.freq,
+        "step": reader.step,
+        "static": asdict(reader.static) if reader.static.names else None,
+        "ids": as_plain(history.ids),
+        "last": as_plain(history.last),
+    }
+    return description, tensors
+
+
+def unstored(
+    description: dict[str, Any],
+    tensors: dict[str, Tensor],
+    columns: Columns,
+    calendar: tuple[str, ...],
+    holidays: str | None,
+    make: Callable[[int, bool, Reader], ForecastNetwork],
+) -> Fitted:
+    """Return what `stored` gave in its own form.
+
+    Args:
+        description: the description.
+        tensors: the tensors.
+        columns: names of the columns.
+        calendar: features of the calendar.
+        holidays: country whose holidays are one.
+        make: gives the network for an input size, with a linear path or without, and for covariates as they are read.
+    Raises:
+        KeyError, TypeError, ValueError, RuntimeError, AttributeError: something is missing or of another kind.
+    """
+    static = Static()
+    if description["static"] is not None:
+        static = Static(**description["static"] | {"names": tuple(description["static"]["names"])})
+    arrays = {name: value.numpy() for name, value in tensors.items() if not name.startswith(("model.", "static."))}
+    units = arrays["reader.location"], arrays["reader.scale"]
+    reader = Reader(columns, description["freq"], float(description["step"]), calendar, holidays, static, *units)
+    made = make(description["input_size"], description["linear"], reader)
+    made.load_state_dict(
+        {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    )
+    history = Panel(
+        description["ids"],
+        arrays["history.values"],
+        arrays["history.lengths"],
+        from_plain(description["last"]),
+        description["freq"],
+        arrays["history.beside"],
+        arrays.get("history.ticks"),
+        float(description["step"]),
+    )
+    scaling = Scaling(description["log"], arrays["scaling.location"], arrays["scaling.scale"])
+    return Fitted(made.eval(), reader, history, (tensors.get("static.numbers"), tensors.get("static.codes")), scaling)

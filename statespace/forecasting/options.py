@@ -1,0 +1,96 @@
+"""What the arguments of `Forecaster` may be: each checked by itself, with a sentence where it is not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from statespace.errors import InputError, choose
+from statespace.layers import LAYERS
+from statespace.layers.mixing import MIXINGS
+from statespace.models import OUTPUTS
+from statespace.models.instance_norm import NORMS
+
+_WHERE = "Forecaster"
+_MOST = 2**31 - 1
+_NAMES = {
+    "layer": tuple(LAYERS),
+    "mixing": ("auto", *MIXINGS),
+    "transform": ("auto", "log", "none"),
+    "intervals": ("quantile", "conformal"),
+    "distribution": tuple(OUTPUTS),
+    "point": ("median", "mean"),
+    "scaler_type": tuple(name for name in NORMS if name != "scale"),
+}
+_COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps")
+_COUNTS_OR_NONE = {"input_size": 1, "season_length": 1, "val_size": 0}
+_LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar")
+
+
+def _whole(name: str, value: object, least: int, most: int = _MOST) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise InputError(f"{_WHERE}: {name} is {value!r}, but a whole number from {least} on is expected.")
+    if value > most:
+        raise InputError(f"{_WHERE}: {name} is {value!r}, but a whole number up to {most} is expected.")
+
+
+def _number(name: str, value: object, low: float, high: float, expected: str, include_low: bool = True) -> None:
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not (low < value < high or (include_low and value == low)):  # type: ignore[operator]  # a number
+        raise InputError(f"{_WHERE}: {name} is {value!r}, but {expected} is expected.")
+
+
+def listed(names: object) -> tuple[str, ...]:
+    """Return a list of names, or none, as a tuple."""
+    return () if names is None else tuple(names)  # type: ignore[arg-type]  # checked by check_options
+
+
+def check_options(options: Mapping[str, Any], name: str) -> None:
+    """Check the arguments of a `Forecaster`.
+
+    Args:
+        options: by name.
+        name: of the forecast's column.
+    Raises:
+        InputError: one is out of range or not known, or two of them do not go together.
+    """
+    for count in _COUNTS:
+        _whole(count, options[count], 1)
+    for count, least in _COUNTS_OR_NONE.items():
+        if options[count] is not None:
+            _whole(count, options[count], least)
+    _whole("early_stop_patience_steps", options["early_stop_patience_steps"], -1)
+    _whole("random_seed", options["random_seed"], 0, 2**63 - 1)
+    for option, known in _NAMES.items():
+        choose(_WHERE, option, options[option], known)
+    infinity = float("inf")
+    _number("learning_rate", options["learning_rate"], 0, infinity, "a positive number", include_low=False)
+    _number("dropout", options["dropout"], 0, 1, "a probability in [0, 1)")
+    _number("weight_decay", options["weight_decay"], 0, infinity, "a number from 0 on")
+    if options["augmentation"] is not None:
+        _number("augmentation", options["augmentation"], 0, infinity, "a number from 0 on, or None,")
+    for option in _LISTS:
+        value = options[option]
+        if value is not None and (isinstance(value, str) or not all(isinstance(one, str) for one in value)):
+            raise InputError(f"{_WHERE}: {option} is {value!r}, but a list of names is expected: write [{value!r}].")
+    _check_columns(options, name)
+
+
+def _check_columns(options: Mapping[str, Any], name: str) -> None:
+    for option in ("id_col", "time_col"):
+        column = options[option]
+        if column == name or str(column).startswith((f"{name}-lo-", f"{name}-hi-")):
+            raise InputError(
+                f"{_WHERE}: {option} is {column!r}, which is also a column of the forecast: rename that column."
+            )
+    used: dict[str, str] = {}
+    for option in ("id_col", "time_col", "target_col", "hist_exog_list", "futr_exog_list", "weight_col"):
+        given = options[option]
+        # That the three columns of a series differ is said where the table is at hand.
+        for column in (given,) if option.endswith("_col") else listed(given):
+            if column is not None and column in used and option not in ("time_col", "target_col"):
+                raise InputError(
+                    f"{_WHERE}: column {column!r} is named by {used[column]} and by {option}: a column has one part to "
+                    "play; leave it out of one of them."
+                )
+            used[column] = option

@@ -1,0 +1,132 @@
+"""What belongs to a series as a whole: numbers, standardised, and categories, each by its place in a list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from statespace.errors import InputError
+from statespace.forecasting.panel import numbers
+from statespace.forecasting.stamps import shown
+
+
+def _checked(where: str, table: pd.DataFrame | None, id_col: str, names: Sequence[str]) -> pd.DataFrame:
+    asked = ", ".join(names)
+    if table is None:
+        raise InputError(
+            f"{where}: static_df is missing, but stat_exog_list asks for {asked}: pass a table with {id_col!r} "
+            "and these."
+        )
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(f"{where}: static_df is a {type(table).__name__}, but a pandas data frame is expected.")
+    for name in (id_col, *names):
+        if (table.columns == name).sum() != 1:
+            found = ", ".join(map(str, table.columns)) or "none"
+            raise InputError(
+                f"{where}: static_df must have one column {name!r}, but its columns are {found}: add it, or take it "
+                "out of stat_exog_list."
+            )
+    doubled = table[id_col].duplicated()
+    if doubled.any():
+        raise InputError(
+            f"{where}: static_df has two rows for series {shown(table.loc[doubled, id_col].iloc[0])}: keep one."
+        )
+    return table.set_index(id_col)
+
+
+@dataclass(frozen=True)
+class Static:
+    """How the static table is read: which columns are numbers, and what the categories are.
+
+    Attributes:
+        names: the columns, in the order of ``stat_exog_list``.
+        mean: of each column of numbers, by its name.
+        scale: their standard deviation; 1 for a column that is constant.
+        categories: values of each other column, in their order, by its name.
+    """
+
+    names: tuple[str, ...] = ()
+    mean: dict[str, float] | None = None
+    scale: dict[str, float] | None = None
+    categories: dict[str, list[Any]] | None = None
+
+    @classmethod
+    def of(cls, where: str, table: pd.DataFrame | None, id_col: str, names: Sequence[str], ids: list[Any]) -> "Static":
+        """Read off the static table of the training series what the numbers and the categories are.
+
+        Raises:
+            InputError: the table is missing, or a column is.
+        """
+        if not names:
+            return cls()
+        rows = _checked(where, table, id_col, names)
+        rows = rows[rows.index.isin(ids)]
+        mean, scale, categories = {}, {}, {}
+        for name in names:
+            column = rows[name]
+            if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+                values = numbers(where, column)
+                mean[name] = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+                spread = float(np.nanstd(values)) if np.isfinite(values).any() else 0.0
+                scale[name] = spread if spread > 0 else 1.0
+            else:
+                categories[name] = sorted({_plain(value) for value in column.dropna()}, key=str)
+        return cls(tuple(names), mean, scale, categories)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of values of each category."""
+        return [len(values) for values in (self.categories or {}).values()]
+
+    def read(
+        self, where: str, table: pd.DataFrame | None, id_col: str, ids: list[Any]
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return numbers ``(series, s)`` and places of the categories ``(series, c)``; None where there are none.
+
+        Raises:
+            InputError: a series has no row, a number is missing, or a category was not there in training.
+        """
+        if not self.names:
+            if table is not None:
+                raise InputError(
+                    f"{where}: static_df is given, but stat_exog_list is empty: name the columns to use there."
+                )
+            return None, None
+        rows = _checked(where, table, id_col, self.names)
+        for name in ids:
+            if name not in rows.index:
+                raise InputError(f"{where}: static_df has no row for series {shown(name)}: every series needs one.")
+        rows = rows.loc[ids]
+        found, codes = [], []
+        for name in self.mean or {}:
+            values = numbers(where, rows[name])
+            if np.isnan(values).any():
+                lost = ids[int(np.isnan(values).argmax())]
+                raise InputError(f"{where}: static_df has no number in column {name!r} for series {shown(lost)}.")
+            assert self.mean is not None
+            assert self.scale is not None
+            found.append((values - self.mean[name]) / self.scale[name])
+        for name, known in (self.categories or {}).items():
+            place = {value: i for i, value in enumerate(known)}
+            column = []
+            for series, value in zip(ids, rows[name], strict=True):
+                if pd.isna(value) or _plain(value) not in place:
+                    listed = ", ".join(map(repr, known[:8])) + (" …" if len(known) > 8 else "")
+                    raise InputError(
+                        f"{where}: static_df has {shown(value)} in column {name!r} for series {shown(series)}, which "
+                        f"was not there in training: the categories are {listed}."
+                    )
+                column.append(place[_plain(value)])
+            codes.append(column)
+        return (
+            np.stack(found, 1) if found else None,
+            np.array(codes, np.int64).T if codes else None,
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return a category as JSON can hold it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, str | bool | int | float) else str(value)

@@ -1,0 +1,80 @@
+"""The linear path of a forecaster: one matrix from the window to the horizon, on the grid that it was trained on.
+
+    ŷ_n = Σ_k W_n,k x(t - k) + b_n            n = 1 … h steps ahead, k = 0 … l - 1 steps back
+
+A window at another rate is read at the same times: for a time τ ahead between two steps n - 1 and n, the row n is
+applied to the window that ended n - τ earlier, by linear interpolation where no sample lies there.
+
+Source: Zeng et al. 2023 (arXiv:2205.13504), section 4, for one matrix from window to horizon.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def seasonal_naive(input_size: int, h: int, season_length: int, drift: float) -> Tensor:
+    """Return the weights ``(h, input_size)`` of the seasonal naive forecast with a share of the seasonal drift.
+
+    Args:
+        input_size: length of the window, in steps.
+        h: horizon, in steps.
+        season_length: steps in a season.
+        drift: share of the mean change from season to season that goes on, 0 to 1.
+    """
+    weight = torch.zeros(h, input_size)
+    season = min(season_length, input_size)
+    steps = torch.arange(h)
+    weight[steps, input_size - season + steps % season] = 1.0
+    if input_size >= 2 * season and season > 1:
+        # The mean change from season to season over the window, once for each season ahead.
+        changes = input_size // season - 1
+        first = input_size - (changes + 1) * season
+        ahead = drift * (steps // season + 1.0)[:, None] / (season * changes)
+        weight[:, input_size - season :] += ahead
+        weight[:, first : first + season] -= ahead
+    return weight
+
+
+class LinearPath(nn.Linear):
+    """One matrix from the window to the horizon.
+
+    Args:
+        input_size: length of the window, in steps.
+        h: horizon, in steps.
+        season_length: steps in a season, for its start as the seasonal naive forecast.
+        drift: share of the change from season to season in it, 0 to 1.
+    """
+
+    def __init__(self, input_size: int, h: int, season_length: int = 1, drift: float = 0.0) -> None:
+        super().__init__(input_size, h)
+        with torch.no_grad():
+            self.weight.copy_(seasonal_naive(input_size, h, season_length, drift))
+            self.bias.zero_()
+
+    def forward(self, x: Tensor, dt_scale: float = 1.0) -> Tensor:
+        """Forecast from windows.
+
+        Args:
+            x: windows, ``(b, l)``, where ``(l - 1) dt_scale`` is about ``input_size - 1``; what is beyond is zero.
+            dt_scale: time between two samples in steps of the grid.
+        Returns:
+            ``(b, n)``, at the times ``dt_scale, 2 dt_scale, …`` up to ``h``.
+        """
+        if dt_scale == 1:
+            return super().forward(x)
+        ahead = dt_scale * torch.arange(1, math.floor(self.out_features / dt_scale + 1e-9) + 1, dtype=torch.float64)
+        row = torch.ceil(ahead - 1e-9)
+        back = torch.arange(self.in_features - 1, -1, -1, dtype=torch.float64)
+        parts = []
+        for n, tau in zip(row.long().tolist(), ahead.tolist(), strict=True):
+            place = x.shape[1] - 1 - (back + n - tau) / dt_scale  # of each step back among the samples
+            low = place.floor()
+            share = (place - low).to(x.dtype)
+            first, second = (
+                torch.where(at >= 0, x[:, at.clamp(min=0).long()], 0)
+                for at in (low, (low + 1).clamp(max=x.shape[1] - 1))
+            )
+            parts.append(((1 - share) * first + share * second) @ self.weight[n - 1] + self.bias[n - 1])
+        return torch.stack(parts, 1)
