@@ -24,6 +24,7 @@ ROOMS = [
     "kernels",
     "layers",
     "models",
+    "models.outputs",
     "systems",
     "training",
     "verification",

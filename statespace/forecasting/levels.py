@@ -1,16 +1,16 @@
 """Intervals from quantiles: which quantiles a level needs, and how they lie between the trained ones.
 
-A level of 80 is the central interval from the 0.1 to the 0.9 quantile. Between two trained quantiles the forecast is
-interpolated linearly in the normal score Φ⁻¹(q), in which the quantiles of a normal distribution lie on a line.
+A level of 80 is the central interval from the 0.1 to the 0.9 quantile; `models.outputs.levels` tells what lies between
+two trained ones.
 """
 
 from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
+import torch
 
 from statespace.errors import InputError
-from statespace.models.forecaster import QUANTILES
+from statespace.models.outputs.levels import MIDDLE, between
 
 LOWEST, HIGHEST = 1, 99
 
@@ -44,13 +44,8 @@ def check_levels(where: str, level: Sequence[float] | float | None) -> list[floa
 
 def _quantile(quantiles: np.ndarray, q: float) -> np.ndarray:
     """Return the quantile `q` from the trained ones along the last axis."""
-    scores = np.array([NormalDist().inv_cdf(p) for p in QUANTILES])
-    score = NormalDist().inv_cdf(q)
-    after = int(np.clip(np.searchsorted(scores, score), 1, len(scores) - 1))
-    share = (score - scores[after - 1]) / (scores[after] - scores[after - 1])
-    low, high = quantiles[..., after - 1], quantiles[..., after]
-    # Rounding must not carry it past its neighbours, which are equal where a series is constant.
-    return np.asarray(((1 - share) * low + share * high).clip(low, high))
+    found: np.ndarray = between(torch.from_numpy(quantiles), torch.tensor(q, dtype=torch.float64)).numpy()
+    return found
 
 
 def columns(quantiles: np.ndarray, levels: Sequence[float], name: str) -> dict[str, np.ndarray]:
@@ -63,7 +58,7 @@ def columns(quantiles: np.ndarray, levels: Sequence[float], name: str) -> dict[s
     Returns:
         ``name``, ``name-lo-80``, ``name-hi-80`` …, each ``(…)``.
     """
-    found = {name: quantiles[..., len(QUANTILES) // 2]}
+    found = {name: quantiles[..., MIDDLE]}
     for level in levels:
         found[f"{name}-lo-{level}"] = _quantile(quantiles, 0.5 - level / 200)
         found[f"{name}-hi-{level}"] = _quantile(quantiles, 0.5 + level / 200)

@@ -2,10 +2,11 @@
 
 from statespace.models.backbone import Backbone
 from statespace.models.export import export_sequence, export_step, to_onnx
-from statespace.models.forecaster import QUANTILES, QuantileForecaster
+from statespace.models.forecaster import QuantileForecaster
 from statespace.models.generation import TextGenerator
 from statespace.models.language import MambaLM
 from statespace.models.linear import DLinear, NLinear
+from statespace.models.outputs.levels import QUANTILES
 from statespace.models.responses import ResponseFeatures
 from statespace.models.sequence import POOLINGS, SequenceModel
 from statespace.models.stream import Stream, StreamedModel

@@ -13,16 +13,14 @@ for direct multi-horizon quantiles; Zeng et al. 2023 (arXiv:2205.13504), section
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.errors import InputError
 from statespace.models.backbone import Backbone
 from statespace.models.instance_norm import normalise
+from statespace.models.outputs.levels import QUANTILES
+from statespace.models.outputs.quantile import fan
 from statespace.shapes import expect
-
-_TAIL = (0.005, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4)
-QUANTILES = (*_TAIL, 0.5, *(round(1 - q, 6) for q in reversed(_TAIL)))
 
 
 def _seasonal_naive(input_size: int, h: int, season_length: int, drift: float) -> Tensor:
@@ -113,14 +111,9 @@ class QuantileForecaster(nn.Module):
         """
         window = normalise(x, observed)
         z, _ = self.backbone(self.embed(torch.stack([window.x, observed], dim=-1)), observed=observed)
-        out = self.head(z[:, -1]).unflatten(-1, (self.h, len(QUANTILES)))
-        middle = len(QUANTILES) // 2
-        median = out[..., middle : middle + 1] + self.shortcut(window.x)[..., None]
-        # Shifted so that training starts with bands of about one scale.
-        width = F.softplus(out - 2.0)
-        above = median + width[..., middle + 1 :].cumsum(-1)
-        below = median - width[..., :middle].flip(-1).cumsum(-1).flip(-1)
-        quantiles = torch.cat([below, median, above], dim=-1)
+        raw = self.head(z[:, -1]).unflatten(-1, (self.h, len(QUANTILES)))
+        median = raw[..., :1] + self.shortcut(window.x)[..., None]
+        quantiles = fan(torch.cat([median, raw[..., 1:]], dim=-1))
         return quantiles, window.location[..., None], window.scale[..., None]
 
     def forward(self, x: Tensor, observed: Tensor) -> Tensor:
