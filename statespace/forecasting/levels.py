@@ -10,7 +10,11 @@ import numpy as np
 import torch
 
 from statespace.errors import InputError
+<<<<<<< HEAD
 from statespace.models.outputs.levels import MIDDLE, QUANTILES, between
+=======
+from statespace.models.outputs.levels import MIDDLE, between
+>>>>>>> outputs
 
 LOWEST, HIGHEST = 1, 99
 
@@ -88,7 +92,11 @@ def columns(
     Returns:
         ``name``, ``name-lo-80``, ``name-hi-80`` …, ``name_ql0.1`` …, each ``(…)``.
     """
+<<<<<<< HEAD
     found = {name: quantiles[..., MIDDLE] if point is None else point}
+=======
+    found = {name: quantiles[..., MIDDLE]}
+>>>>>>> outputs
     for level in levels:
         found[f"{name}-lo-{level}"] = _quantile(quantiles, 0.5 - level / 200)
         found[f"{name}-hi-{level}"] = _quantile(quantiles, 0.5 + level / 200)

@@ -58,19 +58,18 @@ def _distribution(y: np.ndarray, n: np.ndarray, weight: np.ndarray, alpha: np.nd
 
 
 def _quantile(rate: np.ndarray, alpha: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Find the quantiles of some rows by Newton's method, halving the bracket where a step would leave it."""
+    """Find quantiles above 0, ``(rows,)``, by Newton's method, halving the bracket where a step would leave it."""
     sp = special()
-    count, step = (part.numpy() for part in _counts(torch.from_numpy(rate), torch.from_numpy(rate).sqrt()))
-    weight = step * np.exp(sp.xlogy(count, rate[:, None]) - rate[:, None] - sp.gammaln(count + 1))
+    count = _counts(torch.from_numpy(rate), torch.from_numpy(rate).sqrt())[0].numpy()
+    weight = np.exp(sp.xlogy(count, rate[:, None]) - rate[:, None] - sp.gammaln(count + 1))
     wanted, some = u - np.exp(-rate), -np.expm1(-rate)
-    weight *= (some / weight.sum(1))[:, None]  # or rounding would put some probabilities out of reach
+    weight *= (some / weight.sum(1))[:, None]  # whatever the distance of the counts, and whatever was rounded away
     # Start at the gamma distribution with the mean and variance of outcomes above 0.
     mean = rate * alpha / some
     variance = rate * alpha * (1 + alpha + rate * alpha) / some - mean**2
     y = variance / mean * sp.gammaincinv(mean**2 / variance, np.clip(wanted / some, 0, 1 - 1e-16))
     low, high = np.zeros_like(y), np.full_like(y, np.inf)
-    going = np.flatnonzero(wanted > 0)
-    y[wanted <= 0] = 0.0
+    going = np.arange(len(y))
     for _ in range(200):
         if not going.size:
             break
