@@ -15,11 +15,12 @@ from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
 from statespace.forecasting.drift import persistence
-from statespace.forecasting.fitted import Fitted, stored, unstored
+from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.options import check_options, listed
 from statespace.forecasting.panel import Columns, Panel, panel
+from statespace.forecasting.paths import copula, simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, wants_log
 from statespace.forecasting.static import Static
@@ -27,11 +28,13 @@ from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
 from statespace.models import OUTPUTS, ForecastNetwork
+from statespace.models.outputs.levels import normal_score
 from statespace.parameters import Parameters
 from statespace.training import (
     ForecastModule,
     Outcome,
     WindowDataModule,
+    Windows,
     WindowSource,
     fit,
     threads_for,
@@ -41,6 +44,14 @@ from statespace.training import (
 # After early stopping has said how long, training goes on for this share of the steps with the validation tail
 # included: on short series the newest season is worth more than the best stop.
 TAIL_SHARE = 0.3
+MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
+
+
+@torch.no_grad()
+def _correlation(model: ForecastNetwork, windows: Windows) -> np.ndarray:
+    """Return how the errors of a forecast go together over the horizon, from held-out windows."""
+    y = windows.y.masked_fill(windows.y_observed == 0, torch.nan)
+    return copula(normal_score(model(windows.past).quantiles, y).double().numpy())
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +117,7 @@ class Forecaster(Parameters):
         stat_exog_list: columns of the static table, one row a series: numbers, or categories, which are embedded.
         calendar: features of the stamps to use as covariates known beforehand, such as ``["hour", "weekday"]``; see
             `statespace.forecasting.calendar_features`.
-        holidays: country whose holidays are such a covariate, by its code, such as ``"DE"``.
+        holidays: codes of countries or of parts of them whose holidays are such covariates, such as ``["DE-BY"]``.
         weight_col: column that says how much a row counts as a target; rows without a number do not count.
         distribution: what is forecast: ``"quantile"``, ``"normal"``, ``"student-t"``, ``"negative-binomial"`` for
             counts, ``"tweedie"`` for amounts with many zeros.
@@ -147,7 +158,7 @@ class Forecaster(Parameters):
     hist_exog_list: Sequence[str] | None = None
     stat_exog_list: Sequence[str] | None = None
     calendar: Sequence[str] | None = None
-    holidays: str | None = None
+    holidays: Sequence[str] | None = None
     weight_col: str | None = None
     distribution: str = "quantile"
     point: str = "median"
@@ -239,9 +250,10 @@ class Forecaster(Parameters):
             torch.manual_seed(self.random_seed)
             network = self._network(size, series.ticks is None, reader, season, drift) if before is None else before
             source = WindowSource(z, lengths, network.input_size, self.h, beside)
-            self.outcome = self._train(where, series, source, lengths, network)
+            self.outcome, correlation = self._train(where, series, source, lengths, network)
         history = series.tail(network.input_size)
-        self._fitted = Fitted(network.eval(), reader, history, (beside.static, beside.codes), scaling)
+        static = beside.static, beside.codes
+        self._fitted = Fitted(network.eval(), reader, history, static, scaling, correlation)
         _note_silent(where, history)
         return self
 
@@ -267,7 +279,7 @@ class Forecaster(Parameters):
                 "such as 's4d', 's5' or 's6', or put the stamps on a grid."
             )
         static = Static.of(where, static_df, self.id_col, listed(self.stat_exog_list), series.ids)
-        return Reader.of(self.columns, series, listed(self.calendar), self.holidays, static)
+        return Reader.of(self.columns, series, listed(self.calendar), listed(self.holidays), static)
 
     def _check_values(self, where: str, series: Panel) -> None:
         output = OUTPUTS[self.distribution]()
@@ -300,10 +312,15 @@ class Forecaster(Parameters):
 
     def _train(
         self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor, model: ForecastNetwork
-    ) -> Outcome | None:
-        """Train `model` with early stopping, then with the validation tail; return how it went."""
+    ) -> tuple[Outcome | None, np.ndarray]:
+        """Train `model` with early stopping, then with the validation tail.
+
+        Returns:
+            How it went, and the correlation of errors over the horizon on the validation tail.
+        """
+        correlation = np.eye(self.h)
         if np.isnan(series.values).all():
-            return None
+            return None, correlation
         val_size = self.val_size
         if val_size is None:
             val_size = max(self.h, int(np.median(series.lengths)) // 10)
@@ -331,14 +348,17 @@ class Forecaster(Parameters):
             )
 
         outcome = run(data, self.max_steps, self.learning_rate, has_validation, "fit")
-        if has_validation and self.intervals == "conformal":
-            calibrate(model.eval(), source.cut(*data.val))
+        if has_validation:
+            held_out = source.cut(*(part[-MOST_HELD_OUT:] for part in data.val))
+            if self.intervals == "conformal":
+                calibrate(model.eval(), held_out)
+            correlation = _correlation(model.eval(), held_out)
         more = int(TAIL_SHARE * outcome.best_step)
         if has_validation and more and not outcome.interrupted:
             tail = WindowDataModule(source, lengths, 0, self.batch_size, self.random_seed + 1)
             last = run(tail, more, self.learning_rate / 2, False, "fit on the tail")
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
-        return outcome
+        return outcome, correlation
 
     # ---------------------------------------------------------------------------------------------------- predicting
 
@@ -376,36 +396,81 @@ class Forecaster(Parameters):
             InputError: not fitted, or an argument cannot be used.
         """
         where = "Forecaster.predict"
+        levels, shares = check_levels(where, level), check_quantiles(where, quantiles)
+        table, found = self._forecast(where, df, h, futr_df, static_df, dt_scale)
+        point = found.mean if self.point == "mean" else None
+        named = columns(found.values, levels, self.name, shares, point)
+        return pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
+
+    def simulate(
+        self,
+        n_paths: int = 100,
+        df: pd.DataFrame | None = None,
+        h: int | None = None,
+        futr_df: pd.DataFrame | None = None,
+        static_df: pd.DataFrame | None = None,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Draw sample paths of the steps after the last of each series: what may come, the steps taken together.
+
+        The steps of a path go together as the errors of the forecast did on the validation tail; see
+        `statespace.forecasting.paths`.
+
+        Args:
+            n_paths: number of paths of each series.
+            df: as in `predict`.
+            h: as in `predict`.
+            futr_df: as in `predict`.
+            static_df: as in `predict`.
+            seed: the same gives the same paths.
+        Returns:
+            A row for each series, path and step: the columns of `predict` with ``sample``, the number of the path.
+        Raises:
+            InputError: not fitted, or an argument cannot be used.
+        """
+        where = "Forecaster.simulate"
+        table, found = self._forecast(where, df, h, futr_df, static_df, 1.0)
+        paths = simulate(where, found.values, self._ready(where).correlation, n_paths, seed)  # (series, paths, steps)
+        series, _, steps = paths.shape
+        each = np.arange(series * steps).reshape(series, 1, steps).repeat(n_paths, 1).reshape(-1)
+        number = np.arange(n_paths).repeat(steps)
+        rows = pd.DataFrame(table).iloc[each].reset_index(drop=True)
+        return rows.assign(**{"sample": np.tile(number, series), self.name: paths.reshape(-1)})
+
+    def _forecast(
+        self,
+        where: str,
+        df: pd.DataFrame | None,
+        h: int | None,
+        futr_df: pd.DataFrame | None,
+        static_df: pd.DataFrame | None,
+        dt_scale: float,
+    ) -> tuple[dict[str, Any], Quantiles]:
+        """Forecast as `predict` does; return names and stamps of the rows as columns, and the quantiles."""
         fitted = self._ready(where)
         reader, history, scaling = fitted.reader, fitted.history, fitted.scaling
-        if not (isinstance(dt_scale, int | float) and 0 < dt_scale < float("inf")):
+        if isinstance(dt_scale, bool) or not isinstance(dt_scale, int | float) or not 0 < dt_scale < float("inf"):
             raise InputError(f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected.")
         steps = max(1, int(self.h / dt_scale)) if h is None else h
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise InputError(f"{where}: h is {steps!r}, but a whole number from 1 on is expected.")
-        levels, shares = check_levels(where, level), check_quantiles(where, quantiles)
         if df is not None:
             history = reader.panel(where, df, dt_scale)
+            self._check_values(where, history)
             scaling = self._scaling(where, history, scaling.log)
             _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
         elif dt_scale != 1:
             raise InputError(f"{where}: dt_scale is {dt_scale}, but df is missing: pass the history at that rate.")
         elif static_df is not None:
-            raise InputError(
-                f"{where}: static_df is given without df: the static table of the training series is known."
-            )
-        ahead = reader.lead(where, history, futr_df, int(steps))
+            raise InputError(f"{where}: static_df is given without df: that of the training series is known.")
+        ahead, stamps = reader.lead(where, history, futr_df, int(steps))
         beside = reader.beside(where, ahead, static_df, None if df is not None else fitted.static)
         found = fitted.forecast(ahead, scaling, beside, int(steps), dt_scale)
-        stamps = [each[-steps:] for each in ahead.stamps()]
-        table: dict[str, Any] = {
+        table = {
             self.id_col: pd.Series(history.ids).repeat(steps).to_numpy(),
             self.time_col: stamps[0] if len(stamps) == 1 else np.concatenate(stamps),
         }
-        point = found.mean if self.point == "mean" else None
-        for name, values in columns(found.values, levels, self.name, shares, point).items():
-            table[name] = values.reshape(-1)
-        return pd.DataFrame(table)
+        return table, found
 
     # ------------------------------------------------------------------------------------------------------- storing
 
@@ -441,8 +506,8 @@ class Forecaster(Parameters):
         description, tensors = read_model("Forecaster.load", folder, "Forecaster")
         try:
             fc = cls(**description["params"])
-            calendar = listed(fc.calendar)
-            fc._fitted = unstored(description, tensors, fc.columns, calendar, fc.holidays, fc._network)
+            calendar = listed(fc.calendar), listed(fc.holidays)
+            fc._fitted = unstored(description, tensors, fc.columns, *calendar, fc._network)
             if (outcome := description["outcome"]) is not None:
                 best = float("inf") if outcome["best_loss"] is None else outcome["best_loss"]
                 fc.outcome = Outcome(**outcome | {"best_loss": best})

@@ -52,6 +52,7 @@ class Fitted:
         history: the end of the series trained on, as far as a window reaches.
         static: numbers and categories of these series.
         scaling: of these series.
+        correlation: of forecast errors over the horizon, ``(h, h)``, for sample paths.
     """
 
     network: ForecastNetwork
@@ -59,6 +60,7 @@ class Fitted:
     history: Panel
     static: tuple[Tensor | None, Tensor | None]
     scaling: Scaling
+    correlation: np.ndarray
 
     def source(self, series: Panel, scaling: Scaling, beside: Beside, length: int, h: int) -> WindowSource:
         """Return the series as windows of the network are cut from them, scaled."""
@@ -107,6 +109,7 @@ def stored(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "scaling.scale": fitted.scaling.scale,
         "reader.location": reader.location,
         "reader.scale": reader.scale,
+        "correlation": fitted.correlation,
     }
     if history.ticks is not None:
         arrays["history.ticks"] = history.ticks
@@ -134,7 +137,7 @@ def unstored(
     tensors: dict[str, Tensor],
     columns: Columns,
     calendar: tuple[str, ...],
-    holidays: str | None,
+    holidays: tuple[str, ...],
     make: Callable[[int, bool, Reader], ForecastNetwork],
 ) -> Fitted:
     """Return what `stored` gave in its own form.
@@ -144,7 +147,7 @@ def unstored(
         tensors: the tensors.
         columns: names of the columns.
         calendar: features of the calendar.
-        holidays: country whose holidays are one.
+        holidays: countries whose holidays are among them.
         make: gives the network for an input size, with a linear path or without, and for covariates as they are read.
     Raises:
         KeyError, TypeError, ValueError, RuntimeError, AttributeError: something is missing or of another kind.
@@ -170,4 +173,5 @@ def unstored(
         float(description["step"]),
     )
     scaling = Scaling(description["log"], arrays["scaling.location"], arrays["scaling.scale"])
-    return Fitted(made.eval(), reader, history, (tensors.get("static.numbers"), tensors.get("static.codes")), scaling)
+    known = tensors.get("static.numbers"), tensors.get("static.codes")
+    return Fitted(made.eval(), reader, history, known, scaling, arrays["correlation"])

@@ -75,8 +75,8 @@ def read_future(
     if table is None:
         raise InputError(
             f"{where}: futr_df is missing, but the model was fitted with futr_exog_list={list(columns.futr)}: pass a "
-            f"table with {columns.id}, {columns.time}, {asked} and a row for each of the {steps} steps to forecast, from "
-            f"{stamps[0][0]} on."
+            f"table with {columns.id}, {columns.time}, {asked} and a row for each of the {steps} steps to forecast, "
+            f"from {stamps[0][0]} on."
         )
     table = _checked(where, table, columns, (columns.id, columns.time, *columns.futr))
     time = table[columns.time]

@@ -10,11 +10,7 @@ import numpy as np
 import torch
 
 from statespace.errors import InputError
-<<<<<<< HEAD
 from statespace.models.outputs.levels import MIDDLE, QUANTILES, between
-=======
-from statespace.models.outputs.levels import MIDDLE, between
->>>>>>> outputs
 
 LOWEST, HIGHEST = 1, 99
 
@@ -44,12 +40,6 @@ def check_levels(where: str, level: Sequence[float] | float | None) -> list[floa
             )
         numbers.add(float(value))
     return sorted(int(number) if number.is_integer() else number for number in numbers)
-
-
-def _quantile(quantiles: np.ndarray, q: float) -> np.ndarray:
-    """Return the quantile `q` from the trained ones along the last axis."""
-    found: np.ndarray = between(torch.from_numpy(quantiles), torch.tensor(q, dtype=torch.float64)).numpy()
-    return found
 
 
 def check_quantiles(where: str, quantiles: Sequence[float] | float | None) -> list[float]:
@@ -92,14 +82,13 @@ def columns(
     Returns:
         ``name``, ``name-lo-80``, ``name-hi-80`` …, ``name_ql0.1`` …, each ``(…)``.
     """
-<<<<<<< HEAD
     found = {name: quantiles[..., MIDDLE] if point is None else point}
-=======
-    found = {name: quantiles[..., MIDDLE]}
->>>>>>> outputs
+    asked = {}
     for level in levels:
-        found[f"{name}-lo-{level}"] = _quantile(quantiles, 0.5 - level / 200)
-        found[f"{name}-hi-{level}"] = _quantile(quantiles, 0.5 + level / 200)
-    for share in shares:
-        found[f"{name}_ql{share}"] = _quantile(quantiles, share)
+        asked |= {f"{name}-lo-{level}": 0.5 - level / 200, f"{name}-hi-{level}": 0.5 + level / 200}
+    asked |= {f"{name}_ql{share}": share for share in shares}
+    if asked:
+        u = torch.tensor(list(asked.values()), dtype=torch.float64)
+        between_them = between(torch.from_numpy(quantiles)[..., None, :], u).numpy()
+        found |= {column: between_them[..., place] for place, column in enumerate(asked)}
     return found

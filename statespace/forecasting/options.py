@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from statespace.errors import InputError, choose
+from statespace.forecasting.calendar_features import names_of
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
 from statespace.models import OUTPUTS
@@ -24,7 +25,7 @@ _NAMES = {
 }
 _COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps")
 _COUNTS_OR_NONE = {"input_size": 1, "season_length": 1, "val_size": 0}
-_LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar")
+_LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays")
 
 
 def _whole(name: str, value: object, least: int, most: int = _MOST) -> None:
@@ -73,6 +74,7 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
         value = options[option]
         if value is not None and (isinstance(value, str) or not all(isinstance(one, str) for one in value)):
             raise InputError(f"{_WHERE}: {option} is {value!r}, but a list of names is expected: write [{value!r}].")
+    names_of(_WHERE, listed(options["calendar"]), listed(options["holidays"]))
     _check_columns(options, name)
 
 

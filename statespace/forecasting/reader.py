@@ -30,7 +30,7 @@ class Reader:
         freq: distance between two steps.
         step: of irregular series the typical distance between two rows, in ticks: the unit of time of the network.
         calendar: features of the calendar that are made of the stamps, as covariates known beforehand.
-        holidays: country whose holidays are one of them, or None.
+        holidays: countries whose holidays are among them.
         static: how the static table is read.
         location: of each covariate, known up to now, then known beforehand, ``(k + m,)``.
         scale: of each of them.
@@ -40,14 +40,14 @@ class Reader:
     freq: Freq
     step: float = 1.0
     calendar: tuple[str, ...] = ()
-    holidays: str | None = None
+    holidays: tuple[str, ...] = ()
     static: Static = field(default_factory=Static)
     location: np.ndarray = field(default_factory=lambda: np.zeros(0))
     scale: np.ndarray = field(default_factory=lambda: np.ones(0))
 
     @classmethod
     def of(
-        cls, columns: Columns, series: Panel, calendar: tuple[str, ...], holidays: str | None, static: Static
+        cls, columns: Columns, series: Panel, calendar: tuple[str, ...], holidays: tuple[str, ...], static: Static
     ) -> "Reader":
         """Read the units of the covariates off the series that are trained on."""
         count = len(columns.hist) + len(columns.futr)
@@ -66,7 +66,7 @@ class Reader:
         """Numbers of covariates of each kind, as `ForecastNetwork` takes them."""
         return {
             "hist": len(self.columns.hist),
-            "futr": len(self.columns.futr) + len(names_of(self.calendar, self.holidays)),
+            "futr": len(self.columns.futr) + len(names_of("Forecaster", self.calendar, self.holidays)),
             "static": len(self.static.mean or {}),
             "categories": self.static.sizes,
         }
@@ -80,7 +80,7 @@ class Reader:
         series = panel(where, frame, self.columns, scaled_freq(where, self.freq, dt_scale))
         return replace(series, step=self.step * dt_scale) if series.freq == IRREGULAR else series
 
-    def lead(self, where: str, series: Panel, futr: pd.DataFrame | None, steps: int) -> Panel:
+    def lead(self, where: str, series: Panel, futr: pd.DataFrame | None, steps: int) -> tuple[Panel, list[np.ndarray]]:
         """Append the steps to forecast to the series, with what is known of them beforehand.
 
         Args:
@@ -88,6 +88,8 @@ class Reader:
             series: histories.
             futr: covariates of the future; of irregular series the rows whose stamps are to be forecast.
             steps: number of steps.
+        Returns:
+            The longer series, and the stamps of the steps to forecast of each.
         Raises:
             InputError: `futr` is missing, has holes, or is given where nothing of it is used.
         """
@@ -100,7 +102,7 @@ class Reader:
         at = len(self.columns.hist)
         ahead = (longer.lengths.cumsum()[:, None] - np.arange(steps, 0, -1)).reshape(-1)
         longer.beside[ahead, at : at + len(self.columns.futr)] = found.reshape(len(ahead), -1)
-        return longer
+        return longer, stamps
 
     def beside(
         self,

@@ -2,19 +2,12 @@
 
 from statespace.models.backbone import Backbone
 from statespace.models.export import export_sequence, export_step, to_onnx
-<<<<<<< HEAD
 from statespace.models.forecaster import Forecast, ForecastNetwork
-=======
-from statespace.models.forecaster import QuantileForecaster
->>>>>>> outputs
 from statespace.models.generation import TextGenerator
 from statespace.models.history import History
 from statespace.models.language import MambaLM
 from statespace.models.linear import DLinear, NLinear
-<<<<<<< HEAD
 from statespace.models.outputs import OUTPUTS, Output
-=======
->>>>>>> outputs
 from statespace.models.outputs.levels import QUANTILES
 from statespace.models.responses import ResponseFeatures
 from statespace.models.sequence import POOLINGS, SequenceModel

@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
 from statespace.models.backbone import Backbone
-<<<<<<< HEAD
 from statespace.models.history import History
 from statespace.models.instance_norm import NORMS, normalise
 from statespace.models.linear_path import LinearPath
@@ -43,13 +43,6 @@ class Forecast(NamedTuple):
     quantiles: Tensor
     mean: Tensor
 
-=======
-from statespace.models.instance_norm import normalise
-from statespace.models.outputs.levels import QUANTILES
-from statespace.models.outputs.quantile import fan
-from statespace.shapes import expect
-
->>>>>>> outputs
 
 class Raw(NamedTuple):
     """What the network puts out before an output reads it.
@@ -151,8 +144,8 @@ class ForecastNetwork(nn.Module):
         if past.hist is not None and past.hist_observed is not None:
             channels += [F.pad(past.hist, later), F.pad(past.hist_observed, later)]
             known = known | (past.hist_observed > 0).any(-1)
-        # A step ahead is a question: its row enters the state, with nothing observed in it, so that a layer whose B and C
-        # follow its input has some.
+        # A step ahead is a question: its row enters the state, with nothing observed in it, so that a layer whose B and
+        # C follow its input has some.
         known = F.pad(known, (0, steps), value=True)
         if past.futr is not None and past.futr_known is not None:
             length = x.shape[1] + steps
@@ -194,7 +187,6 @@ class ForecastNetwork(nn.Module):
             steps: number of steps; by default the horizon.
             dt_scale: time between two samples in units of that in training.
         """
-<<<<<<< HEAD
         steps = self.h if steps is None else steps
         self._check(past, steps, dt_scale)
         window = normalise(past.x, past.observed, self.scaler)
@@ -204,14 +196,6 @@ class ForecastNetwork(nn.Module):
         if self.linear is not None:
             raw = self._with_linear(raw, self.linear(window.x, dt_scale)[:, :steps])
         return Raw(raw, window.location, window.scale)
-=======
-        window = normalise(x, observed)
-        z, _ = self.backbone(self.embed(torch.stack([window.x, observed], dim=-1)), observed=observed)
-        raw = self.head(z[:, -1]).unflatten(-1, (self.h, len(QUANTILES)))
-        median = raw[..., :1] + self.shortcut(window.x)[..., None]
-        quantiles = fan(torch.cat([median, raw[..., 1:]], dim=-1))
-        return quantiles, window.location[..., None], window.scale[..., None]
->>>>>>> outputs
 
     def _with_linear(self, raw: Tensor, linear: Tensor) -> Tensor:
         return raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
