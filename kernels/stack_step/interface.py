@@ -83,6 +83,34 @@ class StackStep:
             return torch.stack(ys, 1) if ys else x.new_empty(self.batch, 0, self.program.result.width)
 
     @property
+    def _held(self) -> list[Tensor]:
+        """The states as they are held, the streams first."""
+        return self._states if self._plan is None else self._plan.packed
+
+    def take(self, other: "StackStep", which: Tensor | None = None) -> None:
+        """Take the states of other streams, which go on as they are.
+
+        Args:
+            other: as many streams of a program with the same states, on the same backend.
+            which: the streams to take, as numbers or one truth value for each; None for all.
+        Raises:
+            ShapeError: the states of `other` are not those of this stack.
+            InputError: `other` runs on another backend.
+        """
+        if other.backend != self.backend:
+            raise InputError(f"StackStep.take: other runs on {other.backend}, but this stack on {self.backend}.")
+        if other.batch != self.batch or other.program.states != self.program.states:
+            raise ShapeError(
+                f"StackStep.take: other has {other.batch} streams with states {other.program.states}, but {self.batch} "
+                f"with {self.program.states} are expected."
+            )
+        for own, state in zip(self._held, other._held, strict=True):
+            if which is None:
+                own.copy_(state)
+            else:
+                own[which] = state[which]
+
+    @property
     def states(self) -> list[Tensor]:
         """The state of each instruction that has one: copies, ``(b, *shape)`` with the shapes ``program.states``."""
         return [state.clone() for state in self._states] if self._plan is None else self._plan.save()

@@ -139,7 +139,11 @@ def _allocate(program: Program) -> tuple[list[int], int]:
 
 
 class Plan:
-    """A program in the form of the core, and the states of its streams."""
+    """A program in the form of the core, and the states of its streams.
+
+    Attributes:
+        packed: the states as the core reads and writes them, the streams first.
+    """
 
     def __init__(self, program: Program, batch: int, instruction_set: str | None = None) -> None:
         begins, width = _allocate(program)
@@ -152,7 +156,7 @@ class Plan:
         shapes = iter(program.states)
         self._constants: list[Tensor] = []
         self._places: list[_Place] = []
-        self._states: list[Tensor] = []
+        self.packed: list[Tensor] = []
         calls: list[int] = []
         nanoseconds = 0.0
         for i, of in enumerate(program.instructions):
@@ -178,8 +182,8 @@ class Plan:
                 states = shape[0] if is_row else shape[1]
                 self._places.append(_Place(is_row, shape[1] if is_row else shape[0]))
                 zeros = torch.zeros(batch, *shape, dtype=program.dtype)
-                self._states.append(_pack(zeros, self._places[-1]))
-                state_at = self._states[-1].data_ptr()
+                self.packed.append(_pack(zeros, self._places[-1]))
+                state_at = self.packed[-1].data_ptr()
                 nanoseconds += _STATE * panels * PANEL * states
             froms = [place(register) for register in _reads(of)]
             froms += [-1] * (5 - len(froms))
@@ -221,9 +225,9 @@ class Plan:
 
     def save(self) -> list[Tensor]:
         """Return the states in the program's own layout, copied."""
-        return [_unpack(state, place) for state, place in zip(self._states, self._places, strict=True)]
+        return [_unpack(state, place) for state, place in zip(self.packed, self._places, strict=True)]
 
     def load(self, states: Sequence[Tensor]) -> None:
         """Take states in the program's own layout."""
-        for mine, state, place in zip(self._states, states, self._places, strict=True):
+        for mine, state, place in zip(self.packed, states, self._places, strict=True):
             mine.copy_(_pack(state.detach(), place))

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ from statespace.forecasting.drift import persistence
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
+from statespace.forecasting.live import Live
 from statespace.forecasting.options import check_options, listed
 from statespace.forecasting.panel import Columns, Panel, panel
 from statespace.forecasting.paths import copula, simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, wants_log
 from statespace.forecasting.static import Static
+from statespace.forecasting.updating import advance, appended, new_rows
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
@@ -167,6 +169,7 @@ class Forecaster(Parameters):
 
     outcome: Outcome | None = field(default=None, init=False)
     _fitted: Fitted | None = field(default=None, init=False)
+    _live: Live | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -253,7 +256,7 @@ class Forecaster(Parameters):
             self.outcome, correlation = self._train(where, series, source, lengths, network)
         history = series.tail(network.input_size)
         static = beside.static, beside.codes
-        self._fitted = Fitted(network.eval(), reader, history, static, scaling, correlation)
+        self._fitted, self._live = Fitted(network.eval(), reader, history, static, scaling, correlation), None
         _note_silent(where, history)
         return self
 
@@ -402,6 +405,32 @@ class Forecaster(Parameters):
         named = columns(found.values, levels, self.name, shares, point)
         return pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
 
+    def update(self, df: pd.DataFrame) -> "Forecaster":
+        """Take in new rows of the series trained on: they move the state that is carried, and nothing is trained.
+
+        What is forecast afterwards follows the new rows, at the cost of a step each and not of a window: see
+        `statespace.forecasting.live`, which also tells when a window is read again.
+
+        Args:
+            df: rows later than those that are known, of all series or some, with the columns of the training table.
+        Returns:
+            The forecaster itself.
+        Raises:
+            InputError: not fitted, a series is not known, or a row is not later than what is known.
+        """
+        where = "Forecaster.update"
+        fitted = self._ready(where)
+        rows, which = new_rows(where, fitted, df)
+        self._check_values(where, rows)
+        if fitted.scaling.log and (rows.values <= 0).any():
+            raise InputError(f"{where}: a value is not positive, but the model was fitted on logarithms: fit it again.")
+        live = fitted.goes_on() if self._live is None else self._live
+        with torch.inference_mode(False):
+            advance(where, fitted, live, rows, which)
+        self._live = live
+        self._fitted = replace(fitted, history=appended(fitted.history, rows, which, fitted.network.input_size))
+        return self
+
     def simulate(
         self,
         n_paths: int = 100,
@@ -465,7 +494,10 @@ class Forecaster(Parameters):
             raise InputError(f"{where}: static_df is given without df: that of the training series is known.")
         ahead, stamps = reader.lead(where, history, futr_df, int(steps))
         beside = reader.beside(where, ahead, static_df, None if df is not None else fitted.static)
-        found = fitted.forecast(ahead, scaling, beside, int(steps), dt_scale)
+        if df is None and self._live is not None:
+            found = fitted.forecast_live(self._live, beside, int(steps))
+        else:
+            found = fitted.forecast(ahead, scaling, beside, int(steps), dt_scale)
         table = {
             self.id_col: pd.Series(history.ids).repeat(steps).to_numpy(),
             self.time_col: stamps[0] if len(stamps) == 1 else np.concatenate(stamps),
@@ -483,6 +515,8 @@ class Forecaster(Parameters):
             InputError: not fitted, or the folder cannot be written.
         """
         description, tensors = stored(self._ready("Forecaster.save"))
+        if self._live is not None:
+            tensors |= {f"live.{name}": part for name, part in self._live.state_dict().items()}
         outcome = None if self.outcome is None else _finite(self.outcome._asdict())
         write_model(
             "Forecaster.save",
@@ -508,6 +542,9 @@ class Forecaster(Parameters):
             fc = cls(**description["params"])
             calendar = listed(fc.calendar), listed(fc.holidays)
             fc._fitted = unstored(description, tensors, fc.columns, *calendar, fc._network)
+            if live := {n.removeprefix("live."): part for n, part in tensors.items() if n.startswith("live.")}:
+                fc._live = fc._fitted.goes_on()
+                fc._live.load_state_dict(live)
             if (outcome := description["outcome"]) is not None:
                 best = float("inf") if outcome["best_loss"] is None else outcome["best_loss"]
                 fc.outcome = Outcome(**outcome | {"best_loss": best})

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from statespace.forecasting.live import Live
 from statespace.forecasting.panel import Columns, Panel
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling
 from statespace.forecasting.stamps import as_plain, from_plain
 from statespace.forecasting.static import Static
-from statespace.models import ForecastNetwork
+from statespace.models import ForecastNetwork, History
 from statespace.models.outputs.levels import between
 from statespace.training import Beside, WindowSource, threads_for
 
@@ -67,6 +68,43 @@ class Fitted:
         z = torch.as_tensor(scaling.forward(series.values, series.lengths), dtype=torch.float32)
         return WindowSource(z, torch.as_tensor(series.lengths), length, h, beside)
 
+    def window(self, series: Panel, scaling: Scaling, beside: Beside) -> History:
+        """Return the last window of each series."""
+        source = self.source(series, scaling, beside, self.network.input_size, 0)
+        return source.cut(torch.arange(len(series)), source.ends).past
+
+    def goes_on(self) -> Live:
+        """Return the series trained on as they go on."""
+        beside = self.reader.beside("Forecaster", self.history, None, self.static)
+        return Live(self.network, self.window(self.history, self.scaling, beside))
+
+    def forecast_live(self, live: Live, ahead: Beside, steps: int) -> "Quantiles":
+        """Forecast the series trained on from the states that are carried; see `forecast`.
+
+        Args:
+            live: the states.
+            ahead: what is known of history and steps to forecast, as of the series with these steps appended.
+            steps: number of steps.
+        """
+        ends = torch.as_tensor(self.history.lengths + steps).cumsum(0)
+        at = ends[:, None] + torch.arange(-steps, 0)
+        none = torch.empty(len(at), 0)
+        futr = None if ahead.futr is None else ahead.futr[at]
+        known = None if futr is None else torch.ones(at.shape)
+        dt = None if ahead.dt is None else ahead.dt[at]
+        found = live.forecast(steps, History(none, none, futr=futr, futr_known=known, dt=dt))
+        silent = live.past.observed.sum(1) == 0
+        return self._in_units(
+            self.scaling,
+            found.quantiles.masked_fill(silent[:, None, None], torch.nan),
+            found.mean.masked_fill(silent[:, None], torch.nan),
+        )
+
+    @staticmethod
+    def _in_units(scaling: Scaling, quantiles: Tensor, mean: Tensor) -> "Quantiles":
+        values = scaling.backward(quantiles.double().numpy())
+        return Quantiles(values, None if scaling.log else scaling.backward(mean.double().numpy()))
+
     def forecast(
         self, series: Panel, scaling: Scaling, beside: Beside, steps: int, dt_scale: float = 1.0
     ) -> "Quantiles":
@@ -92,9 +130,7 @@ class Fitted:
                 silent = window.past.observed.sum(1) == 0
                 quantiles.append(found.quantiles.masked_fill(silent[:, None, None], torch.nan))
                 means.append(found.mean.masked_fill(silent[:, None], torch.nan))
-        values = scaling.backward(torch.cat(quantiles).double().numpy())
-        mean = None if scaling.log else scaling.backward(torch.cat(means).double().numpy())
-        return Quantiles(values, mean)
+        return self._in_units(scaling, torch.cat(quantiles), torch.cat(means))
 
 
 def stored(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -155,7 +191,9 @@ def unstored(
     static = Static()
     if description["static"] is not None:
         static = Static(**description["static"] | {"names": tuple(description["static"]["names"])})
-    arrays = {name: value.numpy() for name, value in tensors.items() if not name.startswith(("model.", "static."))}
+    arrays = {
+        name: value.numpy() for name, value in tensors.items() if not name.startswith(("model.", "static.", "live."))
+    }
     units = arrays["reader.location"], arrays["reader.scale"]
     reader = Reader(columns, description["freq"], float(description["step"]), calendar, holidays, static, *units)
     made = make(description["input_size"], description["linear"], reader)

@@ -9,7 +9,7 @@ Source: Bartlett, Biometrics 3(1), 1947, 39-52: if the spread grows as the level
 stabilises it, and b = 1 asks for the logarithm.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,6 +104,10 @@ class Scaling:
         if (count == 1).any() and (scale > 0).any():
             scale[count == 1] = np.median(scale[scale > 0])
         return cls(log, location, scale)
+
+    def of_series(self, which: np.ndarray) -> "Scaling":
+        """Return the scaling of some of the series, by their places."""
+        return replace(self, location=self.location[which], scale=self.scale[which])
 
     def forward(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Scale series that lie one behind the other; gaps stay NaN."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from statespace.errors import InputError, choose
 from statespace.models.backbone import Backbone
 from statespace.models.history import History
-from statespace.models.instance_norm import NORMS, normalise
+from statespace.models.instance_norm import NORMS, Normalised, normalise
 from statespace.models.linear_path import LinearPath
 from statespace.models.outputs import Output, Quantile
 from statespace.models.outputs.levels import MIDDLE, QUANTILES
@@ -136,28 +136,48 @@ class ForecastNetwork(nn.Module):
         self.linear = LinearPath(input_size, h, season_length, drift) if linear else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
 
-    def _embedded(self, x: Tensor, past: History, steps: int) -> tuple[Tensor, Tensor]:
-        """Return what comes before the backbone over past and future, and where anything is known."""
-        later = (0, 0, 0, steps)
-        channels = [F.pad(torch.stack([x, past.observed], -1), later)]
-        known = past.observed > 0
+    def rows(self, x: Tensor, past: History) -> tuple[Tensor, Tensor]:
+        """Return what is known at each step of the past, and where anything enters the backbone.
+
+        Args:
+            x: normalised values, ``(b, l)``.
+            past: all else.
+        Returns:
+            ``(b, l, channels)`` and ``(b, l)``, whether anything is known.
+        """
+        channels, known = [torch.stack([x, past.observed], -1)], past.observed > 0
         if past.hist is not None and past.hist_observed is not None:
-            channels += [F.pad(past.hist, later), F.pad(past.hist_observed, later)]
+            channels += [past.hist, past.hist_observed]
             known = known | (past.hist_observed > 0).any(-1)
-        # A step ahead is a question: its row enters the state, with nothing observed in it, so that a layer whose B and
-        # C follow its input has some.
-        known = F.pad(known, (0, steps), value=True)
         if past.futr is not None and past.futr_known is not None:
-            length = x.shape[1] + steps
+            length = x.shape[1]
             channels += [past.futr[:, :length], past.futr_known[:, :length, None]]
             known = known | (past.futr_known[:, :length] > 0)
-        u = self.embed(torch.cat(channels, -1))
-        if self.embed_static is not None:
-            u = u + self.embed_static(past.static)[:, None]
+        return torch.cat(channels, -1) if len(channels) > 1 else channels[0], known
+
+    def questions(self, steps: int, like: Tensor, futr: Tensor | None, futr_known: Tensor | None) -> Tensor:
+        """Return the rows of the steps to forecast, ``(b, steps, channels)``: nothing observed, the future as known.
+
+        They enter the states, so that a layer whose B and C follow its input has some.
+
+        Args:
+            steps: number of steps.
+            like: a tensor of the batch, its type and its device.
+            futr: covariates of these steps, ``(b, steps, m)``.
+            futr_known: where they are there, ``(b, steps)``.
+        """
+        asked = like.new_zeros(len(like), steps, 2 + 2 * self.hist)
+        if futr is None or futr_known is None:
+            return asked
+        return torch.cat([asked, futr[:, :steps], futr_known[:, :steps, None]], -1)
+
+    def told(self, past: History) -> Tensor | None:
+        """Return what belongs to a series as a whole, as it is added to each step, ``(b, d_model)``; None for none."""
+        parts = [] if self.embed_static is None else [self.embed_static(past.static)]
         for place, table in enumerate(self.embed_codes):
             assert past.codes is not None
-            u = u + table(past.codes[:, place])[:, None]
-        return u, known.to(u.dtype)
+            parts.append(table(past.codes[:, place]))
+        return sum(parts[1:], parts[0]) if parts else None
 
     def _check(self, past: History, steps: int, dt_scale: float) -> None:
         where, batch = "ForecastNetwork", past.x.shape[0]
@@ -190,15 +210,23 @@ class ForecastNetwork(nn.Module):
         steps = self.h if steps is None else steps
         self._check(past, steps, dt_scale)
         window = normalise(past.x, past.observed, self.scaler)
-        u, known = self._embedded(window.x, past, steps)
-        z, _ = self.backbone(u, dt=past.dt, dt_scale=dt_scale, observed=known)
+        rows, known = self.rows(window.x, past)
+        length = rows.shape[1]
+        futr = None if past.futr is None else past.futr[:, length:]
+        futr_known = None if past.futr_known is None else past.futr_known[:, length:]
+        rows = torch.cat([rows, self.questions(steps, rows, futr, futr_known)], 1)
+        told = self.told(past)
+        u = self.embed(rows) if told is None else self.embed(rows) + told[:, None]
+        z, _ = self.backbone(u, dt=past.dt, dt_scale=dt_scale, observed=F.pad(known, (0, steps), value=True))
         raw = self.head(z[:, -steps:])
-        if self.linear is not None:
-            raw = self._with_linear(raw, self.linear(window.x, dt_scale)[:, :steps])
-        return Raw(raw, window.location, window.scale)
+        return self.at(raw, window, dt_scale)
 
-    def _with_linear(self, raw: Tensor, linear: Tensor) -> Tensor:
-        return raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
+    def at(self, raw: Tensor, window: Normalised, dt_scale: float = 1.0) -> Raw:
+        """Add the linear path to what the head puts out, ``(b, steps, parameters)``."""
+        if self.linear is not None:
+            linear = self.linear(window.x, dt_scale, raw.shape[1])
+            raw = raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
+        return Raw(raw, window.location, window.scale)
 
     def read(self, raw: Raw, dt_scale: float = 1.0) -> Forecast:
         """Return the forecast that the output reads from what the network put out, with its offsets."""
@@ -235,19 +263,19 @@ class ForecastNetwork(nn.Module):
             raise InputError(
                 f"ForecastNetwork: dt_scale is {dt_scale}, but the horizon is {self.h} steps: at most that is possible."
             )
-        first = self.read(self.raw(past, block, dt_scale), dt_scale)
-        if block == steps:
-            return first
-        blocks, means, done = [first.quantiles], [first.mean], block
-        while done < steps:
+        return self.prolong(self.read(self.raw(past, block, dt_scale), dt_scale), past, steps, dt_scale)
+
+    def prolong(self, forecast: Forecast, past: History, steps: int, dt_scale: float = 1.0) -> Forecast:
+        """Go on from a forecast of the steps after `past`, block by block, as far as is asked for; see `forward`."""
+        block = forecast.mean.shape[1]
+        blocks, means = [forecast.quantiles], [forecast.mean]
+        while (done := block * len(blocks)) < steps:
             median = blocks[-1][..., MIDDLE]
             past = past.then(median, torch.ones_like(median))
-            count = min(block, steps - done)
-            next_one = self.read(self.raw(past, count, dt_scale), dt_scale)
-            centre = next_one.quantiles[..., MIDDLE : MIDDLE + 1]
+            more = self.read(self.raw(past, min(block, steps - done), dt_scale), dt_scale)
+            centre = more.quantiles[..., MIDDLE : MIDDLE + 1]
+            spread = more.quantiles - centre
             before = (blocks[-1] - median[..., None])[:, -1:]
-            spread = next_one.quantiles - centre
             blocks.append(centre + spread.sign() * torch.hypot(spread, before))
-            means.append(next_one.mean)
-            done += count
+            means.append(more.mean)
         return Forecast(torch.cat(blocks, 1), torch.cat(means, 1))

@@ -11,6 +11,7 @@ Source: Zeng et al. 2023 (arXiv:2205.13504), section 4, for one matrix from wind
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -53,18 +54,20 @@ class LinearPath(nn.Linear):
             self.weight.copy_(seasonal_naive(input_size, h, season_length, drift))
             self.bias.zero_()
 
-    def forward(self, x: Tensor, dt_scale: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, dt_scale: float = 1.0, steps: int | None = None) -> Tensor:
         """Forecast from windows.
 
         Args:
             x: windows, ``(b, l)``, where ``(l - 1) dt_scale`` is about ``input_size - 1``; what is beyond is zero.
             dt_scale: time between two samples in steps of the grid.
+            steps: how many to forecast; by default all up to ``h``.
         Returns:
-            ``(b, n)``, at the times ``dt_scale, 2 dt_scale, …`` up to ``h``.
+            ``(b, steps)``, at the times ``dt_scale, 2 dt_scale, …``.
         """
         if dt_scale == 1:
-            return super().forward(x)
-        ahead = dt_scale * torch.arange(1, math.floor(self.out_features / dt_scale + 1e-9) + 1, dtype=torch.float64)
+            return F.linear(x, self.weight[:steps], self.bias[:steps])
+        steps = math.floor(self.out_features / dt_scale + 1e-9) if steps is None else steps
+        ahead = dt_scale * torch.arange(1, steps + 1, dtype=torch.float64)
         row = torch.ceil(ahead - 1e-9)
         back = torch.arange(self.in_features - 1, -1, -1, dtype=torch.float64)
         parts = []

@@ -1,0 +1,160 @@
+"""Forecasts that go on: new rows move the state that is carried, at constant cost a row, however long the past.
+
+A window is normalised by its own location and scale, its anchor. What is carried has been normalised by the anchor of
+when it was last read, and that stays as long as it fits: every `CHECKED` rows it is held against the window of now, and
+where the level has moved by more than a scale, or the scale by more than a factor of two, the window is read once more.
+A series that stays where it is, is never read again.
+"""
+
+import torch
+from torch import Tensor
+
+from statespace.layers import SequenceLayer
+from statespace.models import Forecast, ForecastNetwork, History
+from statespace.models.carried import Carried, along
+from statespace.models.instance_norm import Normalised, normalise
+from statespace.models.program import flatten, unflatten
+
+CHECKED = 16  # rows after which the anchor is held against the window
+_MOVED, _WIDER = 1.0, 2.0
+
+
+class Live:
+    """Series that go on, all of them in one batch.
+
+    Args:
+        network: trained.
+        past: the windows that have been seen, ``(series, input_size)``, scaled; covariates of the future end with them.
+    """
+
+    def __init__(self, network: ForecastNetwork, past: History) -> None:
+        self.network, self.past = network, past
+        count = len(past.x)
+        with torch.no_grad():
+            self._told = network.told(past)
+        weight = network.embed.weight
+        if self._told is not None:  # what is added for a series stands behind the channels of its rows
+            weight = torch.cat([weight, torch.eye(len(weight), dtype=weight.dtype)], 1)
+        self._carried = Carried(network.backbone, weight, network.embed.bias, count)
+        # A state that grows with each row would grow for ever: such layers read the window again when they are asked.
+        self._reads_late = any(
+            layer.capabilities.grows for layer in network.modules() if isinstance(layer, SequenceLayer)
+        )
+        self._behind = False
+        self._since = torch.zeros(count, dtype=torch.int64)  # rows since the anchor was set
+        self._location, self._scale = past.x.new_zeros(count, 1), past.x.new_ones(count, 1)
+        self._read(torch.arange(count))
+
+    def _with_told(self, rows: Tensor, which: Tensor | slice = slice(None)) -> Tensor:
+        if self._told is None:
+            return rows
+        return torch.cat([rows, self._told[which][:, None].expand(-1, rows.shape[1], -1)], -1)
+
+    @torch.no_grad()
+    def _read(self, which: Tensor) -> None:
+        """Read the windows of some series, and carry what is left of them."""
+        past = _some(self.past, which)
+        window = normalise(past.x, past.observed, self.network.scaler)
+        self._location[which], self._scale[which], self._since[which] = window.location, window.scale, 0
+        rows, known = self.network.rows(window.x, past)
+        self._carried.read(self._with_told(rows, which), known, which, past.dt)
+
+    @torch.no_grad()
+    def push(self, row: History, moved: Tensor | None = None) -> None:
+        """Take in the next row of the series.
+
+        Args:
+            row: one step of each series, ``(series, 1)`` and so on; zero where nothing was observed.
+            moved: which series have a row, ``(series,)``; None for all. The others stay where they are.
+        """
+        later = _later(self.past, row)
+        self.past = later if moved is None else _kept_past(later, self.past, moved)
+        if self._reads_late:
+            self._behind = True
+            return
+        x = (row.x - self._location) / self._scale * row.observed
+        rows, known = self.network.rows(x, row)
+        dt = None if row.dt is None else row.dt[:, 0]
+        self._carried.move(self._with_told(rows)[:, 0], known[:, 0], moved, dt)
+        self._since += 1 if moved is None else moved
+        due = (self._since > 0) & (self._since % CHECKED == 0)
+        due = due if moved is None else due & moved
+        if bool(due.any()):
+            self._hold(due.nonzero()[:, 0])
+
+    def _hold(self, which: Tensor) -> None:
+        """Read the windows again of series whose level or scale has left its anchor."""
+        now = normalise(self.past.x[which], self.past.observed[which], self.network.scaler)
+        location, scale = self._location[which], self._scale[which]
+        ratio = now.scale / scale
+        left = ((now.location - location).abs() > _MOVED * scale) | (ratio > _WIDER) | (ratio < 1 / _WIDER)
+        if bool(left.any()):
+            self._read(which[left[:, 0]])
+
+    @torch.no_grad()
+    def forecast(self, steps: int, ahead: History | None = None) -> Forecast:
+        """Forecast from the states as they are; they stay where they are.
+
+        Args:
+            steps: number of steps.
+            ahead: covariates of the future and times between the steps, ``(series, steps)``; values do not matter. None
+                where there are none.
+        """
+        if self._behind:
+            self._read(torch.arange(len(self.past.x)))
+            self._behind = False
+        block = steps if self.network.linear is None else min(steps, self.network.h)
+        futr, futr_known, dt = (None, None, None) if ahead is None else (ahead.futr, ahead.futr_known, ahead.dt)
+        rows = self._with_told(self.network.questions(block, self.past.x, futr, futr_known))
+        z = self._carried.ask(rows, None if dt is None else dt[:, :block])
+        x = (self.past.x - self._location) / self._scale * self.past.observed
+        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale))
+        found = self.network.read(raw)
+        return found if block == steps else self.network.prolong(found, joined(self.past, ahead), steps)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all that is carried, as tensors by name: `load_state_dict` goes on from there to the same bits."""
+        found = {f"past.{name}": part for name, part in self.past._asdict().items() if part is not None}
+        found |= {f"state.{place}": part for place, part in enumerate(flatten(self._carried.state))}
+        found |= {"location": self._location, "scale": self._scale, "since": self._since}
+        return {name: part.contiguous().clone() for name, part in found.items()}
+
+    def load_state_dict(self, found: dict[str, Tensor]) -> None:
+        """Go on from what `state_dict` gave, of the same network and as many series."""
+        past = {name: found.get(f"past.{name}") for name in History._fields}
+        self.past = History(**past)
+        held = self._carried.state
+        parts = [found[f"state.{place}"].clone() for place in range(len(flatten(held)))]
+        self._carried.state = unflatten(parts, held)
+        self._behind = self._reads_late
+        self._location, self._scale, self._since = (found[name].clone() for name in ("location", "scale", "since"))
+
+
+_BY_STEP = ("x", "observed", "hist", "hist_observed", "futr", "futr_known", "dt")
+
+
+def _some(past: History, which: Tensor) -> History:
+    return History(*(None if part is None else part[which] for part in past))
+
+
+def _later(past: History, row: History) -> History:
+    """Return windows as long as before, that end with another row."""
+    parts = {name: (getattr(past, name), getattr(row, name)) for name in _BY_STEP}
+    return past._replace(
+        **{name: torch.cat([old[:, 1:], new], 1) for name, (old, new) in parts.items() if old is not None}
+    )
+
+
+def _kept_past(later: History, past: History, moved: Tensor) -> History:
+    parts = {name: (getattr(later, name), getattr(past, name)) for name in _BY_STEP}
+    return past._replace(
+        **{name: torch.where(along(moved, old), new, old) for name, (new, old) in parts.items() if old is not None}
+    )
+
+
+def joined(past: History, ahead: History | None) -> History:
+    """Return windows with what is known of the steps ahead behind them."""
+    if ahead is None:
+        return past
+    parts = {name: (getattr(past, name), getattr(ahead, name)) for name in ("futr", "futr_known", "dt")}
+    return past._replace(**{name: torch.cat(both, 1) for name, both in parts.items() if both[0] is not None})

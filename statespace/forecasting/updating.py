@@ -1,0 +1,129 @@
+"""New rows of series that are known: put on their grid behind the last row, and taken into the states one by one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from statespace.errors import InputError
+from statespace.forecasting.calendar import as_ticks, positions
+from statespace.forecasting.fitted import Fitted
+from statespace.forecasting.live import Live
+from statespace.forecasting.panel import Panel
+from statespace.forecasting.stamps import shown
+from statespace.models import History
+
+
+def _steps_after(where: str, history: Panel, rows: Panel, which: np.ndarray) -> np.ndarray:
+    """Return how many steps after the last of its history each series of `rows` begins, from 1 on."""
+    firsts = [stamps[:1] for stamps in rows.stamps()]
+    lasts = [history.last[place] for place in which]
+    for name, first, last in zip(rows.ids, firsts, lasts, strict=True):
+        stamp = pd.Series(first).iloc[0]
+        if not stamp > last:
+            raise InputError(
+                f"{where}: series {shown(name)} has a row for {stamp}, but its history goes to {last}: pass only rows "
+                "that are later."
+            )
+    if rows.ticks is not None:
+        return np.ones(len(rows), np.int64)
+    return positions(where, pd.Series(np.concatenate(firsts)), pd.Series(lasts), rows.freq)
+
+
+def new_rows(where: str, fitted: Fitted, df: pd.DataFrame) -> tuple[Panel, np.ndarray]:
+    """Check rows that continue the histories of known series, and put them on the grid from the step after these on.
+
+    Args:
+        where: the function, for messages.
+        fitted: what is known.
+        df: rows, each series later than its history.
+    Returns:
+        The steps since the histories, NaN in gaps, and the places of these series among those known, ``(series,)``.
+    Raises:
+        InputError: a series is not known, or a row is not later than its history.
+    """
+    history = fitted.history
+    rows = fitted.reader.panel(where, df)
+    place = {name: i for i, name in enumerate(history.ids)}
+    for name in rows.ids:
+        if name not in place:
+            raise InputError(
+                f"{where}: series {shown(name)} was not there in training: pass its whole history to "
+                "predict(df) instead."
+            )
+    which = np.array([place[name] for name in rows.ids])
+    gaps = _steps_after(where, history, rows, which) - 1
+    lengths = rows.lengths + gaps
+    at = np.arange(len(rows.values)) + np.repeat(gaps.cumsum(), rows.lengths)
+    values = np.full(lengths.sum(), np.nan)
+    beside = np.full((lengths.sum(), rows.beside.shape[1]), np.nan)
+    values[at], beside[at] = rows.values, rows.beside
+    return replace(rows, values=values, beside=beside, lengths=lengths), which
+
+
+def appended(history: Panel, rows: Panel, which: np.ndarray, steps: int) -> Panel:
+    """Return the last `steps` steps of histories with new rows behind those at the places `which`."""
+    lengths, last = history.lengths.copy(), list(history.last)
+    lengths[which] += rows.lengths
+    for place, stamp in zip(which, rows.last, strict=True):
+        last[place] = stamp
+    ends = lengths.cumsum()
+    start = ends - lengths
+    old = np.arange(len(history.values)) + np.repeat(
+        start - (history.lengths.cumsum() - history.lengths), history.lengths
+    )
+    behind = start[which] + history.lengths[which]
+    new = np.arange(len(rows.values)) + np.repeat(behind - (rows.lengths.cumsum() - rows.lengths), rows.lengths)
+
+    def joined(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        found = np.empty((ends[-1], *before.shape[1:]), before.dtype)
+        found[old], found[new] = before, after
+        return found
+
+    ticks = None
+    if history.ticks is not None and rows.ticks is not None:
+        ticks = joined(history.ticks, rows.ticks)
+    values, beside = joined(history.values, rows.values), joined(history.beside, rows.beside)
+    return replace(history, values=values, beside=beside, lengths=lengths, last=last, ticks=ticks).tail(steps)
+
+
+def advance(where: str, fitted: Fitted, live: Live, rows: Panel, which: np.ndarray) -> None:
+    """Take new rows into the states of `live`, in order of time for each series."""
+    static = tuple(None if part is None else part[which] for part in fitted.static)
+    beside = fitted.reader.beside(where, rows, None, static)
+    if rows.ticks is not None and beside.dt is not None:
+        begins = rows.lengths.cumsum() - rows.lengths
+        lasts = as_ticks(pd.Series([fitted.history.last[place] for place in which]))
+        beside.dt[begins] = torch.as_tensor((rows.ticks[begins] - lasts) / fitted.reader.step, dtype=torch.float32)
+    scaling = fitted.scaling.of_series(which)
+    z = torch.as_tensor(scaling.forward(rows.values, rows.lengths), dtype=torch.float32)
+    count, starts = len(fitted.history), rows.lengths.cumsum() - rows.lengths
+    for step in range(int(rows.lengths.max(initial=0))):
+        here = np.flatnonzero(rows.lengths > step)
+        at, places = torch.as_tensor(starts[here] + step), torch.as_tensor(which[here])
+
+        def spread(part: Tensor | None, fill: float = 0.0) -> Tensor | None:
+            if part is None:
+                return None
+            whole = torch.full((count, 1, *part.shape[1:]), fill, dtype=part.dtype)
+            whole[places, 0] = part[at]  # noqa: B023  used at once
+            return whole
+
+        x, hist, futr = spread(z, torch.nan), spread(beside.hist, torch.nan), spread(beside.futr, torch.nan)
+        assert x is not None
+        row = History(
+            x.nan_to_num(0.0),
+            (~x.isnan()).float(),
+            None if hist is None else hist.nan_to_num(0.0),
+            None if hist is None else (~hist.isnan()).float(),
+            None if futr is None else futr.nan_to_num(0.0),
+            None if futr is None else (~futr.isnan()).all(-1).float(),
+            dt=spread(beside.dt, 1.0),
+        )
+        moved = None
+        if len(here) < count:
+            moved = torch.zeros(count, dtype=torch.bool)
+            moved[places] = True
+        live.push(row, moved)
