@@ -1,4 +1,4 @@
-"""Location and scale against NumPy, numbers at the ends of their range, and when the logarithm is taken."""
+"""Location and scale against NumPy and scikit-learn, numbers of any size, and when the logarithm is taken."""
 
 import numpy as np
 import pytest
@@ -6,14 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statespace.errors import InputError
+from statespace.forecasting.scalers import SCALERS
 from statespace.forecasting.scaling import Scaling, wants_log
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+LAST_BIT = 1e-320  # a number below 4e-308 loses its last bit when it is halved
 
 
-def scaling(*series: list[float], log: bool = False) -> tuple[Scaling, np.ndarray, np.ndarray]:
+def scaling(
+    *series: list[float], log: bool = False, scaler_type: str = "standard"
+) -> tuple[Scaling, np.ndarray, np.ndarray]:
     values, lengths = np.concatenate([np.asarray(one, float) for one in series]), np.array([len(one) for one in series])
-    return Scaling.of("test", values, lengths, log, list("abcdef"[: len(series)])), values, lengths
+    return Scaling.of("test", values, lengths, log, list("abcdef"[: len(series)]), scaler_type), values, lengths
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -93,3 +97,59 @@ def test_most_series_decide_and_those_that_tell_nothing_do_not_count() -> None:
     assert not wants_log(np.concatenate(few), np.array([len(one) for one in few]), 12)
     assert not wants_log(constant, np.array([144]), 12)
     assert not wants_log(silent, np.array([144]), 12)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("scaler_type", SCALERS)
+def test_every_scaler_is_that_of_scikit_learn(scaler_type: str, log: bool) -> None:
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    theirs = {
+        "standard": preprocessing.StandardScaler(),
+        "robust": preprocessing.RobustScaler(unit_variance=True),
+        "minmax": preprocessing.MinMaxScaler(),
+        "none": preprocessing.FunctionTransformer(),
+    }[scaler_type]
+    rng = np.random.default_rng(0)
+    series = [rng.lognormal(3, 1, 31), rng.uniform(100, 900, 6), 1e-3 * rng.lognormal(0, 2, 80)]
+    series[0][3:6], series[2][::9] = np.nan, np.nan
+    found, values, lengths = scaling(*series, log=log, scaler_type=scaler_type)
+    z = found.forward(values, lengths)
+    want = [theirs.fit_transform((np.log(one) if log else one)[:, None])[:, 0] for one in series]
+    np.testing.assert_allclose(z, np.concatenate(want), rtol=1e-12, atol=1e-12)
+    back = [found.backward(np.tile(part, (3, 1)))[i] for i, part in enumerate(np.split(z, [31, 37]))]
+    np.testing.assert_allclose(np.concatenate(back), values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scaler_type", SCALERS)
+@given(st.lists(st.lists(FINITE, min_size=1, max_size=12), min_size=1, max_size=4))
+def test_no_scaler_makes_a_number_too_large_for_32_bits(scaler_type: str, series: list[list[float]]) -> None:
+    found, values, lengths = scaling(*series, scaler_type=scaler_type)
+    z = found.forward(values, lengths)
+    if scaler_type == "none":
+        np.testing.assert_allclose(z, values, rtol=0, atol=LAST_BIT)
+    else:
+        assert np.abs(z).max() <= 1e7
+    assert np.isfinite(found.backward(np.full((len(series), 3), 50.0))).all()
+    constant, values, lengths = scaling([series[0][0]] * 9, scaler_type=scaler_type)
+    back = constant.backward(constant.forward(values, lengths)[None])
+    np.testing.assert_allclose(back[0], values, rtol=0, atol=LAST_BIT)
+
+
+def test_outliers_do_not_move_the_robust_scale_and_zeros_do_not_end_it() -> None:
+    calm = np.random.default_rng(0).standard_normal(1001)
+    wild = np.where(np.arange(1001) % 20 == 0, 1e6, calm)
+    found, _, _ = scaling(calm.tolist(), wild.tolist(), scaler_type="robust")
+    assert found.scale[1] == pytest.approx(found.scale[0], rel=0.15)
+    assert found.scale[0] == pytest.approx(1, rel=0.1)  # of standard normal values
+    often_zero = [0.0] * 90 + [5.0] * 10
+    for scaler_type in ("robust", "standard"):
+        found, _, _ = scaling(often_zero, scaler_type=scaler_type)
+        assert found.scale[0] == pytest.approx(np.std(often_zero), rel=1e-12)
+
+
+def test_what_a_scaler_or_a_power_cannot_take_is_named() -> None:
+    with pytest.raises(InputError, match=r"test: scaler_type is 'robus'.* Did you mean 'robust'\?"):
+        scaling([1.0, 2.0], scaler_type="robus")
+    values = np.array([1.0, 2.0, 1.0, np.nan, -3.0, 1.0])
+    with pytest.raises(InputError, match=r"series 'b' holds -3.0, but transform='boxcox' needs positive values"):
+        Scaling.of("test", values, np.array([2, 4]), False, ["a", "b"], power=0.5)
