@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from statespace.errors import InputError
+from statespace.forecasting.boxcox import best_power
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
@@ -23,7 +24,7 @@ from statespace.forecasting.options import check_options, listed
 from statespace.forecasting.panel import Columns, Panel, panel
 from statespace.forecasting.paths import copula, simulate
 from statespace.forecasting.reader import Reader
-from statespace.forecasting.scaling import Scaling, wants_log
+from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
 from statespace.forecasting.static import Static
 from statespace.forecasting.updating import advance, appended, new_rows
 from statespace.layers import LAYERS
@@ -100,8 +101,8 @@ class Forecaster(Parameters):
         augmentation: strength with which histories are disturbed while training, 0 for not at all; by default 1 for
             up to 100 windows, falling to 0 at 10 000 (see `statespace.training.augmentation`).
         season_length: steps in a season; by default what is usual for the frequency: 12 for months, 24 for hours.
-        transform: ``"log"``, ``"none"``, or ``"auto"``: the logarithm if values are positive and their swings grow
-            with their level.
+        transform: ``"log"``, ``"boxcox"`` (a power that is fitted), ``"none"``, or ``"auto"``: the logarithm if values
+            are positive and their swings grow with their level.
         val_size: steps at the end of each series for early stopping; by default a tenth of the typical series, and
             at least `h`.
         val_check_steps: optimiser steps between two validations.
@@ -126,6 +127,8 @@ class Forecaster(Parameters):
         point: what the forecast's column holds, ``"median"`` or ``"mean"``.
         scaler_type: how each window is normalised: ``"standard"``, ``"robust"``, ``"minmax"`` or ``"none"``; counts and
             amounts are divided by their mean.
+        local_scaler_type: how each series is scaled as a whole: ``"standard"``, ``"robust"``, ``"minmax"`` or
+            ``"none"``.
         alias: name of the forecast's column; by default that of the layer.
     Raises:
         InputError: an argument is out of range or its name is not known.
@@ -165,6 +168,7 @@ class Forecaster(Parameters):
     distribution: str = "quantile"
     point: str = "median"
     scaler_type: str = "standard"
+    local_scaler_type: str = "standard"
     alias: str | None = None
 
     outcome: Outcome | None = field(default=None, init=False)
@@ -244,7 +248,11 @@ class Forecaster(Parameters):
         log = self.transform == "log" or (
             self.transform == "auto" and wants_log(series.values, series.lengths, max(season, 4))
         )
-        scaling = self._scaling(where, series, log)
+        power = None
+        if self.transform == "boxcox":
+            expect_positive(where, series.values, series.lengths, series.ids, "transform='boxcox'")
+            power = best_power(series.values, series.lengths)
+        scaling = self._scaling(where, series, log, power)
         scaled = scaling.forward(series.values, series.lengths)
         drift = persistence(scaled, series.lengths, season, size)
         beside = reader.beside(where, series, static_df)
@@ -289,11 +297,11 @@ class Forecaster(Parameters):
         for name, values in zip(series.ids, np.split(series.values, series.lengths.cumsum()[:-1]), strict=True):
             output.check(where, name, values)
 
-    def _scaling(self, where: str, series: Panel, log: bool) -> Scaling:
+    def _scaling(self, where: str, series: Panel, log: bool, power: float | None) -> Scaling:
         """Return how series come to a common scale; counts and amounts are kept, since their zero means something."""
         if OUTPUTS[self.distribution]().positive:
-            return Scaling(False, np.zeros(len(series)), np.ones(len(series)))
-        return Scaling.of(where, series.values, series.lengths, log, series.ids)
+            return Scaling.of(where, series.values, series.lengths, False, series.ids, "none")
+        return Scaling.of(where, series.values, series.lengths, log, series.ids, self.local_scaler_type, power)
 
     def _network(self, size: int, linear: bool, reader: Reader, season: int = 1, drift: float = 0.0) -> ForecastNetwork:
         return ForecastNetwork(
@@ -422,8 +430,8 @@ class Forecaster(Parameters):
         fitted = self._ready(where)
         rows, which = new_rows(where, fitted, df)
         self._check_values(where, rows)
-        if fitted.scaling.log and (rows.values <= 0).any():
-            raise InputError(f"{where}: a value is not positive, but the model was fitted on logarithms: fit it again.")
+        if fitted.scaling.transforms:
+            expect_positive(where, rows.values, rows.lengths, rows.ids, f"transform={self.transform!r}")
         live = fitted.goes_on() if self._live is None else self._live
         with torch.inference_mode(False):
             advance(where, fitted, live, rows, which)
@@ -486,7 +494,7 @@ class Forecaster(Parameters):
         if df is not None:
             history = reader.panel(where, df, dt_scale)
             self._check_values(where, history)
-            scaling = self._scaling(where, history, scaling.log)
+            scaling = self._scaling(where, history, scaling.log, scaling.power)
             _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
         elif dt_scale != 1:
             raise InputError(f"{where}: dt_scale is {dt_scale}, but df is missing: pass the history at that rate.")

@@ -103,7 +103,7 @@ class Fitted:
     @staticmethod
     def _in_units(scaling: Scaling, quantiles: Tensor, mean: Tensor) -> "Quantiles":
         values = scaling.backward(quantiles.double().numpy())
-        return Quantiles(values, None if scaling.log else scaling.backward(mean.double().numpy()))
+        return Quantiles(values, None if scaling.transforms else scaling.backward(mean.double().numpy()))
 
     def forecast(
         self, series: Panel, scaling: Scaling, beside: Beside, steps: int, dt_scale: float = 1.0
@@ -159,6 +159,7 @@ def stored(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "input_size": network.input_size,
         "linear": network.linear is not None,
         "log": fitted.scaling.log,
+        "power": fitted.scaling.power,
         "freq": reader.freq,
         "step": reader.step,
         "static": asdict(reader.static) if reader.static.names else None,
@@ -210,6 +211,6 @@ def unstored(
         arrays.get("history.ticks"),
         float(description["step"]),
     )
-    scaling = Scaling(description["log"], arrays["scaling.location"], arrays["scaling.scale"])
+    scaling = Scaling(description["log"], arrays["scaling.location"], arrays["scaling.scale"], description["power"])
     known = tensors.get("static.numbers"), tensors.get("static.codes")
     return Fitted(made.eval(), reader, history, known, scaling, arrays["correlation"])

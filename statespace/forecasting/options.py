@@ -7,6 +7,7 @@ import numpy as np
 
 from statespace.errors import InputError, choose
 from statespace.forecasting.calendar_features import names_of
+from statespace.forecasting.scalers import SCALERS
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
 from statespace.models import OUTPUTS
@@ -17,10 +18,11 @@ _MOST = 2**31 - 1
 _NAMES = {
     "layer": tuple(LAYERS),
     "mixing": ("auto", *MIXINGS),
-    "transform": ("auto", "log", "none"),
+    "transform": ("auto", "log", "boxcox", "none"),
     "intervals": ("quantile", "conformal"),
     "distribution": tuple(OUTPUTS),
     "point": ("median", "mean"),
+    "local_scaler_type": tuple(SCALERS),
     "scaler_type": tuple(name for name in NORMS if name != "scale"),
 }
 _COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps")

@@ -144,6 +144,11 @@ class Scaling:
             scale[count == 1] = np.median(scale[scale > 0])
         return cls(log, location, scale, power)
 
+    @property
+    def transforms(self) -> bool:
+        """Whether anything but location and scale is taken off the values."""
+        return self.log or self.power is not None
+
     def of_series(self, which: np.ndarray) -> "Scaling":
         """Return the scaling of some of the series, by their places."""
         return replace(self, location=self.location[which], scale=self.scale[which])
@@ -160,6 +165,6 @@ class Scaling:
         shape = (-1,) + (1,) * (z.ndim - 1)
         with np.errstate(over="ignore"):
             y = np.asarray(z * self.scale.reshape(shape) + self.location.reshape(shape))
-        if self.log or self.power is not None:
+        if self.transforms:
             return boxcox.inverse(y, self.power or 0.0)
         return y.clip(-_LARGEST, _LARGEST)

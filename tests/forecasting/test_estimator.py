@@ -201,7 +201,7 @@ def test_a_series_that_is_too_short_says_what_would_do(small: Small, table: Tabl
 BAD_OPTIONS = [
     *(({"h": h}, "h is .*, but a whole number from 1 on is expected") for h in (0, -3, 1.0, "3", None, True)),
     ({"layer": "s9"}, "layer is 's9', which is not known: choose one of .*s4d"),
-    ({"transform": "ln"}, "choose one of auto, log, none"),
+    ({"transform": "ln"}, "choose one of auto, log, boxcox, none"),
     ({"intervals": "x"}, "choose one of quantile, conformal"),
     ({"mixing": "x"}, "choose one of auto, glu, gated, none"),
     *(({name: 0}, f"{name} is 0") for name in ("input_size", "max_steps", "batch_size", "d_model", "season_length")),
