@@ -93,7 +93,7 @@ def _calendar_positions(
     wall, start = stamps.dt.tz_localize(None), first.dt.tz_localize(None)
     days, clock = wall.dt.normalize(), start - start.dt.normalize()
     # The days that the frequency falls on, without its multiple: '2W' starts anywhere.
-    grid = pd.date_range(days.min(), days.max(), freq=offset.base)
+    grid = pd.date_range(min(days.min(), start.min().normalize()), days.max(), freq=offset.base)
     at, origin = grid.get_indexer(days), grid.get_indexer(start.dt.normalize())
     position, rest = np.divmod(at - origin, offset.n)
     late = (wall != days + clock).to_numpy(copy=True)
@@ -170,6 +170,22 @@ def as_ticks(stamps: pd.Series) -> np.ndarray:
     if pd.api.types.is_integer_dtype(stamps):
         return stamps.to_numpy(np.int64)
     return pd.DatetimeIndex(stamps).as_unit("us").asi8
+
+
+def fixed_ticks(freq: Freq, last: Any) -> int | None:
+    """Return the ticks in a step of `freq`; None where it varies, as months do, and days where clocks change.
+
+    Args:
+        freq: the frequency.
+        last: a stamp, whose time zone tells whether clocks change.
+    """
+    if isinstance(freq, int) or freq == IRREGULAR:
+        return freq if isinstance(freq, int) else None
+    offset = pd.tseries.frequencies.to_offset(freq)
+    step = _fixed_step(offset)
+    if step is None and isinstance(offset, pd.offsets.Day) and last.tz is None:
+        step = pd.Timedelta(days=offset.n)
+    return None if step is None else int(step / pd.Timedelta(microseconds=1))
 
 
 def as_stamps(ticks: np.ndarray, like: Any) -> np.ndarray:

@@ -432,12 +432,15 @@ class Forecaster(Parameters):
         self._check_values(where, rows)
         if fitted.scaling.transforms:
             expect_positive(where, rows.values, rows.lengths, rows.ids, f"transform={self.transform!r}")
-        live = fitted.goes_on() if self._live is None else self._live
-        with torch.inference_mode(False):
-            advance(where, fitted, live, rows, which)
-        self._live = live
+        advance(where, fitted, self.live(where), rows, which)
         self._fitted = replace(fitted, history=appended(fitted.history, rows, which, fitted.network.input_size))
         return self
+
+    def live(self, where: str = "Forecaster.live") -> Live:
+        """Return the states of the series trained on as they are carried from row to row."""
+        fitted = self._ready(where)
+        self._live = fitted.goes_on() if self._live is None else self._live
+        return self._live
 
     def simulate(
         self,

@@ -94,14 +94,15 @@ class Fitted:
         dt = None if ahead.dt is None else ahead.dt[at]
         found = live.forecast(steps, History(none, none, futr=futr, futr_known=known, dt=dt))
         silent = live.past.observed.sum(1) == 0
-        return self._in_units(
+        return self.in_units(
             self.scaling,
             found.quantiles.masked_fill(silent[:, None, None], torch.nan),
             found.mean.masked_fill(silent[:, None], torch.nan),
         )
 
     @staticmethod
-    def _in_units(scaling: Scaling, quantiles: Tensor, mean: Tensor) -> "Quantiles":
+    def in_units(scaling: Scaling, quantiles: Tensor, mean: Tensor) -> "Quantiles":
+        """Bring what the network forecasts back to the units of the data."""
         values = scaling.backward(quantiles.double().numpy())
         return Quantiles(values, None if scaling.transforms else scaling.backward(mean.double().numpy()))
 
@@ -130,7 +131,7 @@ class Fitted:
                 silent = window.past.observed.sum(1) == 0
                 quantiles.append(found.quantiles.masked_fill(silent[:, None, None], torch.nan))
                 means.append(found.mean.masked_fill(silent[:, None], torch.nan))
-        return self._in_units(scaling, torch.cat(quantiles), torch.cat(means))
+        return self.in_units(scaling, torch.cat(quantiles), torch.cat(means))
 
 
 def stored(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -59,6 +59,51 @@ class Live:
         rows, known = self.network.rows(window.x, past)
         self._carried.read(self._with_told(rows, which), known, which, past.dt)
 
+    def row(
+        self,
+        z: Tensor,
+        hist: Tensor | None = None,
+        futr: Tensor | None = None,
+        dt: Tensor | None = None,
+        places: Tensor | None = None,
+    ) -> History:
+        """Return a row of the series, as `push` takes it, from what is known of some of them.
+
+        Args:
+            z: scaled values, NaN where nothing was observed, ``(n,)``.
+            hist: covariates that are known up to now, in common units, NaN where they are missing, ``(n, k)``.
+            futr: covariates that are known beforehand, ``(n, m)``.
+            dt: time since the row before, ``(n,)``.
+            places: of these series, ``(n,)``; None for all in their order.
+        """
+
+        def whole(part: Tensor | None, fill: float = torch.nan) -> Tensor | None:
+            if part is None or places is None:
+                return None if part is None else part[:, None]
+            found = torch.full((len(self.past.x), 1, *part.shape[1:]), fill, dtype=part.dtype)
+            found[places, 0] = part
+            return found
+
+        x, hist, futr = whole(z), whole(hist), whole(futr)
+        assert x is not None
+        return History(
+            x.nan_to_num(0.0),
+            (~x.isnan()).to(x.dtype),
+            None if hist is None else hist.nan_to_num(0.0),
+            None if hist is None else (~hist.isnan()).to(x.dtype),
+            None if futr is None else futr.nan_to_num(0.0),
+            None if futr is None else (~futr.isnan()).all(-1).to(x.dtype),
+            dt=whole(dt, 1.0),
+        )
+
+    def among(self, places: Tensor) -> Tensor | None:
+        """Return one truth value for each series, whether it is among those at `places`; None for all of them."""
+        if len(places) == len(self.past.x):
+            return None
+        found = torch.zeros(len(self.past.x), dtype=torch.bool)
+        found[places] = True
+        return found
+
     @torch.no_grad()
     def push(self, row: History, moved: Tensor | None = None) -> None:
         """Take in the next row of the series.
@@ -97,8 +142,8 @@ class Live:
 
         Args:
             steps: number of steps.
-            ahead: covariates of the future and times between the steps, ``(series, steps)``; values do not matter. None
-                where there are none.
+            ahead: covariates of the future and times between the steps, ``(series, steps)``; all else in it does not
+                matter. None where there are none.
         """
         if self._behind:
             self._read(torch.arange(len(self.past.x)))

@@ -1,5 +1,6 @@
 """From a table to the tensors that a network takes: columns, frequency, covariates in common units, static table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -104,6 +105,23 @@ class Reader:
         longer.beside[ahead, at : at + len(self.columns.futr)] = found.reshape(len(ahead), -1)
         return longer, stamps
 
+    def covariates(
+        self, where: str, beside: np.ndarray, stamps: Callable[[], pd.Series]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the covariates of rows in common units: those known up to now, and those known beforehand.
+
+        Args:
+            where: the function, for messages.
+            beside: of the rows, in the order of `Columns.beside`, ``(rows, columns)``.
+            stamps: gives their stamps, which are asked for only if the calendar is.
+        """
+        hist, count = len(self.columns.hist), len(self.location)
+        units = (beside[:, :count] - self.location) / self.scale
+        futr = units[:, hist:]
+        if self.calendar or self.holidays:
+            futr = np.concatenate([futr, features(where, stamps(), self.calendar, self.holidays)], 1)
+        return units[:, :hist], futr
+
     def beside(
         self,
         where: str,
@@ -119,20 +137,14 @@ class Reader:
             static: the static table.
             known: its numbers and categories, where they have been read before.
         """
-        hist, futr = len(self.columns.hist), len(self.columns.futr)
-        units = (series.beside[:, : hist + futr] - self.location) / self.scale
-        futures = units[:, hist:]
-        if self.calendar or self.holidays:
-            futures = np.concatenate(
-                [futures, features(where, pd.Series(np.concatenate(series.stamps())), self.calendar, self.holidays)], 1
-            )
+        hist, futr = self.covariates(where, series.beside, lambda: pd.Series(np.concatenate(series.stamps())))
         if known is None:
             found, codes = self.static.read(where, static, self.columns.id, series.ids)
             known = _tensor(found), None if codes is None else torch.as_tensor(codes)
         weight = series.beside[:, -1] if self.columns.weight is not None else None
         return Beside(
-            _tensor(units[:, :hist]),
-            _tensor(futures),
+            _tensor(hist),
+            _tensor(futr),
             *known,
             None if series.ticks is None else torch.as_tensor(series.between() / self.step, dtype=torch.float32),
             None if weight is None else torch.as_tensor(weight, dtype=torch.float32),

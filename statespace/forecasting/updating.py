@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from statespace.errors import InputError
 from statespace.forecasting.calendar import as_ticks, positions
@@ -13,7 +12,6 @@ from statespace.forecasting.fitted import Fitted
 from statespace.forecasting.live import Live
 from statespace.forecasting.panel import Panel
 from statespace.forecasting.stamps import shown
-from statespace.models import History
 
 
 def _steps_after(where: str, history: Panel, rows: Panel, which: np.ndarray) -> np.ndarray:
@@ -99,31 +97,9 @@ def advance(where: str, fitted: Fitted, live: Live, rows: Panel, which: np.ndarr
         beside.dt[begins] = torch.as_tensor((rows.ticks[begins] - lasts) / fitted.reader.step, dtype=torch.float32)
     scaling = fitted.scaling.of_series(which)
     z = torch.as_tensor(scaling.forward(rows.values, rows.lengths), dtype=torch.float32)
-    count, starts = len(fitted.history), rows.lengths.cumsum() - rows.lengths
+    starts = rows.lengths.cumsum() - rows.lengths
     for step in range(int(rows.lengths.max(initial=0))):
         here = np.flatnonzero(rows.lengths > step)
         at, places = torch.as_tensor(starts[here] + step), torch.as_tensor(which[here])
-
-        def spread(part: Tensor | None, fill: float = 0.0) -> Tensor | None:
-            if part is None:
-                return None
-            whole = torch.full((count, 1, *part.shape[1:]), fill, dtype=part.dtype)
-            whole[places, 0] = part[at]  # noqa: B023  used at once
-            return whole
-
-        x, hist, futr = spread(z, torch.nan), spread(beside.hist, torch.nan), spread(beside.futr, torch.nan)
-        assert x is not None
-        row = History(
-            x.nan_to_num(0.0),
-            (~x.isnan()).float(),
-            None if hist is None else hist.nan_to_num(0.0),
-            None if hist is None else (~hist.isnan()).float(),
-            None if futr is None else futr.nan_to_num(0.0),
-            None if futr is None else (~futr.isnan()).all(-1).float(),
-            dt=spread(beside.dt, 1.0),
-        )
-        moved = None
-        if len(here) < count:
-            moved = torch.zeros(count, dtype=torch.bool)
-            moved[places] = True
-        live.push(row, moved)
+        known = (None if part is None else part[at] for part in (beside.hist, beside.futr, beside.dt))
+        live.push(live.row(z[at], *known, places), live.among(places))

@@ -37,7 +37,7 @@ def between(quantiles: Tensor, u: Tensor) -> Tensor:
     return torch.where((share < 0) | (share > 1), outside, inside)
 
 
-def normal_score(quantiles: Tensor, y: Tensor) -> Tensor:
+def normal_score(quantiles: Tensor, y: Tensor, farthest: float = _FARTHEST) -> Tensor:
     """Return where a value lies among quantiles, as the normal score ``Φ⁻¹(P(Y ≤ y))``: the inverse of `between`.
 
     A value that several quantiles share, such as 0 in a series of counts, gets the middle of their levels.
@@ -45,8 +45,9 @@ def normal_score(quantiles: Tensor, y: Tensor) -> Tensor:
     Args:
         quantiles: at the levels `QUANTILES`, ``(..., len(QUANTILES))``, ascending.
         y: values, ``(...)``; NaN stays NaN.
+        farthest: the largest score; beyond the outermost quantiles the last line goes on up to there.
     Returns:
-        Scores within ±4, ``(...)``: standard normal where the forecast is right.
+        Scores within ±`farthest`, ``(...)``: standard normal where the forecast is right.
     """
     below, up_to = (quantiles < y[..., None]).sum(-1), (quantiles <= y[..., None]).sum(-1)
     after = below.clamp(1, len(QUANTILES) - 1)
@@ -56,4 +57,4 @@ def normal_score(quantiles: Tensor, y: Tensor) -> Tensor:
     score = scores[after - 1] + share * (scores[after] - scores[after - 1])
     first, last = quantiles.new_tensor((0.0, *QUANTILES[1:], 1.0)), quantiles.new_tensor((0.0, *QUANTILES[:-1], 1.0))
     shared = torch.special.ndtri((first[below] + last[up_to]) / 2)
-    return torch.where(up_to > below + 1, shared, score).clamp(-_FARTHEST, _FARTHEST)
+    return torch.where(up_to > below + 1, shared, score).clamp(-farthest, farthest)

@@ -1,0 +1,197 @@
+"""A live forecast row by row: what was expected of each row before it came, and how far off it was.
+
+    score = Φ⁻¹(F(y))    F the distribution that the step before has forecast: standard normal where all is as it was
+
+A score of 4 either way comes once in 16 000 rows if the forecast is right; beyond its outermost quantiles a
+distribution goes on like a normal one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from statespace.errors import InputError
+from statespace.forecasting.calendar import IRREGULAR, as_stamps, as_ticks, fixed_ticks, past, positions
+from statespace.forecasting.levels import check_levels, columns
+from statespace.models import History
+from statespace.models.outputs.levels import normal_score
+
+if TYPE_CHECKING:
+    from statespace.forecasting.estimator import Forecaster
+
+MOST = 1e3  # no score is larger, either way
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What was expected of rows, before they came.
+
+    Attributes:
+        columns: the forecast and the ends of its intervals by their names, each ``(rows,)``.
+        score: normal scores, ``(rows,)``; NaN where nothing was observed.
+    """
+
+    columns: dict[str, np.ndarray]
+    score: np.ndarray
+
+
+class ForecastStream:
+    """The series that a forecaster was fitted on, as they go on.
+
+    It goes on from where the forecaster is, and `keep` brings the forecaster to where it is.
+
+    Args:
+        forecaster: fitted.
+        level: levels of the intervals, in percent.
+    Raises:
+        InputError: not fitted, or a level is out of range.
+    """
+
+    def __init__(self, forecaster: "Forecaster", level: Sequence[float] | float | None = None) -> None:
+        where = "ForecastStream"
+        self._fc, self._fitted = forecaster, forecaster._ready(where)
+        self._levels = check_levels(where, level)
+        self._live = forecaster.live(where)
+        history, reader = self._fitted.history, self._fitted.reader
+        self.ids = {name: place for place, name in enumerate(history.ids)}
+        self._like = history.last[0]
+        self._last = as_ticks(pd.Series(history.last))
+        self._irregular = reader.freq == IRREGULAR
+        self._step = fixed_ticks(reader.freq, self._like)
+        length, count = self._fitted.network.input_size, len(self.ids)
+        # The last rows as they came, each series in a ring of its own: what was scaled and rounded does not come back.
+        self._values = np.full((count, length), np.nan)
+        self._beside = np.full((count, length, history.beside.shape[1]), np.nan)
+        self._ticks = np.zeros((count, length), np.int64)
+        self._seen = history.lengths.copy()
+        of, rank = np.repeat(np.arange(count), history.lengths), np.concatenate([np.arange(n) for n in history.lengths])
+        self._values[of, rank], self._beside[of, rank] = history.values, history.beside
+        if history.ticks is not None:
+            self._ticks[of, rank] = history.ticks
+
+    @property
+    def last(self) -> np.ndarray:
+        """The stamp of the last row of each series, as ticks, ``(series,)``."""
+        return self._last
+
+    def steps(self, which: np.ndarray, ticks: np.ndarray) -> np.ndarray:
+        """Return how many steps of the grid rows are after the last of their series, 0 or less for none, ``(rows,)``.
+
+        Args:
+            which: places of their series, ``(rows,)``.
+            ticks: their stamps.
+        Raises:
+            InputError: a stamp does not lie on the grid.
+        """
+        where, apart = "stream", ticks - self._last[which]
+        if self._irregular:
+            return np.sign(apart)
+        if self._step is None:
+            later = apart > 0
+            found = np.zeros(len(apart), np.int64)
+            stamps, lasts = (pd.Series(as_stamps(part[later], self._like)) for part in (ticks, self._last[which]))
+            if later.any():
+                found[later] = positions(where, stamps, lasts, self._fitted.reader.freq)
+            return found
+        found, rest = np.divmod(apart, self._step)
+        off = (rest != 0) & (apart > 0)
+        if off.any():
+            stamp = as_stamps(ticks[off][:1], self._like)[0]
+            raise InputError(f"{where}: {stamp} does not lie on the grid of freq {self._fitted.reader.freq!r}.")
+        return np.asarray(found)
+
+    def push(
+        self, which: np.ndarray, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray | None = None
+    ) -> Expected:
+        """Take in one row each of some series.
+
+        Args:
+            which: places of the series, each once, ``(rows,)``.
+            ticks: stamps, on the grid and later than the last of their series.
+            values: values, NaN where nothing was observed.
+            beside: covariates in the order of `Columns.beside`, ``(rows, columns)``, NaN where they are missing.
+        Returns:
+            What was expected of them.
+        """
+        fitted = self._fitted
+        if beside is None:
+            beside = np.full((len(which), self._beside.shape[2]), np.nan)
+        steps = self.steps(which, ticks)
+        if not self._irregular and (most := int(steps.max(initial=1)) - 1) > 0:
+            self._gaps(which, ticks, steps - 1, min(most, fitted.network.input_size))
+        row, places = self._row(which, ticks, values, beside)
+        found = self._live.forecast(1, row)
+        quantiles = fitted.in_units(fitted.scaling, found.quantiles, found.mean)
+        self._take(row, places, which, ticks, values, beside)
+        expected = quantiles.values[which, 0]
+        point = quantiles.mean[which, 0] if self._fc.point == "mean" else None
+        score = normal_score(torch.as_tensor(expected), torch.tensor(values), MOST).numpy()
+        return Expected(columns(expected, self._levels, self._fc.name, (), point), score)
+
+    def _row(
+        self, which: np.ndarray, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray
+    ) -> tuple[History, Tensor]:
+        """Return a row as the states take it, and the places of its series."""
+        fitted, places = self._fitted, torch.tensor(which)
+        hist, futr = fitted.reader.covariates("stream", beside, lambda: pd.Series(as_stamps(ticks, self._like)))
+        z = fitted.scaling.of_series(which).forward(values, np.ones(len(which), np.int64))
+        dt = None
+        if self._irregular:
+            dt = torch.as_tensor((ticks - self._last[which]) / fitted.reader.step, dtype=torch.float32)
+        parts = (torch.as_tensor(part, dtype=torch.float32) if part.shape[1] else None for part in (hist, futr))
+        return self._live.row(torch.as_tensor(z, dtype=torch.float32), *parts, dt, places), places
+
+    def _take(
+        self,
+        row: History,
+        places: Tensor,
+        which: np.ndarray,
+        ticks: np.ndarray,
+        values: np.ndarray,
+        beside: np.ndarray,
+    ) -> None:
+        """Move the states by a row, and remember it."""
+        self._live.push(row, self._live.among(places))
+        at = self._seen[which] % self._values.shape[1]
+        self._values[which, at], self._beside[which, at], self._ticks[which, at] = values, beside, ticks
+        self._seen[which] += 1
+        self._last[which] = ticks
+
+    def _gaps(self, which: np.ndarray, ticks: np.ndarray, gaps: np.ndarray, most: int) -> None:
+        """Take in the steps that are missing before rows; of more than a window, as many as a window holds.
+
+        Such a window leaves nothing of what was before it: more of them change nothing.
+        """
+        freq = self._fitted.reader.freq
+        for place, stamp, count in zip(which, ticks, gaps, strict=True):
+            if count > 0:
+                like = as_stamps(np.array([stamp]), self._like)[0]
+                missing = as_ticks(pd.Series(past(pd.Series([like]).iloc[0], freq, min(count, most) + 1)[:-1]))
+                for tick in missing:
+                    at, when = np.array([place]), np.array([tick])
+                    nothing = np.full(1, np.nan), np.full((1, self._beside.shape[2]), np.nan)
+                    row, places = self._row(at, when, *nothing)
+                    self._take(row, places, at, when, *nothing)
+
+    def keep(self) -> None:
+        """Bring the forecaster to where the stream is, so that it forecasts and saves from there."""
+        history, length = self._fitted.history, self._values.shape[1]
+        lengths = np.minimum(self._seen, length)
+        of = np.repeat(np.arange(len(lengths)), lengths)
+        rank = np.concatenate([np.arange(n) for n in lengths])
+        at = (self._seen[of] - lengths[of] + rank) % length
+        kept = replace(
+            history,
+            values=self._values[of, at],
+            beside=self._beside[of, at],
+            lengths=lengths,
+            last=pd.Series(as_stamps(self._last, self._like)).tolist(),
+            ticks=None if history.ticks is None else self._ticks[of, at],
+        )
+        self._fitted = replace(self._fitted, history=kept)
+        self._fc._fitted = self._fitted
