@@ -19,6 +19,7 @@ COMMANDS = {
     "classify": "classify recordings and sensor signals: train, predict, eval, stream",
     "demo": "forecast the bundled series",
     "fit": "train what a file describes: a model of any layers, on any task",
+    "stream": "follow series row by row through a pipe: forecasts, intervals, and what is out of the ordinary",
     "verify": "hold every discretization against SciPy, on a family of systems or on your own",
 }
 """Each subcommand with its line of help; ``statespace.cli.<name>`` is loaded when it is chosen."""

@@ -205,6 +205,11 @@ class Forecaster(Parameters):
         return self._ready("Forecaster.freq").reader.freq
 
     @property
+    def last_stamp(self) -> Any:
+        """The stamp of the last row of the first series."""
+        return self._ready("Forecaster.last_stamp").history.last[0]
+
+    @property
     def season(self) -> int:
         """Steps in a season: as given, or what is usual for the frequency."""
         return self.season_length or usual_season(self.freq)

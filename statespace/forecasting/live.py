@@ -41,7 +41,7 @@ class Live:
             layer.capabilities.grows for layer in network.modules() if isinstance(layer, SequenceLayer)
         )
         self._behind = False
-        self._since = torch.zeros(count, dtype=torch.int64)  # rows since the anchor was set
+        self._since = torch.zeros(count, dtype=torch.int64)  # rows that have come
         self._location, self._scale = past.x.new_zeros(count, 1), past.x.new_ones(count, 1)
         self._read(torch.arange(count))
 
@@ -55,7 +55,7 @@ class Live:
         """Read the windows of some series, and carry what is left of them."""
         past = _some(self.past, which)
         window = normalise(past.x, past.observed, self.network.scaler)
-        self._location[which], self._scale[which], self._since[which] = window.location, window.scale, 0
+        self._location[which], self._scale[which] = window.location, window.scale
         rows, known = self.network.rows(window.x, past)
         self._carried.read(self._with_told(rows, which), known, which, past.dt)
 
@@ -84,17 +84,9 @@ class Live:
             found[places, 0] = part
             return found
 
-        x, hist, futr = whole(z), whole(hist), whole(futr)
+        x = whole(z)
         assert x is not None
-        return History(
-            x.nan_to_num(0.0),
-            (~x.isnan()).to(x.dtype),
-            None if hist is None else hist.nan_to_num(0.0),
-            None if hist is None else (~hist.isnan()).to(x.dtype),
-            None if futr is None else futr.nan_to_num(0.0),
-            None if futr is None else (~futr.isnan()).all(-1).to(x.dtype),
-            dt=whole(dt, 1.0),
-        )
+        return as_row(x, whole(hist), whole(futr), whole(dt, 1.0))
 
     def among(self, places: Tensor) -> Tensor | None:
         """Return one truth value for each series, whether it is among those at `places`; None for all of them."""
@@ -112,7 +104,7 @@ class Live:
             row: one step of each series, ``(series, 1)`` and so on; zero where nothing was observed.
             moved: which series have a row, ``(series,)``; None for all. The others stay where they are.
         """
-        later = _later(self.past, row)
+        later = _later(self.past, row, self.past.x.shape[1])
         self.past = later if moved is None else _kept_past(later, self.past, moved)
         if self._reads_late:
             self._behind = True
@@ -135,6 +127,50 @@ class Live:
         left = ((now.location - location).abs() > _MOVED * scale) | (ratio > _WIDER) | (ratio < 1 / _WIDER)
         if bool(left.any()):
             self._read(which[left[:, 0]])
+
+    @torch.no_grad()
+    def follow(self, rows: History) -> Forecast:
+        """Take in several rows of all series, and return what was expected of each before it came.
+
+        It is `forecast(1)` and `push` for each row, but what need not wait for the row before is done for many at once.
+
+        Args:
+            rows: ``(series, n)`` and so on, on equal steps.
+        Returns:
+            The forecasts, ``(series, n, ...)``.
+        """
+        begin, parts = 0, []
+        while begin < rows.x.shape[1]:
+            # Up to where an anchor may change, rows are normalised alike.
+            alone = self._reads_late or rows.dt is not None
+            end = begin + (1 if alone else CHECKED - int((self._since % CHECKED).max()))
+            segment = History(*(None if part is None else part[:, begin:end] for part in rows))
+            if alone:
+                parts.append(self.forecast(1, segment))
+                self.push(segment)
+            else:
+                parts.append(self._segment(segment))
+            begin = end
+        return Forecast(torch.cat([part.quantiles for part in parts], 1), torch.cat([part.mean for part in parts], 1))
+
+    def _segment(self, segment: History) -> Forecast:
+        """Follow rows between which no anchor changes."""
+        count, n = segment.x.shape
+        length, x = self.past.x.shape[1], (segment.x - self._location) / self._scale * segment.observed
+        taken, known = self.network.rows(x, segment)
+        asked = self.network.questions(n, segment.x, segment.futr, segment.futr_known)
+        z = self._carried.follow(self._with_told(asked), self._with_told(taken), known)
+        whole = _later(self.past, segment, length + n)
+        before = (whole.x - self._location) / self._scale * whole.observed
+        windows = before[:, :-1].unfold(1, length, 1).reshape(count * n, length)
+        location, scale = (part.repeat_interleave(n, 0) for part in (self._location, self._scale))
+        raw = self.network.at(self.network.head(z).reshape(count * n, 1, -1), Normalised(windows, location, scale))
+        found = self.network.read(raw)
+        self.past = _later(self.past, segment, length)
+        self._since += n
+        if bool((due := self._since % CHECKED == 0).any()):
+            self._hold(due.nonzero()[:, 0])
+        return Forecast(found.quantiles.reshape(count, n, -1), found.mean.reshape(count, n))
 
     @torch.no_grad()
     def forecast(self, steps: int, ahead: History | None = None) -> Forecast:
@@ -178,15 +214,28 @@ class Live:
 _BY_STEP = ("x", "observed", "hist", "hist_observed", "futr", "futr_known", "dt")
 
 
+def as_row(x: Tensor, hist: Tensor | None = None, futr: Tensor | None = None, dt: Tensor | None = None) -> History:
+    """Return rows, ``(series, n)`` and ``(series, n, k)``, as `Live` takes them, from what is NaN where not known."""
+    return History(
+        x.nan_to_num(0.0),
+        (~x.isnan()).to(x.dtype),
+        None if hist is None else hist.nan_to_num(0.0),
+        None if hist is None else (~hist.isnan()).to(x.dtype),
+        None if futr is None else futr.nan_to_num(0.0),
+        None if futr is None else (~futr.isnan()).all(-1).to(x.dtype),
+        dt=dt,
+    )
+
+
 def _some(past: History, which: Tensor) -> History:
     return History(*(None if part is None else part[which] for part in past))
 
 
-def _later(past: History, row: History) -> History:
-    """Return windows as long as before, that end with another row."""
-    parts = {name: (getattr(past, name), getattr(row, name)) for name in _BY_STEP}
+def _later(past: History, rows: History, length: int) -> History:
+    """Return windows of the last `length` steps that end with more rows."""
+    parts = {name: (getattr(past, name), getattr(rows, name)) for name in _BY_STEP}
     return past._replace(
-        **{name: torch.cat([old[:, 1:], new], 1) for name, (old, new) in parts.items() if old is not None}
+        **{name: torch.cat(both, 1)[:, -length:] for name, both in parts.items() if both[0] is not None}
     )
 
 

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
-from statespace.forecasting.calendar import IRREGULAR, as_stamps, as_ticks, fixed_ticks, past, positions
+from statespace.forecasting.calendar import IRREGULAR, as_stamps, as_ticks, fixed_ticks, future, past, positions
 from statespace.forecasting.levels import check_levels, columns
-from statespace.models import History
+from statespace.forecasting.live import as_row
+from statespace.models import Forecast, History
 from statespace.models.outputs.levels import normal_score
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ class Expected:
 
     columns: dict[str, np.ndarray]
     score: np.ndarray
+
+
+def _series_first(rows: np.ndarray, n: int, count: int) -> Tensor:
+    """Return what stands row by row, ``(n * series, ...)``, series by series, ``(series, n, ...)``, in float32."""
+    apart = rows.reshape(n, count, *rows.shape[1:]) if rows.ndim == 1 or len(rows) == n * count else rows
+    return torch.as_tensor(np.ascontiguousarray(apart.swapaxes(0, 1)), dtype=torch.float32)
 
 
 class ForecastStream:
@@ -105,6 +112,25 @@ class ForecastStream:
             raise InputError(f"{where}: {stamp} does not lie on the grid of freq {self._fitted.reader.freq!r}.")
         return np.asarray(found)
 
+    def goes_on(self, ticks: np.ndarray) -> int:
+        """Return how many of the stamps, from the first on, follow step by step on one at which all series stand.
+
+        Args:
+            ticks: ascending, ``(n,)``.
+        """
+        if (self._last != self._last[0]).any():
+            return 0
+        if self._irregular:
+            return len(ticks)
+        if self._step is not None:
+            follows = np.diff(ticks, prepend=self._last[0]) == self._step
+        else:
+            expected = future(
+                pd.Series(as_stamps(self._last[:1], self._like)).iloc[0], self._fitted.reader.freq, len(ticks)
+            )
+            follows = ticks == as_ticks(pd.Series(expected))
+        return int(follows.argmin()) if not follows.all() else len(ticks)
+
     def push(
         self, which: np.ndarray, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray | None = None
     ) -> Expected:
@@ -118,18 +144,56 @@ class ForecastStream:
         Returns:
             What was expected of them.
         """
-        fitted = self._fitted
         if beside is None:
             beside = np.full((len(which), self._beside.shape[2]), np.nan)
         steps = self.steps(which, ticks)
         if not self._irregular and (most := int(steps.max(initial=1)) - 1) > 0:
-            self._gaps(which, ticks, steps - 1, min(most, fitted.network.input_size))
+            self._gaps(which, ticks, steps - 1, min(most, self._fitted.network.input_size))
         row, places = self._row(which, ticks, values, beside)
         found = self._live.forecast(1, row)
-        quantiles = fitted.in_units(fitted.scaling, found.quantiles, found.mean)
         self._take(row, places, which, ticks, values, beside)
-        expected = quantiles.values[which, 0]
-        point = quantiles.mean[which, 0] if self._fc.point == "mean" else None
+        return self._expected(Forecast(found.quantiles[places], found.mean[places]), which, values)
+
+    def follow(self, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray | None = None) -> Expected:
+        """Take in several rows of all series, each a step of the grid after the one before.
+
+        What `push` gives row by row, sooner.
+
+        Args:
+            ticks: stamps, ``(n, series)``.
+            values: values in the order of `ids`, ``(n, series)``, NaN where nothing was observed.
+            beside: covariates, ``(n, series, columns)``.
+        Returns:
+            What was expected of them, row by row, ``(n * series,)``.
+        """
+        n, count = values.shape
+        if beside is None:
+            beside = np.full((n, count, self._beside.shape[2]), np.nan)
+        fitted, every = self._fitted, np.tile(np.arange(count), n)
+        scaled = fitted.scaling.of_series(every).forward(values.reshape(-1), np.ones(n * count, np.int64))
+        known = fitted.reader.covariates(
+            "stream", beside.reshape(n * count, -1), lambda: pd.Series(as_stamps(ticks.reshape(-1), self._like))
+        )
+        dt = None
+        if self._irregular:
+            dt = np.diff(ticks, axis=0, prepend=self._last[None]) / fitted.reader.step
+        z, hist, futr, between = (
+            None if part is None or not part.size else _series_first(part, n, count) for part in (scaled, *known, dt)
+        )
+        assert z is not None
+        found = self._live.follow(as_row(z, hist, futr, between))
+        kept = slice(max(0, n - self._values.shape[1]), n)
+        for row in zip(ticks[kept], values[kept], beside[kept], strict=True):
+            self._remember(np.arange(count), *row)
+        in_order = (part.transpose(0, 1).reshape(n * count, 1, *part.shape[2:]) for part in found)
+        return self._expected(Forecast(*in_order), every, values.reshape(-1))
+
+    def _expected(self, found: Forecast, which: np.ndarray, values: np.ndarray) -> Expected:
+        """Return what was forecast of one step of some series, in the units of the data, and how far off it was."""
+        fitted = self._fitted
+        quantiles = fitted.in_units(fitted.scaling.of_series(which), found.quantiles, found.mean)
+        expected = quantiles.values[:, 0]
+        point = quantiles.mean[:, 0] if self._fc.point == "mean" else None
         score = normal_score(torch.as_tensor(expected), torch.tensor(values), MOST).numpy()
         return Expected(columns(expected, self._levels, self._fc.name, (), point), score)
 
@@ -157,6 +221,9 @@ class ForecastStream:
     ) -> None:
         """Move the states by a row, and remember it."""
         self._live.push(row, self._live.among(places))
+        self._remember(which, ticks, values, beside)
+
+    def _remember(self, which: np.ndarray, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray) -> None:
         at = self._seen[which] % self._values.shape[1]
         self._values[which, at], self._beside[which, at], self._ticks[which, at] = values, beside, ticks
         self._seen[which] += 1

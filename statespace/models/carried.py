@@ -120,6 +120,29 @@ class Carried:
         if held is not None and moved is not None:
             self._stack.take(held, ~moved)
 
+    def follow(self, asked: Tensor, rows: Tensor, known: Tensor) -> Tensor:
+        """Take in several rows of each series, and ask before each of them.
+
+        Args:
+            asked: what is asked before each row, ``(b, n, channels)``.
+            rows: ``(b, n, channels)``.
+            known: where anything enters, ``(b, n)``; elsewhere it is a gap.
+        Returns:
+            The answers, ``(b, n, d_model)``.
+        """
+        whole = known.all(0).tolist()
+        answers = []
+        for step, (question, row) in enumerate(zip(asked.unbind(1), rows.unbind(1), strict=True)):
+            if self._stack is None:
+                answers.append(self.ask(question[:, None])[:, 0])
+            else:
+                answers.append(self._other("questions")(question))
+            if self._stack is None or not whole[step]:
+                self.move(row, known[:, step])
+            else:
+                self._stack(row)
+        return torch.stack(answers, 1)
+
     def ask(self, rows: Tensor, dt: Tensor | None = None) -> Tensor:
         """Return what would be put out for rows to come, ``(b, steps, d_model)``; the states stay where they are.
 

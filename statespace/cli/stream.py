@@ -1,0 +1,253 @@
+"""``statespace stream model/ --detect < rows.csv``: what was expected of each row before it came, and how far off."""
+
+import argparse
+import json
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from statespace.cli.options import level, positive, whole
+from statespace.errors import InputError
+
+_CHUNK = 1 << 18  # bytes that are read at once
+_STOPPED = 143  # exit code after SIGTERM, as a shell gives it
+_STATE, _MODEL = "stream.json", "model"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``statespace stream``."""
+    parser.add_argument("model", help="folder of a model that 'statespace forecast' or Forecaster.save wrote")
+    parser.add_argument("--format", choices=("csv", "jsonl"), default="csv", help="of the lines, in and out (csv)")
+    parser.add_argument("--level", type=level, nargs="+", default=[95], help="levels of the intervals in percent (95)")
+    parser.add_argument("--detect", action="store_true", help="say how far off each row is, in standard deviations")
+    parser.add_argument("--threshold", type=positive, default=4.0, help="score from which a row is an anomaly (4)")
+    parser.add_argument("--state", metavar="FOLDER", help="where to go on from, if it is there, and to keep the end in")
+    parser.add_argument("--save-every", type=whole, default=0, metavar="ROWS", help="keep it this often too (never)")
+    parser.add_argument(
+        "--on-error", choices=("skip", "stop"), default="skip", help="what to do with a line that cannot be used (skip)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but rows and errors")
+
+
+class _Lines:
+    """Whole lines from a file descriptor, until it ends or SIGTERM comes."""
+
+    def __init__(self, descriptor: int, rest: bytes) -> None:
+        self._descriptor, self.rest, self.stopped = descriptor, rest, False
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+
+    def _stop(self, *_: Any) -> None:
+        self.stopped = True
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take SIGTERM as the wish to stop."""
+        before = signal.signal(signal.SIGTERM, self._stop), signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before[1])
+            signal.signal(signal.SIGTERM, before[0])
+            os.close(self._woken)
+            os.close(self._wake)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        while not self.stopped:
+            ready, _, _ = select.select([self._descriptor, self._woken], [], [])
+            if self._descriptor not in ready:
+                continue
+            found = os.read(self._descriptor, _CHUNK)
+            whole, newline, self.rest = (self.rest + found).rpartition(b"\n") if found else (self.rest, b"", b"")
+            if whole or newline:
+                yield whole.decode("utf-8", errors="replace").split("\n")
+            if not found:
+                return
+
+
+def _rounds(which: np.ndarray, ticks: np.ndarray, count: int) -> Iterator[tuple[slice, int]]:
+    """Part rows into runs that can be taken at once: rows of one stamp, or several stamps of all series.
+
+    Returns:
+        The rows of each run, and how many stamps of all series it holds; 0 where it is one stamp of some.
+    """
+    begins = np.flatnonzero(np.diff(ticks, prepend=ticks[:1] - 1))
+    sizes = np.diff(np.append(begins, len(ticks)))
+    first = 0
+    while first < len(begins):
+        last = first
+        while last < len(begins) and sizes[last] == count and _is_whole(which, begins[last], count):
+            last += 1
+        if last > first:
+            yield slice(int(begins[first]), int(begins[first]) + (last - first) * count), last - first
+            first = last
+        else:
+            yield slice(int(begins[first]), int(begins[first] + sizes[first])), 0
+            first += 1
+
+
+def _is_whole(which: np.ndarray, begin: int, count: int) -> bool:
+    return bool((np.sort(which[begin : begin + count]) == np.arange(count)).all())
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do the job; see the options."""
+    from statespace.files import replace_folder_atomically
+    from statespace.forecasting import Forecaster
+    from statespace.forecasting.live_rows import LiveRows, RowReader
+    from statespace.forecasting.stream import Expected, ForecastStream
+
+    folder = None if options.state is None else Path(options.state)
+    kept: dict[str, Any] = {"rest": "", "header": None}
+    if folder is not None and (folder / _STATE).is_file():
+        kept |= json.loads((folder / _STATE).read_text(encoding="utf-8"))
+        forecaster = Forecaster.load(folder / _MODEL)
+    else:
+        forecaster = Forecaster.load(options.model)
+    stream = ForecastStream(forecaster, options.level)
+    like = forecaster.last_stamp
+    reader = RowReader(forecaster.columns, stream.ids, like, options.format)
+    lines = _Lines(sys.stdin.fileno(), kept["rest"].encode())
+    counts = {"rows": 0, "known": 0, "broken": 0, "anomalies": 0}
+    write = _writer(options, forecaster)
+
+    def broken(sentences: list[str]) -> None:
+        counts["broken"] += len(sentences)
+        for sentence in sentences:
+            if options.on_error == "stop":
+                raise InputError(f"stream: {sentence}: mend it, or pass --on-error skip.")
+            if not options.quiet and counts["broken"] <= 10:
+                print(f"note: {sentence}; skipped", file=sys.stderr)
+
+    def save() -> None:
+        if folder is None:
+            return
+        stream.keep()
+        with replace_folder_atomically("stream", folder) as fresh:
+            forecaster.save(fresh / _MODEL)
+            state = {"rest": lines.rest.decode("utf-8", errors="replace"), "header": reader.header}
+            (fresh / _STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
+
+    def told(rows: LiveRows, places: np.ndarray, found: Expected) -> None:
+        counts["rows"] += len(places)
+        if options.detect:
+            counts["anomalies"] += int((np.abs(found.score) >= options.threshold).sum())
+        write([rows.told[place] for place in places], found)
+
+    def take(rows: LiveRows) -> None:
+        new = rows.ticks > stream.last[rows.which]
+        counts["known"] += int((~new).sum())
+        rows, count = rows.some(new), len(stream.ids)
+        for part, stamps in _rounds(rows.which, rows.ticks, count):
+            done = 0
+            while done < stamps:
+                ahead = rows.ticks[part][done * count :: count]
+                n = stream.goes_on(ahead)
+                begin = part.start + done * count
+                if n == 0:
+                    some(rows, np.arange(begin, begin + count))
+                    done += 1
+                    continue
+                order = np.argsort(rows.which[begin : begin + n * count].reshape(n, count), 1)
+                at = (begin + order + count * np.arange(n)[:, None]).reshape(-1)
+                values, beside = rows.values[at].reshape(n, count), rows.beside[at].reshape(n, count, -1)
+                told(rows, at, stream.follow(rows.ticks[at].reshape(n, count), values, beside))
+                done += n
+            if not stamps:
+                some(rows, np.arange(part.start, part.stop))
+
+    def some(rows: LiveRows, places: np.ndarray) -> None:
+        """Take rows of one stamp, but those that come twice or do not lie on the grid."""
+        later = np.zeros(len(places), bool)
+        for i, place in enumerate(places):
+            one = slice(place, place + 1)
+            try:
+                later[i] = stream.steps(rows.which[one], rows.ticks[one])[0] > 0
+                counts["known"] += not later[i]
+            except InputError as error:
+                broken([str(error).removeprefix("stream: ").removesuffix(".")])
+        fresh = places[later]
+        _, first = np.unique(rows.which[fresh], return_index=True)
+        counts["known"] += len(fresh) - len(first)
+        fresh = fresh[np.sort(first)]
+        if len(fresh):
+            found = stream.push(rows.which[fresh], rows.ticks[fresh], rows.values[fresh], rows.beside[fresh])
+            told(rows, fresh, found)
+
+    if kept["header"] and options.format == "csv":
+        reader.header = tuple(kept["header"])
+    saved = 0
+    with lines.listening():
+        for part in lines:
+            if reader.header is None or (kept["header"] and reader.line == 0 and part[0] == ",".join(kept["header"])):
+                reader.read_header(part.pop(0).removeprefix("\ufeff").rstrip("\r"))
+            rows = reader.read([line.rstrip("\r") for line in part])
+            broken(rows.problems)
+            take(rows)
+            sys.stdout.flush()
+            if options.save_every > 0 and counts["rows"] - saved >= options.save_every:
+                save()
+                saved = counts["rows"]
+        save()
+    if not options.quiet:
+        print(_summary(counts, options), file=sys.stderr)
+    return _STOPPED if lines.stopped else 0
+
+
+def _summary(counts: dict[str, int], options: argparse.Namespace) -> str:
+    parts = [f"{counts['rows']} rows"]
+    if options.detect:
+        parts.append(f"{counts['anomalies']} anomalies (score of {options.threshold:g} and more)")
+    if counts["known"]:
+        parts.append(f"{counts['known']} left out that were known before")
+    if counts["broken"]:
+        parts.append(f"{counts['broken']} lines skipped that could not be used")
+    return ", ".join(parts)
+
+
+def _writer(options: argparse.Namespace, forecaster: Any) -> Callable[[list[tuple[Any, Any, Any]], Any], None]:
+    """Return what writes rows with what was expected of them, in the format that they came in."""
+    columns = forecaster.columns
+    names = [columns.id, columns.time, columns.target]
+    begun = False
+
+    def numbers(found: Any) -> tuple[list[str], list[np.ndarray]]:
+        extra = list(found.columns)
+        parts = list(found.columns.values())
+        if options.detect:
+            extra += ["score", "anomaly"]
+            parts += [found.score, np.abs(found.score) >= options.threshold]
+        return extra, parts
+
+    def csv_rows(told: list[tuple[Any, Any, Any]], found: Any) -> None:
+        nonlocal begun
+        extra, parts = numbers(found)
+        if not begun:
+            print(",".join([*names, *extra]))
+            begun = True
+        form = ",".join(["%s,%s,%s", *(["%.7g"] * len(found.columns))]) + (",%.4g,%d" if options.detect else "") + "\n"
+        cells = [[_cell(cell) for cell in row] for row in told]
+        sys.stdout.write(
+            "".join(form % (*row, *rest) for row, rest in zip(cells, zip(*parts, strict=True), strict=True))
+        )
+
+    def json_rows(told: list[tuple[Any, Any, Any]], found: Any) -> None:
+        extra, parts = numbers(found)
+        for row, rest in zip(told, zip(*(part.tolist() for part in parts), strict=True), strict=True):
+            known = dict(zip(names, row, strict=True))
+            known |= {name: None if value != value else value for name, value in zip(extra, rest, strict=True)}
+            sys.stdout.write(json.dumps(known, ensure_ascii=False) + "\n")
+
+    return csv_rows if options.format == "csv" else json_rows
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text
