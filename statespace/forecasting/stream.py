@@ -82,6 +82,11 @@ class ForecastStream:
             self._ticks[of, rank] = history.ticks
 
     @property
+    def beside(self) -> list[str]:
+        """Names of the covariates that a row has, in their order."""
+        return list(self._fitted.reader.columns.beside)
+
+    @property
     def last(self) -> np.ndarray:
         """The stamp of the last row of each series, as ticks, ``(series,)``."""
         return self._last

@@ -1,0 +1,159 @@
+"""The command as a process: pipes, SIGTERM, going on without a lost or doubled row, and memory that stays."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from statespace import Forecaster
+
+COMMAND = [sys.executable, "-m", "statespace.cli.main", "stream"]
+
+
+def table(steps: int, start: int = 0, series: int = 2) -> pd.DataFrame:
+    time_ = np.arange(start, start + steps)
+    stamps = pd.Timestamp("2024-01-01") + pd.to_timedelta(time_, unit="h")
+    return pd.concat(
+        pd.DataFrame({"unique_id": f"s{i}", "ds": stamps, "y": 5 * i + np.sin(time_ / 4)}) for i in range(series)
+    ).sort_values(["ds", "unique_id"])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stream") / "model"
+    small = {"max_steps": 6, "d_model": 8, "n_layers": 1, "d_state": 8, "verbose": False}
+    Forecaster(4, 24, **small).fit(table(80)).save(folder)  # type: ignore[arg-type]  # a dictionary of options
+    return folder
+
+
+def run(model: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, str(model), *options], input=text, capture_output=True, text=True, check=False)
+
+
+def csv(frame: pd.DataFrame) -> str:
+    return str(frame.to_csv(index=False))
+
+
+def test_rows_come_back_with_what_was_expected_of_them(model: Path) -> None:
+    new = table(40, 80)
+    new.loc[(new["unique_id"] == "s1") & (new["ds"] == new["ds"].iloc[20]), "y"] = 50.0
+    found = run(model, csv(new), "--detect", "--level", "80", "95")
+    assert found.returncode == 0
+    assert found.stderr == "80 rows, 1 anomalies (score of 4 and more)\n"
+    back = pd.read_csv(pd.io.common.StringIO(found.stdout), parse_dates=["ds"])
+    bands = ["S4D-lo-80", "S4D-hi-80", "S4D-lo-95", "S4D-hi-95"]
+    assert list(back) == ["unique_id", "ds", "y", "S4D", *bands, "score", "anomaly"]
+    pd.testing.assert_frame_equal(back[["unique_id", "ds", "y"]], new.reset_index(drop=True))
+    assert back.loc[back["anomaly"] == 1, "y"].tolist() == [50.0]
+    want = Forecaster.load(model).predict(h=1, level=[80, 95])
+    np.testing.assert_allclose(back.iloc[:2][["S4D", *bands]], want[["S4D", *bands]], rtol=1e-4)
+
+
+def test_json_goes_in_and_out(model: Path) -> None:
+    new = table(10, 80).assign(ds=lambda f: f["ds"].astype(str))
+    new.iloc[3, 2] = np.nan
+    found = run(model, new.to_json(orient="records", lines=True), "--format", "jsonl", "--detect", "--quiet")
+    assert (found.returncode, found.stderr) == (0, "")
+    rows = [json.loads(line) for line in found.stdout.splitlines()]
+    assert len(rows) == 20
+    assert rows[3]["y"] is None
+    assert rows[3]["score"] is None
+    assert rows[3]["anomaly"] is False
+    assert rows[4]["unique_id"] == new["unique_id"].iloc[4]
+
+
+def test_broken_lines_are_counted_or_stopped_at(model: Path) -> None:
+    good = csv(table(6, 80)).splitlines()
+    text = "\n".join([*good[:5], "s9,2024-01-05,1", "s0,soon,1", "s0", *good[5:]]) + "\n"
+    found = run(model, text)
+    assert found.returncode == 0
+    assert len(found.stdout.splitlines()) == len(good)
+    assert "note: line 6: series 's9' was not there in training; skipped" in found.stderr
+    assert "3 lines skipped that could not be used" in found.stderr
+    stopped = run(model, text, "--on-error", "stop")
+    assert stopped.returncode == 2
+    assert stopped.stderr.startswith("stream: line 6: series 's9' was not there in training: mend it")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("a,b\n1,2\n", [], "stream: the first line must name one column 'unique_id', but it names a, b."),
+        ("", ["--threshold", "0"], "is no positive number"),
+        ("", ["--level", "100"], "level 100 is not known"),
+    ],
+)
+def test_a_wrong_option_or_header_is_one_sentence(model: Path, text: str, options: list[str], message: str) -> None:
+    found = run(model, text, *options)
+    assert found.returncode == 2
+    assert message in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    found = run(tmp_path / "nothing", "")
+    assert found.returncode == 2
+    assert "does not exist" in found.stderr
+
+
+def _lines(process: "subprocess.Popen[bytes]", count: int) -> Iterator[bytes]:
+    assert process.stdout is not None
+    for _ in range(count):
+        yield process.stdout.readline()
+
+
+def test_sigterm_loses_no_row_and_doubles_none(model: Path, tmp_path: Path) -> None:
+    """Half of a line has come when the process is told to stop; the next one gets the rest, and rows that are known."""
+    lines = csv(table(60, 80)).encode().splitlines(keepends=True)
+    want = run(model, b"".join(lines).decode(), "--detect", "--quiet").stdout
+    command = [*COMMAND, str(model), "--detect", "--quiet", "--state", str(tmp_path / "state")]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert first.stdin is not None
+    first.stdin.write(b"".join(lines[:41]) + lines[41][:9])
+    first.stdin.flush()
+    got = list(_lines(first, 41))
+    time.sleep(0.2)
+    first.send_signal(signal.SIGTERM)
+    rest, _ = first.communicate()
+    assert first.returncode == 143
+    assert rest == b""
+    second = subprocess.run(command, input=lines[41][9:] + b"".join(lines[42:]), capture_output=True, check=True)
+    text = b"".join(got) + b"".join(second.stdout.splitlines(keepends=True)[1:])
+    a, b = (pd.read_csv(pd.io.common.StringIO(part)) for part in (text.decode(), want))
+    pd.testing.assert_frame_equal(a, b, rtol=1e-3, atol=1e-3)  # other chunks in float32, and four digits of a score
+    again = subprocess.run(command, input=b"".join(lines), capture_output=True, check=True)
+    assert again.stdout == b""  # all of it is known
+
+
+def test_memory_stays_over_many_rows(model: Path) -> None:
+    """Ten times the rows take no more memory: what is kept is a window and a state."""
+    process = subprocess.Popen(
+        [*COMMAND, str(model), "--detect", "--quiet"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+
+    def resident() -> int:
+        pages = Path(f"/proc/{process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("resident memory is read from /proc")
+    sizes, start, header = [], 80, True
+    for _ in range(6):
+        text = table(1000, start).to_csv(index=False, header=header)
+        process.stdin.write(text.encode())
+        process.stdin.flush()
+        list(_lines(process, 2000 + header))
+        header, start = False, start + 1000
+        sizes.append(resident())
+    process.stdin.close()
+    assert process.wait() == 0
+    assert sizes[-1] - sizes[1] < 8 << 20

@@ -1,0 +1,236 @@
+"""Series row by row: the same as an update of all rows at once, whatever comes together, and scores that mean something."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from statespace import Forecaster
+from statespace.errors import InputError
+from statespace.forecasting.calendar import as_ticks
+from statespace.forecasting.live_rows import RowReader
+from statespace.forecasting.panel import Columns
+from statespace.forecasting.stream import ForecastStream
+
+Small = Callable[..., Forecaster]
+
+
+def series(freq: Any, count: int = 3, steps: int = 120) -> pd.DataFrame:
+    rng, time = np.random.default_rng(0), np.arange(steps)
+    stamps = time * 7 if isinstance(freq, int) else pd.date_range("2024-01-01", periods=steps, freq=freq)
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "unique_id": f"s{i}",
+                "ds": stamps,
+                "y": 10 * i + np.sin(time / 4 + i) + 0.1 * rng.normal(size=steps) + (time > 90) * 30 * (i == 2),
+                "price": rng.normal(size=steps),
+            }
+        )
+        for i in range(count)
+    )
+
+
+def rows_of(stream: ForecastStream, frame: pd.DataFrame) -> tuple[np.ndarray, ...]:
+    return (
+        frame["unique_id"].map(stream.ids).to_numpy(),
+        as_ticks(frame["ds"].reset_index(drop=True)),
+        frame["y"].to_numpy(),
+        frame[list(stream.beside)].to_numpy(),
+    )
+
+
+@pytest.mark.parametrize("layer", ["s4d", "s6", "lstm", "transformer"])
+@pytest.mark.parametrize(
+    ("freq", "options"),
+    [
+        ("h", {}),
+        ("h", {"calendar": ["hour"], "futr_exog_list": ["price"]}),
+        ("MS", {"hist_exog_list": ["price"]}),
+        (7, {}),
+    ],
+)
+def test_a_stream_with_gaps_is_an_update_of_all_its_rows(
+    freq: Any, options: dict[str, Any], layer: str, small: Small
+) -> None:
+    frame = series(freq)
+    known = frame.groupby("unique_id").head(70)
+    new = frame[frame["ds"] > known["ds"].max()]
+    stamps = np.sort(new["ds"].unique())
+    new = new[~((new["unique_id"] == "s1") & new["ds"].isin(stamps[5:9]))].copy()
+    new.loc[(new["unique_id"] == "s0") & (new["ds"] == stamps[11]), "y"] = np.nan
+    first, second = (small(layer=layer, **options).fit(known, freq) for _ in range(2))
+    first.update(new)
+    stream = ForecastStream(second, [80])
+    scores = []
+    for _, rows in new.groupby("ds"):
+        found = stream.push(*rows_of(stream, rows.sample(frac=1, random_state=1)))
+        scores.append(found.score)
+    stream.keep()
+    assert len(np.concatenate(scores)) == len(new)
+    assert np.isnan(np.concatenate(scores)).sum() == 1
+    future = {"futr_df": series(freq, steps=130)} if "futr_exog_list" in options else {}
+    pd.testing.assert_frame_equal(
+        first.predict(level=[80], **future), second.predict(level=[80], **future), rtol=1e-4, atol=1e-4
+    )  # float32, in batches of another size
+
+
+@pytest.mark.parametrize("layer", ["s4d", "lstm"])
+def test_many_rows_at_once_are_the_rows_one_by_one(layer: str, small: Small) -> None:
+    frame = series("h")
+    known = frame.groupby("unique_id").head(60)
+    new = frame[frame["ds"] > known["ds"].max()]
+    first, second = (ForecastStream(small(layer=layer).fit(known), [80, 95]) for _ in range(2))
+    values = new.pivot(index="ds", columns="unique_id", values="y").to_numpy()
+    values[7, 1] = np.nan
+    ticks = as_ticks(pd.Series(np.sort(new["ds"].unique())))
+    assert first.goes_on(ticks) == len(ticks)
+    one_by_one = [second.push(np.arange(3), np.full(3, tick), row) for tick, row in zip(ticks, values, strict=True)]
+    parts, begin = [], 0
+    for size in (1, 20, 2, len(ticks)):
+        here = slice(begin, begin + size)
+        parts.append(first.follow(np.repeat(ticks[here, None], 3, 1), values[here]))
+        begin += size
+    for name in one_by_one[0].columns:
+        np.testing.assert_allclose(
+            np.concatenate([part.columns[name] for part in parts]),
+            np.concatenate([part.columns[name] for part in one_by_one]),
+            rtol=1e-4,
+            atol=1e-4,
+        )
+    np.testing.assert_allclose(
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.score for part in one_by_one]),
+        rtol=1e-3,
+        atol=1e-3,
+    )
+
+
+def test_what_is_expected_is_what_predict_says(small: Small) -> None:
+    frame = series("h")
+    known = frame.groupby("unique_id").head(60)
+    fc = small().fit(known)
+    want = fc.predict(h=1, level=[80])
+    stream = ForecastStream(fc, [80])
+    rows = frame[frame["ds"] == frame["ds"].unique()[60]]
+    found = stream.push(*rows_of(stream, rows))
+    for name, values in found.columns.items():
+        np.testing.assert_allclose(values, want[name], rtol=1e-5)
+
+
+def test_scores_are_standard_normal_where_the_forecast_is_right_and_large_where_it_is_not() -> None:
+    rng, steps = np.random.default_rng(3), 3000
+    noise = np.zeros(steps)
+    for step in range(1, steps):
+        noise[step] = 0.8 * noise[step - 1] + rng.normal()
+    frame = pd.DataFrame({"unique_id": "a", "ds": np.arange(steps), "y": noise})
+    fc = Forecaster(1, 24, max_steps=300, batch_size=64, d_model=8, n_layers=1, d_state=8, verbose=False)
+    stream = ForecastStream(fc.fit(frame.iloc[:2000], 1))
+    values = noise[2000:].copy()
+    values[600] += 12.0
+    score = stream.follow(np.arange(2000, 3000)[:, None], values[:, None]).score
+    assert score[600] > 6
+    rest = np.delete(score, np.arange(600, 630))
+    # 970 scores: the standard error of their deviation is 0.023, of their mean 0.032
+    assert abs(rest.std() - 1) < 0.12
+    assert abs(rest.mean()) < 0.15
+    assert stats.kstest(rest, "norm").statistic < 0.08
+
+
+def test_the_level_may_move_for_ever(small: Small) -> None:
+    """Where a series leaves the level that its window had, it is read again; forecasts follow it."""
+    steps = 400
+    frame = pd.DataFrame({"unique_id": "a", "ds": np.arange(steps), "y": np.arange(steps) + np.sin(np.arange(steps))})
+    fc = small(h=2, input_size=24, transform="none").fit(frame.iloc[:60], 1)
+    fc.update(frame.iloc[60:])
+    again = small(h=2, input_size=24, transform="none").fit(frame.iloc[:60], 1).predict(frame)
+    assert abs(fc.predict()["S4D"].iloc[0] - again["S4D"].iloc[0]) < 10  # of 400 that the level has risen by
+
+
+def test_the_state_does_not_grow(small: Small) -> None:
+    fc = small().fit(series("h").groupby("unique_id").head(60))
+    stream = ForecastStream(fc)
+
+    def size() -> int:
+        return sum(part.numel() for part in fc.live().state_dict().values())
+
+    before = size()
+    last = stream.last[:, None] + 3_600_000_000 * np.arange(1, 201)
+    stream.follow(last.T, np.zeros((200, 3)))
+    assert size() == before
+
+
+def test_a_stamp_off_the_grid_is_refused(small: Small) -> None:
+    stream = ForecastStream(small().fit(series("h").groupby("unique_id").head(60)))
+    with pytest.raises(InputError, match="does not lie on the grid of freq 'h'"):
+        stream.push(np.array([0]), stream.last[:1] + 1_800_000_000, np.zeros(1))
+    with pytest.raises(InputError, match="level 100 is not known"):
+        ForecastStream(small().fit(series("h").groupby("unique_id").head(60)), [100])
+    with pytest.raises(InputError, match="is not fitted"):
+        ForecastStream(small())
+
+
+LINES = [
+    ('a,2024-01-01 00:00,1.5,"x"', None),
+    ("b,2024-01-01T01:00:00,,x", None),
+    ('"a",2024-01-01 02:00,nan,x', None),
+    ("c,2024-01-01,1,x", "series 'c' was not there in training"),
+    ("a,2024-13-01,1,x", "'ds' holds '2024-13-01', but a date"),
+    ("a,now,1,x", "'ds' holds 'now', but a date"),
+    ("a,2024-01-01 00:00+01:00,1,x", "has a time zone, unlike those of training"),
+    ("a,2024-01-01,one,x", "'y' holds 'one', but a number is expected"),
+    ("a,2024-01-01,1e400,x", "'y' is infinite"),
+    ("a,2024-01-01,1", "there are 3 fields, but the first line names 4"),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("line", "problem"), LINES)
+def test_lines_of_csv(line: str, problem: str | None) -> None:
+    reader = RowReader(Columns(), {"a": 0, "b": 1}, pd.Timestamp("2024-01-01"), "csv")
+    reader.read_header("unique_id,ds,y,note")
+    rows = reader.read(["a,2024-01-01,2,", line, "b,2024-01-01,3,"])
+    assert len(rows.problems) == (problem is not None)
+    if problem is not None:
+        assert rows.problems[0].startswith("line 3: ")
+        assert problem in rows.problems[0]
+    assert rows.which.tolist()[0] == 0
+    assert rows.which.tolist()[-1] == 1
+    assert len(rows.which) == 2 + (problem is None and line != "")
+
+
+OBJECTS = [
+    ('{"unique_id": 7, "ds": "2024-01-01", "y": 1}', None),
+    ('{"unique_id": 7, "ds": "2024-01-01", "y": null, "more": [1]}', None),
+    ('{"unique_id": 7, "ds": "2024-01-01"', "this is no JSON"),
+    ("[1, 2]", "this is a list, but an object with unique_id, ds, y is expected"),
+    ('{"unique_id": 7, "y": 1}', "'ds' is missing"),
+    ('{"unique_id": 7, "ds": 3, "y": 1}', "'ds' holds 3, but a date"),
+    ('{"unique_id": 7, "ds": "2024-01-01", "y": true}', "'y' holds True, but a number"),
+    ('{"unique_id": 7, "ds": "2024-01-01", "y": [1]}', r"'y' holds [1], but a number"),
+    ("[" * 100_000, "this is no JSON"),
+]
+
+
+@pytest.mark.parametrize(("line", "problem"), OBJECTS)
+def test_lines_of_json(line: str, problem: str | None) -> None:
+    rows = RowReader(Columns(), {7: 0}, pd.Timestamp("2024-01-01"), "jsonl").read([line])
+    assert [problem in found for found in rows.problems] == ([True] if problem else [])
+    assert len(rows.which) == (problem is None)
+
+
+def test_a_header_without_a_column_is_refused() -> None:
+    reader = RowReader(Columns(), {"a": 0}, 1, "csv")
+    with pytest.raises(InputError, match="the first line must name one column 'ds', but it names unique_id, y"):
+        reader.read_header("unique_id,y")
+
+
+def test_gradients_are_not_recorded(small: Small) -> None:
+    fc = small().fit(series("h").groupby("unique_id").head(60))
+    fc.update(series("h").groupby("unique_id").tail(60))
+    assert not any(part.requires_grad for part in fc.live().state_dict().values())
+    assert torch.is_grad_enabled()
