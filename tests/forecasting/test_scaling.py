@@ -56,6 +56,8 @@ def test_a_constant_comes_back_exactly_whatever_the_network_says() -> None:
 def test_a_single_value_takes_its_spread_from_the_others() -> None:
     found, _, _ = scaling([1.0, 3.0], [7.0], [0.0, 4.0, np.nan])
     np.testing.assert_allclose(found.scale, [1.0, 1.5, 2.0], rtol=1e-13)
+    found, _, _ = scaling([0.0, 1.7e308], [7.0], [0.0, 1.7e308], scaler_type="minmax")
+    assert (found.scale == 1.7e308).all()
 
 
 def test_the_logarithm_of_what_is_not_positive_names_the_series() -> None:
