@@ -141,7 +141,7 @@ class Scaling:
             location, scale = location * unit, np.minimum(scale * unit, _LARGEST)
         # A single value tells nothing of the spread: it is taken from the others.
         if (count == 1).any() and (scale > 0).any():
-            scale[count == 1] = np.median(scale[scale > 0])
+            scale[count == 1] = 2 * np.median(scale[scale > 0] / 2)  # which cannot overflow
         return cls(log, location, scale, power)
 
     @property

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statespace.errors import InputError
@@ -35,6 +35,7 @@ def test_location_and_scale_are_those_of_numpy(log: bool) -> None:
     np.testing.assert_allclose(back, values, rtol=1e-13)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.lists(FINITE, min_size=1, max_size=12), min_size=1, max_size=4))
 def test_no_finite_number_is_too_large_or_too_small(series: list[list[float]]) -> None:
     found, values, lengths = scaling(*series)
@@ -56,6 +57,8 @@ def test_a_constant_comes_back_exactly_whatever_the_network_says() -> None:
 def test_a_single_value_takes_its_spread_from_the_others() -> None:
     found, _, _ = scaling([1.0, 3.0], [7.0], [0.0, 4.0, np.nan])
     np.testing.assert_allclose(found.scale, [1.0, 1.5, 2.0], rtol=1e-13)
+    found, _, _ = scaling([0.0, 1.7e308], [7.0], [0.0, 1.7e308], scaler_type="minmax")
+    assert (found.scale == 1.7e308).all()
 
 
 def test_the_logarithm_of_what_is_not_positive_names_the_series() -> None:
@@ -121,6 +124,7 @@ def test_every_scaler_is_that_of_scikit_learn(scaler_type: str, log: bool) -> No
 
 
 @pytest.mark.parametrize("scaler_type", SCALERS)
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(st.lists(FINITE, min_size=1, max_size=12), min_size=1, max_size=4))
 def test_no_scaler_makes_a_number_too_large_for_32_bits(scaler_type: str, series: list[list[float]]) -> None:
     found, values, lengths = scaling(*series, scaler_type=scaler_type)

@@ -67,7 +67,7 @@ def _quantile(rate: np.ndarray, alpha: np.ndarray, u: np.ndarray) -> np.ndarray:
     # Start at the gamma distribution with the mean and variance of outcomes above 0.
     mean = rate * alpha / some
     variance = rate * alpha * (1 + alpha + rate * alpha) / some - mean**2
-    y = variance / mean * sp.gammaincinv(mean**2 / variance, np.clip(wanted / some, 0, 1 - 1e-16))
+    y: np.ndarray = variance / mean * sp.gammaincinv(mean**2 / variance, np.clip(wanted / some, 0, 1 - 1e-16))
     low, high = np.zeros_like(y), np.full_like(y, np.inf)
     going = np.arange(len(y))
     for _ in range(200):
@@ -104,4 +104,4 @@ def quantile(rate: np.ndarray, alpha: np.ndarray, theta: np.ndarray, u: np.ndarr
     rows = rows[np.argsort(flat[0][rows])]  # rows with as many terms to sum go together
     for some in np.array_split(rows, max(1, -(-rows.size * _TERMS // _AT_ONCE))):
         found.reshape(-1)[some] = _quantile(*(part[some] for part in flat))
-    return found * theta
+    return np.asarray(found * theta)

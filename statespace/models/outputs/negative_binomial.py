@@ -26,7 +26,7 @@ def _quantile(m: np.ndarray, alpha: np.ndarray, u: np.ndarray) -> np.ndarray:
         middle = np.floor((low + high) / 2)
         enough = betainc(r, middle + 1, p) >= u
         low, high = np.where(open_ & ~enough, middle, low), np.where(open_ & enough, middle, high)
-    return high
+    return np.asarray(high)
 
 
 class NegativeBinomial(Distribution):

@@ -30,4 +30,5 @@ class Normal(Distribution):
 
     def sample(self, raw: Tensor, location: Tensor, scale: Tensor, u: Tensor) -> Tensor:
         """Return the quantile at `u`; see `Output.sample`."""
-        return (raw[..., 0] + spread(raw[..., 1]) * torch.special.ndtri(u).to(raw)) * scale + location
+        normal: Tensor = torch.special.ndtri(u).to(raw)
+        return (raw[..., 0] + spread(raw[..., 1]) * normal) * scale + location
