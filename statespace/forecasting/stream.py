@@ -67,7 +67,7 @@ class ForecastStream:
         history, reader = self._fitted.history, self._fitted.reader
         self.ids = {name: place for place, name in enumerate(history.ids)}
         self._like = history.last[0]
-        self._last = as_ticks(pd.Series(history.last))
+        self._last = np.array(as_ticks(pd.Series(history.last)))
         self._irregular = reader.freq == IRREGULAR
         self._step = fixed_ticks(reader.freq, self._like)
         length, count = self._fitted.network.input_size, len(self.ids)
