@@ -17,14 +17,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from statespace.models.history import History
 from statespace.models.instance_norm import Normalised, normalise
-from statespace.training.windows import Windows, WindowSource
+from statespace.training.windows import WindowSource
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, float("inf"))
 _BATCH = 4096  # windows at once
 _STEPS_JUDGED = 24
 
-Features = Callable[[Windows, Normalised], Tensor]  # of windows as they are and normalised, (b, f)
+Features = Callable[[History, Normalised], Tensor]  # of windows as they are and normalised, (b, f)
 Origins = tuple[Tensor, Tensor]  # series and positions of windows, as `WindowSource.origins` gives them
 
 
@@ -69,12 +70,12 @@ def moments(readout: nn.Linear, features: Features, source: WindowSource, origin
     )
     for series, origin in zip(*(part.split(_BATCH) for part in origins), strict=True):
         batch = source.cut(series, origin)
-        whole = batch.y_observed.all(1)
-        batch = Windows(*(part[whole] for part in batch))
-        window = normalise(batch.x, batch.x_observed)
-        known = features(batch, window)
+        window = normalise(batch.past.x, batch.past.observed)
+        known = features(batch.past, window)
         error = batch.y - window.location - readout(known) * window.scale
-        phi = torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale
+        whole = batch.y_observed.all(1)
+        phi = (torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale)[whole]
+        error = error[whole]
         found = found.plus(
             Moments((phi.T @ phi).double(), (phi.T @ error).double(), error.double().square().sum(0), len(error))
         )

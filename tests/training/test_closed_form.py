@@ -6,15 +6,16 @@ import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
+from statespace.models.history import History
 from statespace.models.instance_norm import Normalised, normalise
 from statespace.training import closed_form
 from statespace.training.closed_form import fit_readout
-from statespace.training.windows import Windows, WindowSource
+from statespace.training.windows import WindowSource
 
 SIZE, H, STEPS = 12, 3, 400
 
 
-def features(batch: Windows, window: Normalised) -> Tensor:
+def features(past: History, window: Normalised) -> Tensor:
     return torch.cat([window.x, window.x[:, -4:].square()], dim=1)
 
 
@@ -48,9 +49,9 @@ def repeat() -> nn.Linear:
 def rows(source: WindowSource, at: tuple[Tensor, Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features, errors of repeating the last value, and weights, each as plain regression takes them."""
     batch = source.cut(*at)
-    window = normalise(batch.x, batch.x_observed)
-    phi = torch.cat([features(batch, window), torch.ones(len(batch.x), 1)], 1)
-    error = (batch.y - batch.x[:, -1:]) / window.scale
+    window = normalise(batch.past.x, batch.past.observed)
+    phi = torch.cat([features(batch.past, window), torch.ones(len(batch.y), 1)], 1)
+    error = (batch.y - batch.past.x[:, -1:]) / window.scale
     return phi.double().numpy(), error.double().numpy(), window.scale[:, 0].double().square().numpy()
 
 
