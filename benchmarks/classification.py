@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from measuring import machine, markdown
+from measuring import machine, markdown, parameter
 
 from statespace import Classifier
 from statespace.datasets import CASES, Cases, load_cases, read_archive, read_audio, resample
@@ -160,17 +160,13 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=USUAL, metavar="SET", help=f"of {', '.join(SETS)}")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the classifier")
+    parser.add_argument(
+        "--set", nargs="*", default=[], type=parameter, metavar="NAME=VALUE", help="parameters of the classifier"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="add the rows to what is there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    given = {}
-    for pair in options.set:
-        name, _, value = pair.partition("=")
-        try:
-            given[name] = json.loads(value)
-        except ValueError:
-            given[name] = value
+    given = dict(options.set)
     rows: dict[str, Any] = {}
     if options.json and options.json.is_file():
         rows = json.loads(options.json.read_text())

@@ -1,4 +1,4 @@
-"""How well the defaults forecast: bundled series beside seasonal naive, and the coverage of bands on M4 Hourly.
+"""How well the defaults forecast: bundled series beside seasonal naive, and all of M4 Hourly beside its winners.
 
 Run with ``python benchmarks/forecasting.py [--json FILE]``. Every series is forecast from several origins, the last
 horizon first; every forecast is made by a model that has seen nothing after its origin. Values are means over seeds
@@ -8,58 +8,86 @@ and origins. M4 Hourly is looked for in the folder that STATESPACE_DATA names, a
 import argparse
 import json
 import os
+import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from measuring import machine, markdown, parameter
 
 from statespace import Forecaster
 from statespace.datasets import DATASETS, load
-from statespace.forecasting.evaluation import metrics, seasonal_naive
+from statespace.forecasting.evaluation import coverage, mean_metrics, metrics, seasonal_naive
 
-# Horizon and history in steps, number of origins.
-BUNDLED = {"airline": (12, 36, 3), "co2": (52, 156, 3), "sunspots": (11, 33, 5), "elnino": (12, 36, 3)}
+FOLDER = Path(os.environ.get("STATESPACE_DATA", "../shared/data"))
 LEVELS = (80, 95)
 
 
-def _inside(frame: pd.DataFrame, actual: np.ndarray, level: int) -> float:
-    seen = ~np.isnan(actual)
-    low, high = frame[f"S4D-lo-{level}"].to_numpy(), frame[f"S4D-hi-{level}"].to_numpy()
-    return 100 * float(((low <= actual) & (actual <= high))[seen].mean())
+class Bundled(NamedTuple):
+    """A bundled series: horizon and history in steps, number of origins, what it is judged by."""
+
+    name: str
+    h: int
+    input_size: int
+    origins: int
+    kind: str
 
 
-def bundled(name: str, seeds: int) -> list[dict[str, object]]:
+BUNDLED = (
+    Bundled("airline", 12, 36, 3, "mape"),
+    Bundled("airline", 36, 72, 1, "mape"),
+    Bundled("co2", 52, 156, 3, "mape"),
+    Bundled("sunspots", 11, 33, 5, "mae"),
+    Bundled("elnino", 12, 36, 3, "mae"),
+)
+M4 = "m4 hourly"
+M4_HORIZON, M4_SEASON = 48, 24
+UNITS = {"smape": "sMAPE", "mase": "MASE", "mape": "MAPE %", "mae": "MAE"}
+
+# Of the last origin: the seasonal naive of logarithms with drift, and exponential smoothing (airline); the winner of
+# the competition and its runner-up (M4).
+PUBLISHED = {
+    ("airline", 12, "mape"): "log naive 3.4",
+    ("airline", 36, "mape"): "ETS 5.1",
+    (M4, M4_HORIZON, "smape"): "9.328, 11.506",
+    (M4, M4_HORIZON, "mase"): "0.893, 0.819",
+}
+
+
+def bundled(case: Bundled, seeds: int, given: dict[str, Any]) -> list[dict[str, Any]]:
     """Forecast a bundled series from each origin with each seed."""
-    h, size, origins = BUNDLED[name]
-    season, df = DATASETS[name].season, load(name)
+    h, season, df = case.h, DATASETS[case.name].season, load(case.name)
     rows = []
-    for origin in range(origins):
+    for origin in range(case.origins):
         end = len(df) - origin * h
         train, actual = df.iloc[: end - h], df["y"].to_numpy()[end - h : end]
         history = train["y"].to_numpy()
         naive = metrics(actual, seasonal_naive(history, h, season), history, season)
         for seed in range(seeds):
             start = time.perf_counter()
-            fc = Forecaster(h, size, season_length=season, random_seed=seed, verbose=False).fit(
-                train, DATASETS[name].freq
-            )
+            fc = Forecaster(
+                h,
+                **{"input_size": case.input_size, "season_length": season, "random_seed": seed} | given,
+                verbose=False,
+            ).fit(train, DATASETS[case.name].freq)
             seconds = time.perf_counter() - start
             pred = fc.predict(level=LEVELS)
-            own = metrics(actual, pred["S4D"].to_numpy(), history, season)
+            own = metrics(actual, pred[fc.name].to_numpy(), history, season)
             rows.append(
-                {"data": name, "origin": origin, "seed": seed, "mape": own["mape"], "naive_mape": naive["mape"]}
-                | {"mae": own["mae"], "naive_mae": naive["mae"], "seconds": seconds}
-                | {f"inside_{level}": _inside(pred, actual, level) for level in LEVELS}
+                {"data": case.name, "h": h, "origin": origin, "seed": seed, "seconds": seconds}
+                | {case.kind: own[case.kind], f"naive_{case.kind}": naive[case.kind]}
+                | {f"inside_{level}": share for level, share in coverage(actual, pred, fc.name, LEVELS).items()}
             )
     return rows
 
 
-def m4_hourly(folder: Path, count: int, seeds: int) -> list[dict[str, object]]:
+def m4_hourly(count: int, seeds: int, given: dict[str, Any]) -> list[dict[str, Any]]:
     """Forecast the test windows of the first series of M4 Hourly with one global model for each seed."""
-    tables = [pd.read_csv(folder / "m4" / f"Hourly-{part}.csv.gz", nrows=count) for part in ("train", "test")]
+    tables = [pd.read_csv(FOLDER / "m4" / f"Hourly-{part}.csv.gz", nrows=count) for part in ("train", "test")]
     frames = []
     for table in tables:
         long = table.melt(table.columns[0], var_name="column", value_name="y").dropna()
@@ -67,61 +95,88 @@ def m4_hourly(folder: Path, count: int, seeds: int) -> list[dict[str, object]]:
         long["ds"] = long["column"].str.removeprefix("V").astype(int)
         frames.append(long.sort_values(["unique_id", "ds"])[["unique_id", "ds", "y"]])
     train, test = frames
+    parts = {name: part["y"].to_numpy() for name, part in test.groupby("unique_id")}
+    past = {name: part["y"].to_numpy() for name, part in train.groupby("unique_id")}
     rows = []
     for seed in range(seeds):
         start = time.perf_counter()
-        fc = Forecaster(48, 96, season_length=24, random_seed=seed, verbose=False).fit(train, 1)
+        fc = Forecaster(
+            M4_HORIZON, **{"input_size": 96, "season_length": M4_SEASON, "random_seed": seed} | given, verbose=False
+        ).fit(train, 1)
         seconds = time.perf_counter() - start
         pred = fc.predict(level=LEVELS)
-        parts = {name: part["y"].to_numpy() for name, part in test.groupby("unique_id")}
-        past = {name: part["y"].to_numpy() for name, part in train.groupby("unique_id")}
         own, naive = [], []
         for name, part in pred.groupby("unique_id"):
-            own.append(metrics(parts[name], part["S4D"].to_numpy(), past[name], 24))
-            naive.append(metrics(parts[name], seasonal_naive(past[name], 48, 24), past[name], 24))
+            own.append(metrics(parts[name], part[fc.name].to_numpy(), past[name], M4_SEASON))
+            again = seasonal_naive(past[name], M4_HORIZON, M4_SEASON)
+            naive.append(metrics(parts[name], again, past[name], M4_SEASON))
         actual = np.concatenate([parts[name] for name in dict.fromkeys(pred["unique_id"])])
+        means, naive_means = mean_metrics(own), mean_metrics(naive)
         rows.append(
-            {"data": f"m4 hourly, first {count}", "origin": 0, "seed": seed, "seconds": seconds}
-            | {kind: float(np.mean([one[kind] for one in own])) for kind in ("smape", "mase")}
-            | {f"naive_{kind}": float(np.mean([one[kind] for one in naive])) for kind in ("smape", "mase")}
-            | {f"inside_{level}": _inside(pred, actual, level) for level in LEVELS}
+            {"data": M4, "series": len(parts), "h": M4_HORIZON, "origin": 0, "seed": seed, "seconds": seconds}
+            | {kind: means[kind] for kind in ("smape", "mase")}
+            | {f"naive_{kind}": naive_means[kind] for kind in ("smape", "mase")}
+            | {f"inside_{level}": share for level, share in coverage(actual, pred, fc.name, LEVELS).items()}
         )
+        print(f"{M4}, seed {seed}: {means['smape']:.3f}, {means['mase']:.3f}, {seconds:.0f} s", file=sys.stderr)
     return rows
+
+
+def summary(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Average over seeds: a row for each series, horizon, origin and metric."""
+    found = []
+    for (name, h, origin), part in pd.DataFrame(rows).groupby(["data", "h", "origin"], sort=False):
+        for kind, unit in UNITS.items():
+            if kind not in part or part[kind].isna().all():
+                continue
+            own, naive = part[kind].astype(float), part[f"naive_{kind}"].astype(float).mean()
+            found.append(
+                {
+                    "data": name,
+                    "h": h,
+                    "origin": "last" if origin == 0 else f"{origin} before",
+                    "metric": unit,
+                    "S4D": f"{own.mean():.3g} ± {own.std(ddof=0):.2g}",
+                    "seasonal naive": float(naive),
+                    "ratio": f"{own.mean() / naive:.2f}",
+                    "published": PUBLISHED.get((name, h, kind)) if origin == 0 else None,
+                    **{f"in the {level} % band": f"{part[f'inside_{level}'].mean():.0f} %" for level in LEVELS},
+                    "s a fit": f"{part['seconds'].mean():.1f}",
+                }
+            )
+    return found
 
 
 def main() -> None:
     """Run everything and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = [*dict.fromkeys(case.name for case in BUNDLED), "m4"]
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=[*BUNDLED, "m4"], help="which data")
+    parser.add_argument(
+        "--only", nargs="*", default=names, choices=names, metavar="DATA", help=f"of {', '.join(names)}"
+    )
+    parser.add_argument("--series", type=int, default=414, help="of M4 Hourly, from the first on")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--set", nargs="*", default=[], type=parameter, metavar="NAME=VALUE", help="parameters of the Forecaster"
+    )
     parser.add_argument("--json", type=Path, help="file for every single run")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     warnings.simplefilter("ignore")
-    folder = Path(os.environ.get("STATESPACE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-    rows: list[dict[str, object]] = []
-    for name in options.only:
-        if name != "m4":
-            rows += bundled(name, options.seeds)
-        elif (folder / "m4").is_dir():
-            rows += m4_hourly(folder, 50, options.seeds)
+    given = dict(options.set)
+    rows: list[dict[str, Any]] = []
+    for case in BUNDLED:
+        if case.name in options.only:
+            rows += bundled(case, options.seeds, given)
+    if "m4" in options.only:
+        if (FOLDER / "m4").is_dir():
+            rows += m4_hourly(options.series, options.seeds, given)
         else:
-            print(f"M4 Hourly left out: STATESPACE_DATA points to {folder}, where it is not.\n")
-    table = pd.DataFrame(rows)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.seeds} seeds\n")
-    print("| data | origin | S4D | seasonal naive | ratio | in the 80 % band | in the 95 % band | seconds a fit |")
-    print("|---|---|---|---|---|---|---|---|")
-    for (name, origin), part in table.groupby(["data", "origin"], sort=False):
-        kind = "smape" if str(name).startswith("m4") else "mape" if name in ("airline", "co2") else "mae"
-        own, naive = part[kind].astype(float), part[f"naive_{kind}"].astype(float).mean()
-        unit = {"smape": "sMAPE", "mape": "MAPE %", "mae": "MAE"}[kind]
-        when = "last" if origin == 0 else f"{origin} before"
-        spread = f"{own.mean():.3g} ± {own.std(ddof=0):.2g} {unit}"
-        print(
-            f"| {name} | {when} | {spread} | {naive:.3g} | {own.mean() / naive:.2f} "
-            f"| {part['inside_80'].mean():.0f} % | {part['inside_95'].mean():.0f} % | {part['seconds'].mean():.1f} |"
-        )
+            print(f"M4 Hourly left out: STATESPACE_DATA points to {FOLDER}, where it is not.\n")
+    print(f"torch {torch.__version__}; {machine(options.threads)}; {options.seeds} seeds\n\n{markdown(summary(rows))}")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ and touches fresh ones at the next call. That flatters the leaner side of a comp
 each time in a process of its own: as the machine comes, and with an allocator that keeps what was freed.
 """
 
+import json
 import os
 import statistics
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 KEEP = "glibc.malloc.mmap_threshold=17179869184:glibc.malloc.trim_threshold=17179869184"
 ALLOCATORS = {"default": None, "memory kept": KEEP}
@@ -111,6 +113,15 @@ def machine(threads: int) -> str:
     except (OSError, StopIteration):
         name = "unknown processor"
     return f"{name}, {os.cpu_count()} cores, {threads} threads"
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """Read ``name=value``, the value as JSON or else as a word."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def markdown(rows: Sequence[dict[str, object]]) -> str:
