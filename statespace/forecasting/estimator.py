@@ -14,7 +14,6 @@ from statespace.errors import InputError
 from statespace.forecasting.boxcox import best_power
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.calendar import season_length as usual_season
-from statespace.forecasting.conformal import calibrate
 from statespace.forecasting.drift import persistence
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
 from statespace.forecasting.inference import NoGridError
@@ -22,39 +21,21 @@ from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
 from statespace.forecasting.options import check_options, listed
 from statespace.forecasting.panel import Columns, Panel, panel
-from statespace.forecasting.paths import copula, simulate
+from statespace.forecasting.paths import simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
 from statespace.forecasting.static import Static
+from statespace.forecasting.training import Training, train
 from statespace.forecasting.updating import advance, appended, new_rows
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
 from statespace.models import OUTPUTS, ForecastNetwork
-from statespace.models.outputs.levels import normal_score
 from statespace.parameters import Parameters
-from statespace.training import (
-    ForecastModule,
-    Outcome,
-    WindowDataModule,
-    Windows,
-    WindowSource,
-    fit,
-    threads_for,
-    usual_strength,
-)
+from statespace.training import Outcome, WindowDataModule, WindowSource, threads_for, usual_strength
 
-# After early stopping has said how long, training goes on for this share of the steps with the validation tail
-# included: on short series the newest season is worth more than the best stop.
-TAIL_SHARE = 0.3
-MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
-
-
-@torch.no_grad()
-def _correlation(model: ForecastNetwork, windows: Windows) -> np.ndarray:
-    """Return how the errors of a forecast go together over the horizon, from held-out windows."""
-    y = windows.y.masked_fill(windows.y_observed == 0, torch.nan)
-    return copula(normal_score(model(windows.past).quantiles, y).double().numpy())
+FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
+ENOUGH = 5000  # windows
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
@@ -264,7 +245,9 @@ class Forecaster(Parameters):
         z, lengths = torch.as_tensor(scaled, dtype=torch.float32), torch.as_tensor(series.lengths)
         with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self.d_model):
             torch.manual_seed(self.random_seed)
-            network = self._network(size, series.ticks is None, reader, season, drift) if before is None else before
+            windows = int(np.maximum(series.lengths - size - self.h, 0).sum())
+            features = FEATURES if series.ticks is None and windows >= ENOUGH else 0
+            network = before or self._network(size, series.ticks is None, features, reader, season, drift)
             source = WindowSource(z, lengths, network.input_size, self.h, beside)
             self.outcome, correlation = self._train(where, series, source, lengths, network)
         history = series.tail(network.input_size)
@@ -308,7 +291,9 @@ class Forecaster(Parameters):
             return Scaling.of(where, series.values, series.lengths, False, series.ids, "none")
         return Scaling.of(where, series.values, series.lengths, log, series.ids, self.local_scaler_type, power)
 
-    def _network(self, size: int, linear: bool, reader: Reader, season: int = 1, drift: float = 0.0) -> ForecastNetwork:
+    def _network(
+        self, size: int, linear: bool, features: int, reader: Reader, season: int = 1, drift: float = 0.0
+    ) -> ForecastNetwork:
         return ForecastNetwork(
             self.h,
             size,
@@ -323,6 +308,7 @@ class Forecaster(Parameters):
             OUTPUTS[self.distribution](),
             self.scaler_type,
             linear=linear,
+            features=features,
             **reader.sizes,
         )
 
@@ -346,35 +332,19 @@ class Forecaster(Parameters):
                 f"{where}: no stretch of the series has observed values both in its past and in the {self.h} steps "
                 f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}."
             )
-        has_validation = len(data.val[0]) > 0
         asked = self.augmentation
-        strength = usual_strength(len(data.train[0])) if asked is None else asked
-
-        def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
-            return fit(
-                ForecastModule(model, peak, self.weight_decay, steps, strength),
-                data,
-                max_steps=steps,
-                has_validation=validate,
-                check_every=self.val_check_steps,
-                patience=self.early_stop_patience_steps,
-                accelerator=self.accelerator,
-                title=title,
-                verbose=self.verbose,
-            )
-
-        outcome = run(data, self.max_steps, self.learning_rate, has_validation, "fit")
-        if has_validation:
-            held_out = source.cut(*(part[-MOST_HELD_OUT:] for part in data.val))
-            if self.intervals == "conformal":
-                calibrate(model.eval(), held_out)
-            correlation = _correlation(model.eval(), held_out)
-        more = int(TAIL_SHARE * outcome.best_step)
-        if has_validation and more and not outcome.interrupted:
-            tail = WindowDataModule(source, lengths, 0, self.batch_size, self.random_seed + 1)
-            last = run(tail, more, self.learning_rate / 2, False, "fit on the tail")
-            outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
-        return outcome, correlation
+        how = Training(
+            self.max_steps,
+            self.learning_rate,
+            self.weight_decay,
+            usual_strength(len(data.train[0])) if asked is None else asked,
+            self.val_check_steps,
+            self.early_stop_patience_steps,
+            self.intervals == "conformal",
+            self.accelerator,
+            self.verbose,
+        )
+        return train(model, data, lengths, how)
 
     # ---------------------------------------------------------------------------------------------------- predicting
 

@@ -159,6 +159,7 @@ def stored(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Tensor]]:
     description = {
         "input_size": network.input_size,
         "linear": network.linear is not None,
+        "features": 0 if network.linear is None or network.linear.bank is None else network.linear.bank.features,
         "log": fitted.scaling.log,
         "power": fitted.scaling.power,
         "freq": reader.freq,
@@ -176,7 +177,7 @@ def unstored(
     columns: Columns,
     calendar: tuple[str, ...],
     holidays: tuple[str, ...],
-    make: Callable[[int, bool, Reader], ForecastNetwork],
+    make: Callable[[int, bool, int, Reader], ForecastNetwork],
 ) -> Fitted:
     """Return what `stored` gave in its own form.
 
@@ -186,7 +187,8 @@ def unstored(
         columns: names of the columns.
         calendar: features of the calendar.
         holidays: countries whose holidays are among them.
-        make: gives the network for an input size, with a linear path or without, and for covariates as they are read.
+        make: gives the network for an input size, with a linear path or without, for a number of features in it, and
+            for covariates as they are read.
     Raises:
         KeyError, TypeError, ValueError, RuntimeError, AttributeError: something is missing or of another kind.
     """
@@ -198,7 +200,7 @@ def unstored(
     }
     units = arrays["reader.location"], arrays["reader.scale"]
     reader = Reader(columns, description["freq"], float(description["step"]), calendar, holidays, static, *units)
-    made = make(description["input_size"], description["linear"], reader)
+    made = make(description["input_size"], description["linear"], description["features"], reader)
     made.load_state_dict(
         {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     )

@@ -91,6 +91,7 @@ class ForecastNetwork(nn.Module):
         static: number of numbers that belong to a series.
         categories: number of different values of each category that belongs to a series.
         linear: whether there is a linear path, which wants a regular grid.
+        features: number of features of random systems in the linear path.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -116,6 +117,7 @@ class ForecastNetwork(nn.Module):
         static: int = 0,
         categories: Sequence[int] = (),
         linear: bool = True,
+        features: int = 0,
     ) -> None:
         super().__init__()
         for name, value in {"h": h, "input_size": input_size, "season_length": season_length}.items():
@@ -133,7 +135,7 @@ class ForecastNetwork(nn.Module):
         self.head = nn.Linear(d_model, self.output.parameters)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.constant_(self.head.bias, 0.0)
-        self.linear = LinearPath(input_size, h, season_length, drift) if linear else None
+        self.linear = LinearPath(input_size, h, season_length, drift, features) if linear else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
 
     def rows(self, x: Tensor, past: History) -> tuple[Tensor, Tensor]:
@@ -224,7 +226,7 @@ class ForecastNetwork(nn.Module):
     def at(self, raw: Tensor, window: Normalised, dt_scale: float = 1.0) -> Raw:
         """Add the linear path to what the head puts out, ``(b, steps, parameters)``."""
         if self.linear is not None:
-            linear = self.linear(window.x, dt_scale, raw.shape[1])
+            linear = self.linear.read(window, dt_scale, raw.shape[1])
             raw = raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
         return Raw(raw, window.location, window.scale)
 

@@ -59,8 +59,10 @@ class Moments(NamedTuple):
 
 
 @torch.no_grad()
-def moments(readout: nn.Linear, features: Features, source: WindowSource, origins: Origins) -> Moments:
-    """Sum over windows; those with a gap among their targets are left out."""
+def moments(
+    readout: nn.Linear, features: Features, source: WindowSource, origins: Origins, scaler: str = "standard"
+) -> Moments:
+    """Sum over windows; those with a gap among their targets, or one that does not count, are left out."""
     f, h = readout.in_features + 1, readout.out_features
     found = Moments(
         torch.zeros(f, f, dtype=torch.float64),
@@ -70,10 +72,10 @@ def moments(readout: nn.Linear, features: Features, source: WindowSource, origin
     )
     for series, origin in zip(*(part.split(_BATCH) for part in origins), strict=True):
         batch = source.cut(series, origin)
-        window = normalise(batch.past.x, batch.past.observed)
+        window = normalise(batch.past.x, batch.past.observed, scaler)
         known = features(batch.past, window)
         error = batch.y - window.location - readout(known) * window.scale
-        whole = batch.y_observed.all(1)
+        whole = (batch.weight > 0).all(1)
         phi = (torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale)[whole]
         error = error[whole]
         found = found.plus(
@@ -119,6 +121,8 @@ def fit_readout(
     source: WindowSource,
     blocks: Sequence[Origins],
     between: Origins,
+    scaler: str = "standard",
+    penalties: Sequence[float] | None = None,
 ) -> Choice:
     """Fit a linear readout to windows, with penalties that serve stretches of time it has not seen.
 
@@ -132,17 +136,19 @@ def fit_readout(
         source: the series.
         blocks: windows of each stretch of time; no target lies in two of them.
         between: windows with targets in two of them: fitted in the end, but never judged.
+        scaler: how windows are normalised.
+        penalties: for each group, where they are chosen already.
     Returns:
         The penalties, and what they are worth.
     """
     groups = torch.cat([groups, groups.new_zeros(1)])
-    parts = [part for origins in blocks if (part := moments(readout, features, source, origins)).count]
+    parts = [part for origins in blocks if (part := moments(readout, features, source, origins, scaler)).count]
     if len(parts) < 2:
         return Choice((float("inf"),) * (int(groups.max()) + 1), float("nan"), float("nan"))
     judged = parts[0]
     for part in parts[1:]:
         judged = judged.plus(part)
-    everything = judged.plus(moments(readout, features, source, between))
+    everything = judged.plus(moments(readout, features, source, between, scaler))
     diagonal = torch.diagonal(everything.G) / everything.count
     unit = torch.stack([diagonal[groups == group].mean() for group in range(int(groups.max()) + 1)])
     start = least = float(judged.square.sum()) / (judged.count * readout.out_features)
@@ -150,7 +156,7 @@ def fit_readout(
     # Some steps of a long horizon speak for all of them.
     thin = [part.every(max(1, readout.out_features // _STEPS_JUDGED)) for part in parts]
     rest = [judged.every(max(1, readout.out_features // _STEPS_JUDGED)).plus(part, -1) for part in thin]
-    for group in [*range(len(unit)), 0]:
+    for group in [*range(len(unit)), 0] if penalties is None else ():
         tried = [[*best[:group], penalty, *best[group + 1 :]] for penalty in PENALTIES]
         errors = [
             sum(_error(part, _solve(others, groups, unit, each)) for part, others in zip(thin, rest, strict=True))
@@ -158,6 +164,7 @@ def fit_readout(
             for each in tried
         ]
         least, best = min(zip(errors, tried, strict=True))
+    best = best if penalties is None else list(penalties)
     change = _solve(everything, groups, unit, best).to(readout.weight.dtype)
     with torch.no_grad():
         readout.weight += change[:-1].T

@@ -1,0 +1,181 @@
+"""How a forecaster is trained: its linear path in closed form, and what is left, with the spread, by gradient.
+
+1. The linear path is fitted on the windows before the validation tail, with penalties from blocked cross-validation,
+   and stays as it is: a large penalty leaves it at the seasonal naive forecast, where the data say no more.
+2. The network learns what is left, and how wide the quantiles are, with early stopping on the tail.
+3. What it adds to the linear path is shrunk by the factor that serves the tail best.
+4. Both go on with the tail included: on short series the newest season is worth more than the best stop.
+
+An output of counts or amounts is trained by gradient alone, from the seasonal naive forecast on.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from statespace.forecasting.conformal import calibrate
+from statespace.forecasting.paths import copula
+from statespace.models import ForecastNetwork
+from statespace.models.instance_norm import normalise
+from statespace.models.linear_path import LinearPath
+from statespace.models.outputs.levels import normal_score
+from statespace.training import ForecastModule, Outcome, WindowDataModule, Windows, WindowSource, fit
+from statespace.training.closed_form import Origins, fit_readout
+
+TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
+MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
+MOST_WINDOWS = 20_000  # that the linear path is fitted to; more would tell little
+_BLOCKS = 5  # stretches of time that are left out in turn
+
+
+class Training(NamedTuple):
+    """How the network is trained.
+
+    Attributes:
+        max_steps: optimiser steps at most.
+        learning_rate: peak of it.
+        weight_decay: of the matrices.
+        augmentation: strength of it.
+        val_check_steps: steps between two validations.
+        patience: validations without improvement after which it stops.
+        conformal: whether intervals are moved until they cover the tail.
+        accelerator: where.
+        verbose: whether to show a bar.
+    """
+
+    max_steps: int
+    learning_rate: float
+    weight_decay: float
+    augmentation: float
+    val_check_steps: int
+    patience: int
+    conformal: bool
+    accelerator: str
+    verbose: bool
+
+
+def _blocks(source: WindowSource, origins: Origins, seed: int) -> tuple[list[Origins], Origins]:
+    """Return windows of each stretch of time, and those with targets in two of them."""
+    series, position = origins
+    if len(series) > MOST_WINDOWS:
+        kept = torch.randperm(len(series), generator=torch.Generator().manual_seed(seed))[:MOST_WINDOWS].sort().values
+        series, position = series[kept], position[kept]
+    rank = (position - source.starts[series]).double()
+    count = len(source.starts)
+    first = torch.full((count,), torch.inf, dtype=torch.float64).scatter_reduce(0, series, rank, "amin")[series]
+    last = torch.zeros(count, dtype=torch.float64).scatter_reduce(0, series, rank, "amax")[series] + source.h
+    width = (last - first) / _BLOCKS
+    block = ((rank - first) / width).long().clamp(max=_BLOCKS - 1)
+    crosses = ((rank + source.h - 1 - first) / width).long().clamp(max=_BLOCKS - 1) != block
+    parts = [(block == number) & ~crosses for number in range(_BLOCKS)]
+    return [(series[part], position[part]) for part in parts], (series[crosses], position[crosses])
+
+
+def _fit_linear(
+    network: ForecastNetwork, linear: LinearPath, data: WindowDataModule, penalties: tuple[float, ...] | None = None
+) -> tuple[float, ...]:
+    """Fit the linear path to the training windows of `data` from where it is; return the penalties."""
+    blocks, between = _blocks(data.source, data.train, data.seed)
+    if linear.bank is not None and penalties is None:
+        some = torch.linspace(0, len(data.train[0]) - 1, min(2000, len(data.train[0]))).long()
+        past = data.source.cut(*(part[some] for part in data.train)).past
+        linear.bank.standardise(normalise(past.x, past.observed, network.scaler).x)
+    return fit_readout(
+        linear,
+        lambda _, window: linear.known(window),
+        linear.groups,
+        data.source,
+        blocks,
+        between,
+        network.scaler,
+        penalties,
+    ).penalties
+
+
+@torch.no_grad()
+def _correlation(network: ForecastNetwork, windows: Windows) -> np.ndarray:
+    """Return how the errors of a forecast go together over the horizon, from held-out windows."""
+    y = windows.y.masked_fill(windows.y_observed == 0, torch.nan)
+    return copula(normal_score(network(windows.past).quantiles, y).double().numpy())
+
+
+@torch.no_grad()
+def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows) -> float:
+    """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1."""
+    raw = network.raw(windows.past)
+    window = normalise(windows.past.x, windows.past.observed, network.scaler)
+    added = raw.raw[..., 0] - linear.read(window)
+    left = (windows.y - raw.location) / raw.scale - linear.read(window)
+    counts = (windows.weight > 0).to(added.dtype)
+    square = float((added.square() * counts).sum())
+    return min(1.0, max(0.0, float((added * left * counts).sum()) / square)) if square > 0 else 1.0
+
+
+def _shrink(network: ForecastNetwork, share: float) -> None:
+    with torch.no_grad():
+        network.head.weight[0] *= share
+        network.head.bias[0] *= share
+
+
+def train(
+    network: ForecastNetwork, data: WindowDataModule, lengths: Tensor, how: Training
+) -> tuple[Outcome, np.ndarray]:
+    """Train a forecaster.
+
+    Args:
+        network: it is changed.
+        data: windows to train on, and of the tail.
+        lengths: of the series, ``(series,)``.
+        how: options.
+    Returns:
+        How it went, and the correlation of errors over the horizon on the tail.
+    """
+    source, has_validation = data.source, len(data.val[0]) > 0
+    linear = None if network.output.positive else network.linear
+    penalties: tuple[float, ...] = ()
+    start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
+    if linear is not None:
+        penalties = _fit_linear(network, linear, data)
+        linear.requires_grad_(False)
+
+    def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
+        return fit(
+            ForecastModule(network, peak, how.weight_decay, steps, how.augmentation),
+            data,
+            max_steps=steps,
+            has_validation=validate,
+            check_every=how.val_check_steps,
+            patience=how.patience,
+            accelerator=how.accelerator,
+            title=title,
+            verbose=how.verbose,
+        )
+
+    outcome = run(data, how.max_steps, how.learning_rate, has_validation, "fit")
+    correlation, share = np.eye(source.h), 1.0
+    if has_validation:
+        held_out = source.cut(*(part[-MOST_HELD_OUT:] for part in data.val))
+        if linear is not None:
+            share = _share(network.eval(), linear, held_out)
+            before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
+            _shrink(network, share)
+        if how.conformal:
+            calibrate(network.eval(), held_out)
+        correlation = _correlation(network.eval(), held_out)
+    more = int(TAIL_SHARE * outcome.best_step)
+    if has_validation and more and not outcome.interrupted:
+        tail = WindowDataModule(source, lengths, 0, data.batch_size, data.seed + 1)
+        if linear is not None and start is not None:
+            with torch.no_grad():
+                for part, first in zip((linear.weight, linear.bias), start, strict=True):
+                    part.copy_(first)
+                for part, first in zip((network.head.weight, network.head.bias), before, strict=True):
+                    part.copy_(first)
+            _fit_linear(network, linear, tail, penalties)
+        last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
+        outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
+        if linear is not None:
+            _shrink(network, share)
+    return outcome, correlation
