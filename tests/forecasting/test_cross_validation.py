@@ -1,0 +1,171 @@
+"""Backtests against forecasts made by hand, against a future that was changed, and against what they refuse."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from statespace import Forecaster
+from statespace.errors import InputError
+
+Small = Callable[..., Forecaster]
+Table = Callable[..., pd.DataFrame]
+
+
+def by_hand(make: Small, df: pd.DataFrame, cutoffs: dict[str, pd.Timestamp], fitted_on: pd.DataFrame) -> pd.DataFrame:
+    """Forecast from given cutoffs with what the public methods offer."""
+    known = df[df["ds"] <= df["unique_id"].map(cutoffs)]
+    return make().fit(fitted_on, "MS").predict(df=known, level=[80])
+
+
+@pytest.mark.parametrize("refit", [False, True, 2])
+def test_each_window_is_what_fit_and_predict_give_by_hand(refit: bool | int, small: Small, panel_frame: Table) -> None:
+    found = small().cross_validation(panel_frame, n_windows=3, step_size=2, refit=refit, level=[80])
+    assert list(found) == ["unique_id", "ds", "cutoff", "S4D", "S4D-lo-80", "S4D-hi-80", "y"]
+    assert len(found) == 3 * 3 * 4
+    ends = panel_frame.groupby("unique_id")["ds"].max()
+    fitted_on = panel_frame
+    for window, back in enumerate((8, 6, 4)):
+        cutoffs = {name: end - pd.DateOffset(months=back) for name, end in ends.items()}
+        if window == 0 or (refit and window % int(refit) == 0):
+            fitted_on = panel_frame[panel_frame["ds"] <= panel_frame["unique_id"].map(cutoffs)]
+        want = by_hand(small, panel_frame, cutoffs, fitted_on)
+        own = found[found["cutoff"] == found["unique_id"].map(cutoffs)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(own[list(want)], want)
+        came = own[["unique_id", "ds"]].merge(panel_frame, how="left")
+        np.testing.assert_array_equal(own["y"], came["y"])
+
+
+def test_what_comes_after_a_cutoff_changes_no_bit_of_its_forecast(small: Small, panel_frame: Table) -> None:
+    for refit in (False, True):
+        found = small(intervals="conformal").cross_validation(panel_frame, 2, refit=refit, level=[80])
+        for window in (0, 1):
+            cutoffs = found.groupby("unique_id")["cutoff"].unique().map(lambda each, window=window: each[window])
+            other = panel_frame.copy()
+            future = other["ds"] > other["unique_id"].map(cutoffs)
+            other.loc[future, "y"] = 1e3 * np.arange(future.sum())
+            again = small(intervals="conformal").cross_validation(other, 2, refit=refit, level=[80])
+            up_to = (found["cutoff"] <= found["unique_id"].map(cutoffs)).to_numpy()
+            pd.testing.assert_frame_equal(
+                found[up_to].drop(columns="y"), again[up_to].drop(columns="y"), rtol=0, atol=0
+            )
+            assert not found["y"].equals(again["y"])
+
+
+def test_gaps_stay_in_their_places(small: Small, table: Table) -> None:
+    holes = table().drop(index=[10, 43, 45])  # 43 is the cutoff, 45 a target
+    found = small().cross_validation(holes, freq="MS")
+    assert found["cutoff"].unique().tolist() == [table().ds[43]]
+    assert found["ds"].tolist() == table().ds[44:].tolist()
+    np.testing.assert_array_equal(found["y"].isna(), [False, True, False, False])
+    filled = table().assign(y=table().y.where(~table().index.isin([10, 43, 45])))
+    pd.testing.assert_frame_equal(found, small().cross_validation(filled))
+
+
+@pytest.mark.parametrize("kind", ["whole numbers", "a time zone", "text", "names of two kinds", "other columns"])
+def test_every_kind_of_stamp_and_name_comes_back(kind: str, small: Small, table: Table) -> None:
+    zoned = table(freq="D", start=pd.Timestamp("2024-02-12", tz="Europe/Berlin"))
+    df = {
+        "whole numbers": table().assign(ds=np.arange(48) * 5),
+        "a time zone": zoned,
+        "text": table().assign(ds=table().ds.dt.strftime("%Y-%m-%d")),
+        "names of two kinds": pd.concat([table(name="11"), table(30, name=2)]),
+        "other columns": zoned.assign(price=np.arange(48.0)),
+    }[kind]
+    found = small().cross_validation(df, 2, freq=None)
+    last = found.iloc[-4:]
+    assert last["ds"].tolist() == pd.Series(df["ds"].tolist()[44:48] if kind != "text" else table().ds[-4:]).tolist()
+    assert found["y"].notna().all()
+    assert set(found["unique_id"]) == set(df["unique_id"])
+
+
+def test_short_series_are_named_once_and_serve_the_windows_they_can(small: Small, table: Table) -> None:
+    df = pd.concat([table(), table(9, name="some"), table(4, name="none")])
+    with pytest.warns(UserWarning, match=r"need 13 steps, but fewer came of 2 series.*: none \(4.*, some \(9") as told:
+        found = small().cross_validation(df, n_windows=3, freq="MS")
+    assert len(told) == 1
+    assert found.groupby("unique_id")["cutoff"].nunique().to_dict() == {"a": 3, "some": 2}
+
+
+def test_a_table_that_is_too_short_says_what_is_needed_and_what_came(small: Small, table: Table) -> None:
+    with pytest.raises(InputError, match=r"Forecaster.cross_validation: 17 steps are needed, 5 to fit .* has 16: ask"):
+        small().cross_validation(table(16), n_windows=3)
+    assert len(small().cross_validation(table(17), n_windows=3)) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_windows": 0}, "n_windows is 0, but a whole number"),
+        ({"step_size": 1.5}, "step_size is 1.5"),
+        ({"refit": -1}, "refit is -1"),
+        ({"h": "3"}, "h is '3'"),
+        ({"level": [101]}, "level 101 is not known"),
+        ({"freq": "M"}, "freq is 'M'"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_the_training(
+    options: dict[str, object], message: str, small: Small, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Forecaster, "fit", lambda *_: pytest.fail("fitted"))
+    with pytest.raises(InputError, match=f"Forecaster.cross_validation: {message}"):
+        small().cross_validation(table(), **options)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_the_forecaster_itself_stays_as_it_was(fitted: Forecaster, panel_frame: pd.DataFrame, small: Small) -> None:
+    before = fitted.predict()
+    fitted.cross_validation(panel_frame)
+    pd.testing.assert_frame_equal(fitted.predict(), before)
+    fresh = small()
+    fresh.cross_validation(panel_frame)
+    assert "not fitted" in repr(fresh)
+
+
+def test_another_horizon_and_an_interrupt(small: Small, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = small().cross_validation(table(), h=7)
+    assert len(found) == 7
+    fit = Forecaster.fit
+
+    def interrupted(self: Forecaster, *arguments: object) -> Forecaster:
+        fit(self, *arguments)  # type: ignore[arg-type]  # passed on as it came
+        assert self.outcome is not None
+        self.outcome = self.outcome._replace(interrupted=True)
+        return self
+
+    monkeypatch.setattr(Forecaster, "fit", interrupted)  # stands in for Ctrl-C
+    with pytest.raises(KeyboardInterrupt):
+        small().cross_validation(table())
+
+
+def test_insample_windows_are_forecasts_from_the_rows_before_them(
+    fitted: Forecaster, panel_frame: pd.DataFrame
+) -> None:
+    found = fitted.predict_insample(step_size=5, level=[80])
+    assert list(found) == ["unique_id", "ds", "cutoff", "S4D", "S4D-lo-80", "S4D-hi-80", "y"]
+    windows = {name: (len(part) - 4 - 1) // 5 + 1 for name, part in panel_frame.groupby("unique_id")}
+    assert found.groupby("unique_id")["cutoff"].nunique().to_dict() == windows
+    for (name, cutoff), own in found.groupby(["unique_id", "cutoff"]):
+        rows = panel_frame[panel_frame["unique_id"] == name]
+        np.testing.assert_array_equal(own["y"], rows.loc[rows["ds"] > cutoff, "y"].iloc[:4])
+        if (rows["ds"] <= cutoff).sum() > 1:  # the spread of a single value is taken from those beside it
+            want = fitted.predict(df=rows[rows["ds"] <= cutoff], level=[80])
+            pd.testing.assert_frame_equal(own[list(want)].reset_index(drop=True), want, rtol=1e-4)  # float32
+
+
+def test_every_step_is_a_window_by_default(fitted: Forecaster, panel_frame: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = fitted.predict_insample()
+    assert len(found) == 4 * (len(panel_frame) - 3 * 4)
+
+
+def test_a_model_from_a_folder_has_no_sample(fitted: Forecaster, small: Small, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "model")
+    for fc in (Forecaster.load(tmp_path / "model"), small()):
+        with pytest.raises(InputError, match=r"Forecaster.predict_insample: .* call fit\(df\)"):
+            fc.predict_insample()
+    with pytest.raises(InputError, match="predict_insample: step_size is 0"):
+        fitted.predict_insample(0)
