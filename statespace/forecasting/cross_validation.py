@@ -10,7 +10,7 @@ another is still to come.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 
 from statespace.errors import InputError
-from statespace.forecasting.calendar import Freq
-from statespace.forecasting.levels import check_levels
-from statespace.forecasting.panel import Columns, Panel, panel
-from statespace.forecasting.stamps import read_stamps
+from statespace.forecasting.calendar import IRREGULAR, Freq
+from statespace.forecasting.levels import check_levels, check_quantiles
+from statespace.forecasting.panel import Columns, Panel
 
 if TYPE_CHECKING:
     from statespace.forecasting.estimator import Forecaster
@@ -50,19 +49,10 @@ class Grid:
     freq: Freq
 
     @classmethod
-    def of(cls, where: str, df: pd.DataFrame, columns: Columns, freq: object) -> "Grid":
-        """Check a long frame and put it on its grid, with every column that it has."""
-        series: Panel = panel(where, df, columns, freq)
-        rows = series.frame(columns)
-        others = [name for name in df.columns if name not in (columns.id, columns.time, columns.target)]
-        if others:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # said once, by panel
-                known = df[others].assign(
-                    **{columns.id: df[columns.id], columns.time: read_stamps(where, df[columns.time])}
-                )
-            rows = rows.merge(known, how="left", on=[columns.id, columns.time], validate="one_to_one")
-        return cls(rows, series.ids, series.lengths.cumsum() - series.lengths, series.lengths, series.freq)
+    def of(cls, series: Panel, columns: Columns) -> "Grid":
+        """Return the rows of a panel."""
+        lengths = series.lengths
+        return cls(series.frame(columns), series.ids, lengths.cumsum() - lengths, lengths, series.freq)
 
     def cut(self, series: np.ndarray, first: np.ndarray, count: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
         """Return `count` rows from the row `first` of each of the `series` on, and which of them each row is of."""
@@ -116,8 +106,8 @@ def _forecast(
     if longest is not None:
         own = [f"{name} until {last}" for name, last in zip(names, cutoff, strict=True)]
     own_past = past.assign(**{key: pd.Series(own).iloc[past_of].to_numpy()})
-    if futr := getattr(fc, "futr_exog_list", ()):
-        future = came[[time, *futr]].assign(**{key: pd.Series(own).iloc[came_of].to_numpy()})
+    if fc.columns.futr or grid.freq == IRREGULAR:  # without a grid, the stamps are asked for
+        future = came[[time, *fc.columns.futr]].assign(**{key: pd.Series(own).iloc[came_of].to_numpy()})
         options = options | {"futr_df": future}
     if static_df is not None:
         renamed = pd.DataFrame({key: names, "own": own}).merge(static_df, how="left", on=key)
@@ -140,10 +130,11 @@ def cross_validation(
     n_windows: int = 1,
     step_size: int | None = None,
     refit: bool | int = False,
-    freq: object = None,
+    freq: str | int | None = None,
     h: int | None = None,
     static_df: pd.DataFrame | None = None,
-    **options: Any,
+    level: Sequence[float] | float | None = None,
+    quantiles: Sequence[float] | None = None,
 ) -> pd.DataFrame:
     """Forecast the last windows of each series by models that are fitted on what lies before them.
 
@@ -157,7 +148,8 @@ def cross_validation(
         freq: distance between two stamps; inferred if it can be.
         h: steps to forecast; by default the horizon that is trained.
         static_df: what does not change in a series, a row for each, where the forecaster has such covariates.
-        options: passed on to `Forecaster.predict`: ``level``, ``quantiles``.
+        level: coverage of the intervals in percent; ``None`` for none.
+        quantiles: probabilities whose quantiles are wanted as columns; ``None`` for none.
     Returns:
         A row for each series, window and step: names of the series, stamps, ``cutoff``, the forecast and its intervals
         as `Forecaster.predict` gives them, and what came, NaN where nothing was observed.
@@ -170,8 +162,10 @@ def cross_validation(
     steps = fc.h if h is None else _whole(where, "h", h)
     step = steps if step_size is None else _whole(where, "step_size", step_size)
     every = int(refit) if isinstance(refit, bool) else _whole(where, "refit", refit)
-    check_levels(where, options.get("level"))  # what is wrong with an option is said before the training
-    grid = Grid.of(where, df, fc.columns, freq)
+    check_levels(where, level)  # what is wrong with an option is said before the training
+    check_quantiles(where, quantiles)
+    asked = {"level": level, "quantiles": quantiles}
+    grid = Grid.of(fc._series(where, df, freq), fc.columns)
     ahead = steps + (n_windows - 1) * step
     needed, longest = ahead + fc.h + 1, int(grid.lengths.max())
     if longest < needed:
@@ -181,7 +175,6 @@ def cross_validation(
             "windows, nearer to each other, or for a smaller h."
         )
     _note_short(where, grid, steps, n_windows, step)
-    extra = {} if static_df is None else {"static_df": static_df}
     parts, of = [], []
     for window in range(n_windows):
         origin = grid.lengths - ahead + window * step
@@ -190,10 +183,10 @@ def cross_validation(
         if window == 0 or (every and window % every == 0):
             fc = make() if window else fc
             train, _ = grid.cut(series, np.zeros(len(series), np.int64), origin[series])
-            fc.fit(train, grid.freq, **extra)
+            fc.fit(train, grid.freq, static_df)
             if fc.outcome is not None and fc.outcome.interrupted:
                 raise KeyboardInterrupt
-        parts.append(_forecast(fc, grid, series, origin[series], steps, options, static_df))
+        parts.append(_forecast(fc, grid, series, origin[series], steps, asked, static_df))
     by_series = np.argsort(np.concatenate(of), kind="stable")
     return pd.concat(parts, ignore_index=True).iloc[by_series].reset_index(drop=True)
 
@@ -201,37 +194,36 @@ def cross_validation(
 def predict_insample(
     where: str,
     fc: "Forecaster",
-    input_size: int,
     df: pd.DataFrame,
-    freq: object,
-    step_size: int = 1,
     static_df: pd.DataFrame | None = None,
-    **options: Any,
+    step_size: int = 1,
+    level: Sequence[float] | float | None = None,
+    quantiles: Sequence[float] | None = None,
 ) -> pd.DataFrame:
     """Forecast every window of the table that a forecaster was fitted on: what it makes of what it knows.
 
     Args:
         where: the function or option, for the messages.
         fc: the fitted forecaster.
-        input_size: steps of history that it looks at.
         df: what it was fitted on.
-        freq: distance between two stamps.
+        static_df: the static table that it was fitted on.
         step_size: steps from one window to the next, counted from the end of each series.
-        static_df: what does not change in a series, a row for each, where the forecaster has such covariates.
-        options: passed on to `Forecaster.predict`: ``level``, ``quantiles``.
+        level: coverage of the intervals in percent; ``None`` for none.
+        quantiles: probabilities whose quantiles are wanted as columns; ``None`` for none.
     Returns:
         A table like that of `cross_validation`, from the first cutoff with one step of history on.
     Raises:
         InputError: `step_size` is no whole number from 1 on.
     """
     step = _whole(where, "step_size", step_size)
-    grid = Grid.of(where, df, fc.columns, freq)
+    asked, size = {"level": level, "quantiles": quantiles}, fc._ready(where).network.input_size
+    grid = Grid.of(fc._series(where, df, fc.freq), fc.columns)
     count = np.maximum((grid.lengths - fc.h - 1) // step + 1, 0)
     series = np.repeat(np.arange(len(count)), count)
     rank = np.arange(len(series)) - np.repeat(count.cumsum() - count, count)
     origin = (grid.lengths - fc.h)[series] - (count[series] - 1 - rank) * step
     parts = [
-        _forecast(fc, grid, series[part], origin[part], fc.h, options, static_df, input_size)
+        _forecast(fc, grid, series[part], origin[part], fc.h, asked, static_df, size)
         for part in np.array_split(np.arange(len(series)), -(-len(series) // BATCH))
     ]
     return pd.concat(parts, ignore_index=True)

@@ -79,9 +79,6 @@ def test_windows_are_numbered_from_the_end(small: Small, table: Table) -> None:
 def test_only_the_levels_that_were_asked_for_are_kept(found: Report) -> None:
     assert found.backtest is not None
     assert [name for name in found.backtest if "-lo-" in name] == ["S4D-lo-80", "S4D-lo-95"]
-    assert (
-        only_levels(found.backtest.assign(**{"S4D-lo-10": 0, "S4D-hi-10": 1}).iloc[:0], "S4D", CALIBRATED) is not None
-    )
     assert set(found.metrics["calibration"]) == {str(level) for level in CALIBRATED}
     assert set(found.metrics["coverage"]) == {"80", "95"}
 

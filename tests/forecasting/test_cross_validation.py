@@ -121,7 +121,8 @@ def test_the_forecaster_itself_stays_as_it_was(fitted: Forecaster, panel_frame: 
     pd.testing.assert_frame_equal(fitted.predict(), before)
     fresh = small()
     fresh.cross_validation(panel_frame)
-    assert "not fitted" in repr(fresh)
+    with pytest.raises(InputError, match="not fitted"):
+        fresh.predict()
 
 
 def test_another_horizon_and_an_interrupt(small: Small, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,3 +170,54 @@ def test_a_model_from_a_folder_has_no_sample(fitted: Forecaster, small: Small, t
             fc.predict_insample()
     with pytest.raises(InputError, match="predict_insample: step_size is 0"):
         fitted.predict_insample(0)
+
+
+COVARIATES = {"futr_exog_list": ["price"], "hist_exog_list": ["rain"], "stat_exog_list": ["kind"]}
+
+
+@pytest.fixture
+def sales(panel_frame: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return panel_frame.assign(price=rng.normal(size=len(panel_frame)), rain=rng.normal(size=len(panel_frame)))
+
+
+KINDS = pd.DataFrame({"unique_id": list("abc"), "kind": ["x", "y", "x"]})
+
+
+def test_covariates_after_the_cutoff_are_known_where_they_may_be(small: Small, sales: pd.DataFrame) -> None:
+    def forecast(df: pd.DataFrame) -> pd.DataFrame:
+        return small(**COVARIATES).cross_validation(df, freq="MS", static_df=KINDS).drop(columns="y")
+
+    found = forecast(sales)
+    after = sales["ds"] > sales["unique_id"].map(found.groupby("unique_id")["cutoff"].first())
+    hidden = sales.assign(y=sales["y"].where(~after, 1e3), rain=sales["rain"].where(~after, -1e3))
+    pd.testing.assert_frame_equal(forecast(hidden), found, rtol=0, atol=0)
+    dearer = sales.assign(price=sales["price"].where(~after, 5.0))
+    assert not np.allclose(forecast(dearer)["S4D"], found["S4D"], rtol=1e-4)
+    by_hand = small(**COVARIATES).fit(sales[~after], "MS", static_df=KINDS)
+    want = by_hand.predict(futr_df=sales.loc[after, ["unique_id", "ds", "price"]])
+    pd.testing.assert_frame_equal(found[list(want)], want, rtol=1e-5)  # float32 in windows of another origin
+
+
+def test_covariates_are_told_within_the_sample_too(small: Small, sales: pd.DataFrame) -> None:
+    fc = small(**COVARIATES).fit(sales, "MS", static_df=KINDS)
+    found = fc.predict_insample(step_size=7, level=[80], quantiles=[0.1])
+    for (name, cutoff), own in found.groupby(["unique_id", "cutoff"]):
+        rows = sales[sales["unique_id"] == name]
+        past, future = rows[rows["ds"] <= cutoff], rows[rows["ds"] > cutoff].head(4)
+        if len(past) > 1:
+            options = {"futr_df": future.drop(columns=["y", "rain"]), "static_df": KINDS}
+            want = fc.predict(df=past, level=[80], quantiles=[0.1], **options)
+            pd.testing.assert_frame_equal(own[list(want)].reset_index(drop=True), want, rtol=1e-4)  # float32
+
+
+def test_rows_at_times_of_their_own_are_windows_of_rows(small: Small) -> None:
+    rng = np.random.default_rng(1)
+    stamps = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.integers(1, 900, 60)), unit="s")
+    df = pd.DataFrame({"unique_id": "a", "ds": stamps, "y": rng.normal(size=60)})
+    found = small().cross_validation(df, n_windows=2, freq="irregular")
+    assert found["ds"].tolist() == stamps[-8:].tolist()
+    assert found["cutoff"].tolist() == [stamps[51]] * 4 + [stamps[55]] * 4
+    known = small().fit(df[:52], "irregular")
+    want = known.predict(df=df[:56], futr_df=df.loc[56:, ["unique_id", "ds"]])
+    pd.testing.assert_frame_equal(found.loc[4:, list(want)].reset_index(drop=True), want)
