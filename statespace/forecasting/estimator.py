@@ -15,9 +15,10 @@ from statespace.forecasting.boxcox import best_power
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.conformal import calibrate
-from statespace.forecasting.cross_validation import cross_validation, predict_insample
+from statespace.forecasting.cross_validation import CUTOFF, cross_validation, predict_insample
 from statespace.forecasting.drift import persistence
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
+from statespace.forecasting.frames import Kind, as_pandas, kind_of, like
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
@@ -82,7 +83,8 @@ class Forecaster(Parameters):
 
     Each window of `input_size` steps is normalised and run through a stack of state space layers, which then runs on
     with nothing observed: what it puts out there is the forecast. See `statespace.models.ForecastNetwork` for the
-    equations. A missing value or row is a gap: nothing enters the state, which moves on.
+    equations. A missing value or row is a gap: nothing enters the state, which moves on. Tables may be data frames of
+    pandas or polars, or tables of pyarrow; what comes out is of the kind of what went in.
 
     Args:
         h: horizon, in steps.
@@ -175,6 +177,7 @@ class Forecaster(Parameters):
     outcome: Outcome | None = field(default=None, init=False)
     _fitted: Fitted | None = field(default=None, init=False)
     _live: Live | None = field(default=None, init=False)
+    _kind: Kind = field(default_factory=Kind, init=False)
     _tables: tuple[pd.DataFrame, pd.DataFrame | None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -272,7 +275,7 @@ class Forecaster(Parameters):
         history = series.tail(network.input_size)
         static = beside.static, beside.codes
         self._fitted, self._live = Fitted(network.eval(), reader, history, static, scaling, correlation), None
-        self._tables = df.copy(), static_df
+        self._tables, self._kind = (as_pandas(where, df).copy(), static_df), kind_of(df)
         _note_silent(where, history)
         return self
 
@@ -419,7 +422,8 @@ class Forecaster(Parameters):
         table, found = self._forecast(where, df, h, futr_df, static_df, dt_scale)
         point = found.mean if self.point == "mean" else None
         named = columns(found.values, levels, self.name, shares, point)
-        return pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
+        result = pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
+        return like(result, self._kind if df is None else kind_of(df))
 
     def update(self, df: pd.DataFrame) -> "Forecaster":
         """Take in new rows of the series trained on: they move the state that is carried, and nothing is trained.
@@ -483,7 +487,8 @@ class Forecaster(Parameters):
         each = np.arange(series * steps).reshape(series, 1, steps).repeat(n_paths, 1).reshape(-1)
         number = np.arange(n_paths).repeat(steps)
         rows = pd.DataFrame(table).iloc[each].reset_index(drop=True)
-        return rows.assign(**{"sample": np.tile(number, series), self.name: paths.reshape(-1)})
+        result = rows.assign(**{"sample": np.tile(number, series), self.name: paths.reshape(-1)})
+        return like(result, self._kind if df is None else kind_of(df))
 
     def _forecast(
         self,
@@ -548,7 +553,8 @@ class Forecaster(Parameters):
         self._ready(where)
         if self._tables is None:
             raise InputError(f"{where}: a model from a folder has not kept what it was fitted on: call fit(df).")
-        return predict_insample(where, self, *self._tables, step_size, level=level, quantiles=quantiles)
+        result = predict_insample(where, self, *self._tables, step_size, level=level, quantiles=quantiles)
+        return like(result, self._kind, {CUTOFF: self.time_col})
 
     def cross_validation(
         self,
@@ -586,10 +592,11 @@ class Forecaster(Parameters):
             InputError: the table is too short for the windows, or it or an option cannot be used.
             KeyboardInterrupt: a training was interrupted.
         """
-        return cross_validation(
-            "Forecaster.cross_validation",
+        where = "Forecaster.cross_validation"
+        result = cross_validation(
+            where,
             lambda: type(self)(**self.get_params()),
-            df,
+            as_pandas(where, df),
             n_windows,
             step_size,
             refit,
@@ -599,6 +606,7 @@ class Forecaster(Parameters):
             level=level,
             quantiles=quantiles,
         )
+        return like(result, kind_of(df), {CUTOFF: self.time_col})
 
     # ------------------------------------------------------------------------------------------------------- storing
 
