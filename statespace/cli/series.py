@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--input-size", type=whole, help="steps of history that are looked at; chosen by h and season")
     parser.add_argument("--max-steps", type=whole, default=500, help="training steps at most (500)")
     parser.add_argument("--season-length", type=whole, help="steps in a season; by default the usual one of freq")
-    parser.add_argument("--transform", default="auto", help="auto, log or none (auto)")
+    parser.add_argument("--transform", default="auto", help="auto, log, boxcox or none (auto)")
     parser.add_argument("--intervals", default="quantile", help="quantile or conformal (quantile)")
     parser.add_argument("--seed", type=whole, default=0, help="random seed (0)")
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv", help="of the table (csv)")
