@@ -13,7 +13,6 @@ from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.cross_validation import CUTOFF, cross_validation
 from statespace.forecasting.estimator import Forecaster
-from statespace.forecasting.panel import panel
 from statespace.forecasting.report import Report
 from statespace.forecasting.scores import only_levels, summary, with_levels
 
@@ -47,7 +46,7 @@ def run(
     table = cross_validation("backtest", make, frame, n_windows, step_size, refit, freq, level=with_levels(levels))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said once, by cross_validation
-        series = panel("backtest", frame, fc.columns, freq)
+        series = fc._series("backtest", frame, freq)
     history = series.frame(fc.columns)
     season = fc.season_length or usual_season(series.freq)
     found: dict[str, Any] = {

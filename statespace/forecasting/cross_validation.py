@@ -19,6 +19,7 @@ import pandas as pd
 
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq
+from statespace.forecasting.frames import as_pandas
 from statespace.forecasting.levels import check_levels, check_quantiles
 from statespace.forecasting.panel import Columns, Panel
 
@@ -93,8 +94,8 @@ def _forecast(
 ) -> pd.DataFrame:
     """Forecast `h` steps from each origin in its series, and set what came beside them.
 
-    Where `longest` is given, a window has that many steps of history at most, and a name of its own, so that there may
-    be many of one series.
+    Where `longest` is given, a window has that many steps of history at most. Where there are several of one series,
+    each has a name of its own.
     """
     key, time, target = fc.columns.id, fc.columns.time, fc.columns.target
     count = origin if longest is None else np.minimum(origin, longest)
@@ -103,7 +104,7 @@ def _forecast(
     cutoff = past[time].iloc[count.cumsum() - 1]
     names: list[Any] = [grid.ids[one] for one in series]
     own = names
-    if longest is not None:
+    if len(np.unique(series)) < len(series):
         own = [f"{name} until {last}" for name, last in zip(names, cutoff, strict=True)]
     own_past = past.assign(**{key: pd.Series(own).iloc[past_of].to_numpy()})
     if fc.columns.futr or grid.freq == IRREGULAR:  # without a grid, the stamps are asked for
@@ -165,6 +166,7 @@ def cross_validation(
     check_levels(where, level)  # what is wrong with an option is said before the training
     check_quantiles(where, quantiles)
     asked = {"level": level, "quantiles": quantiles}
+    static_df = None if static_df is None else as_pandas(where, static_df, "static_df")
     grid = Grid.of(fc._series(where, df, freq), fc.columns)
     ahead = steps + (n_windows - 1) * step
     needed, longest = ahead + fc.h + 1, int(grid.lengths.max())
@@ -216,14 +218,16 @@ def predict_insample(
         InputError: `step_size` is no whole number from 1 on.
     """
     step = _whole(where, "step_size", step_size)
-    asked, size = {"level": level, "quantiles": quantiles}, fc._ready(where).network.input_size
+    asked = {"level": level, "quantiles": quantiles}
+    # What lies before a window tells nothing, unless windows are left in the units of their series.
+    longest = None if fc.scaler_type == "none" else fc._ready(where).network.input_size
     grid = Grid.of(fc._series(where, df, fc.freq), fc.columns)
     count = np.maximum((grid.lengths - fc.h - 1) // step + 1, 0)
     series = np.repeat(np.arange(len(count)), count)
     rank = np.arange(len(series)) - np.repeat(count.cumsum() - count, count)
     origin = (grid.lengths - fc.h)[series] - (count[series] - 1 - rank) * step
     parts = [
-        _forecast(fc, grid, series[part], origin[part], fc.h, asked, static_df, size)
+        _forecast(fc, grid, series[part], origin[part], fc.h, asked, static_df, longest)
         for part in np.array_split(np.arange(len(series)), -(-len(series) // BATCH))
     ]
     return pd.concat(parts, ignore_index=True)

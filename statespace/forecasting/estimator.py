@@ -275,7 +275,8 @@ class Forecaster(Parameters):
         history = series.tail(network.input_size)
         static = beside.static, beside.codes
         self._fitted, self._live = Fitted(network.eval(), reader, history, static, scaling, correlation), None
-        self._tables, self._kind = (as_pandas(where, df).copy(), static_df), kind_of(df)
+        static_table = None if static_df is None else as_pandas(where, static_df, "static_df").copy()
+        self._tables, self._kind = (as_pandas(where, df).copy(), static_table), kind_of(df)
         _note_silent(where, history)
         return self
 

@@ -89,12 +89,11 @@ def like(result: pd.DataFrame, kind: Kind, same: Mapping[str, str] | None = None
 
         frame = pl.from_pandas(result)
         own = frame.schema
-        fits = {
-            name: dtype
+        return frame.with_columns(
+            pl.col(name).cast(dtype)
             for name, dtype in types.items()
             if dtype is not None and not own[name].is_float() and own[name].is_temporal() == dtype.is_temporal()
-        }
-        return frame.cast(fits)
+        )
     import pyarrow as pa
 
     table = pa.Table.from_pandas(result, preserve_index=False).replace_schema_metadata()

@@ -19,7 +19,7 @@ import pandas as pd
 from statespace.datasets import write_frame
 from statespace.errors import InputError
 from statespace.files import replace_folder_atomically
-from statespace.forecasting.calendar import Freq
+from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.cross_validation import CUTOFF
 from statespace.forecasting.estimator import Forecaster
 from statespace.forecasting.panel import panel
@@ -101,8 +101,9 @@ def run(
         reason = str(error)
     if reason is not None:
         return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels)
-    backtest = other.predict(level=with_levels(levels))
-    backtest = backtest[backtest[fc.columns.id].isin(test[fc.columns.id])].reset_index(drop=True)
+    known = train[train[fc.columns.id].isin(test[fc.columns.id])]
+    stamps = test if fc.freq == IRREGULAR else None  # without a grid, the stamps are asked for
+    backtest = other.predict(df=known, level=with_levels(levels), futr_df=stamps)
     last = train.groupby(fc.columns.id, sort=False)[fc.columns.time].last()
     backtest.insert(2, CUTOFF, backtest[fc.columns.id].map(last))
     backtest[fc.columns.target] = test[fc.columns.target].to_numpy()

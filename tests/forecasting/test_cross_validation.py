@@ -141,9 +141,11 @@ def test_another_horizon_and_an_interrupt(small: Small, table: Table, monkeypatc
         small().cross_validation(table())
 
 
+@pytest.mark.parametrize("scaler_type", ["standard", "none"])
 def test_insample_windows_are_forecasts_from_the_rows_before_them(
-    fitted: Forecaster, panel_frame: pd.DataFrame
+    scaler_type: str, small: Small, panel_frame: pd.DataFrame
 ) -> None:
+    fitted = small(scaler_type=scaler_type, input_size=12).fit(panel_frame)
     found = fitted.predict_insample(step_size=5, level=[80])
     assert list(found) == ["unique_id", "ds", "cutoff", "S4D", "S4D-lo-80", "S4D-hi-80", "y"]
     windows = {name: (len(part) - 4 - 1) // 5 + 1 for name, part in panel_frame.groupby("unique_id")}

@@ -38,6 +38,16 @@ def test_the_tail_is_measured_by_a_model_that_has_not_seen_it(small: Small, tabl
     pd.testing.assert_frame_equal(found.forecast, small().fit(frame, "MS").predict(level=[80]))
 
 
+def test_rows_at_times_of_their_own_are_forecast_at_their_times(small: Small) -> None:
+    rng = np.random.default_rng(1)
+    stamps = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.integers(1, 900, 60)), unit="s")
+    df = pd.DataFrame({"unique_id": ["a"] * 52 + ["b"] * 8, "ds": stamps, "y": rng.normal(size=60)})
+    found = run(df, small, "irregular", [80])
+    assert found.backtest is not None
+    assert found.backtest["ds"].tolist() == stamps[48:52].tolist()
+    np.testing.assert_array_equal(found.backtest["y"], df["y"][48:52])
+
+
 @pytest.mark.filterwarnings("ignore:.*the forecast is NaN")
 def test_why_nothing_was_measured_is_said(small: Small, table: Table) -> None:
     for frame, holdout, reason in (
