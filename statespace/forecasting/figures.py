@@ -29,7 +29,8 @@ def parts(report: "Report", series: Any) -> tuple[pd.DataFrame, list[pd.DataFram
     key, time = report.forecaster.columns.id, report.forecaster.columns.time
 
     def own(table: pd.DataFrame) -> pd.DataFrame:
-        return table[table[key] == series]
+        rows: pd.DataFrame = table[table[key] == series]
+        return rows
 
     windows = []
     if report.backtest is not None:

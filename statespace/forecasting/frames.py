@@ -6,7 +6,7 @@ Neither library is loaded unless a table of it came.
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -70,7 +70,7 @@ def as_pandas(where: str, table: Any, argument: str = "df") -> pd.DataFrame:
     )
 
 
-def like(result: pd.DataFrame, kind: Kind, same: Mapping[str, str] | None = None) -> Any:
+def like(result: pd.DataFrame, kind: Kind, same: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return a result as a table of the kind that came.
 
     Args:
@@ -78,8 +78,8 @@ def like(result: pd.DataFrame, kind: Kind, same: Mapping[str, str] | None = None
         kind: as `kind_of` gives it.
         same: columns of the result that are of the type of another column, by its name, besides those of one name.
     Returns:
-        The table; names of series and stamps have the types with which they came, so that it can be joined, where
-        these hold them: text that was read as a date stays a date.
+        The table, which only of pandas is what the annotation says; names of series and stamps have the types with
+        which they came, so that it can be joined, where these hold them: text that was read as a date stays a date.
     """
     if kind.library == "pandas":
         return result
@@ -89,11 +89,12 @@ def like(result: pd.DataFrame, kind: Kind, same: Mapping[str, str] | None = None
 
         frame = pl.from_pandas(result)
         own = frame.schema
-        return frame.with_columns(
+        frame = frame.with_columns(
             pl.col(name).cast(dtype)
             for name, dtype in types.items()
             if dtype is not None and not own[name].is_float() and own[name].is_temporal() == dtype.is_temporal()
         )
+        return cast(pd.DataFrame, frame)
     import pyarrow as pa
 
     table = pa.Table.from_pandas(result, preserve_index=False).replace_schema_metadata()
@@ -102,6 +103,6 @@ def like(result: pd.DataFrame, kind: Kind, same: Mapping[str, str] | None = None
         if dtype is None or pa.types.is_floating(own) or pa.types.is_temporal(own) != pa.types.is_temporal(dtype):
             continue
         column = table.column(name)
-        cast = column.dictionary_encode() if pa.types.is_dictionary(dtype) else column.cast(dtype)
-        table = table.set_column(place, name, cast)
-    return table
+        fits = column.dictionary_encode() if pa.types.is_dictionary(dtype) else column.cast(dtype)
+        table = table.set_column(place, name, fits)
+    return cast(pd.DataFrame, table)

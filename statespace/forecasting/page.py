@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 _DRAWN = 3  # of the worst series, and as many of the best
 _LISTED = 50  # series in the table
+# No button sends a chart to anybody: newer plotly has one that uploads it.
+_CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["sendChartToCloud"],
+    "plotlyServerURL": "",
+}
 
 
 def expect_plotly(where: str) -> None:
@@ -51,7 +58,7 @@ class _Charts:
             full_html=False,
             include_plotlyjs=False,
             div_id=f"chart-{self._count}",
-            config={"displaylogo": False, "responsive": True},
+            config=_CONFIG,
         )
         return f'<div class="chart">{text}</div>'
 

@@ -101,9 +101,11 @@ def run(
         reason = str(error)
     if reason is not None:
         return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels)
-    known = train[train[fc.columns.id].isin(test[fc.columns.id])]
-    stamps = test if fc.freq == IRREGULAR else None  # without a grid, the stamps are asked for
-    backtest = other.predict(df=known, level=with_levels(levels), futr_df=stamps)
+    asked: dict[str, Any] = {}
+    if fc.freq == IRREGULAR:  # without a grid, the stamps are asked for
+        asked = {"df": train[train[fc.columns.id].isin(test[fc.columns.id])], "futr_df": test}
+    backtest = other.predict(level=with_levels(levels), **asked)
+    backtest = backtest[backtest[fc.columns.id].isin(test[fc.columns.id])].reset_index(drop=True)
     last = train.groupby(fc.columns.id, sort=False)[fc.columns.time].last()
     backtest.insert(2, CUTOFF, backtest[fc.columns.id].map(last))
     backtest[fc.columns.target] = test[fc.columns.target].to_numpy()

@@ -142,6 +142,7 @@ def test_the_page_needs_nothing_else_and_takes_every_name(small: Small, table: T
     assert text.count("plotly.js v") == 1
     assert read.tags.count("script") == 1 + len(charts(text))
     assert not re.search(r"<script[^>]+src=", text)
+    assert text.count('"modeBarButtonsToRemove": ["sendChartToCloud"]') == len(charts(text))
     assert text == page.page(report, 'Backtest of "<i>"')
 
 
