@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from statespace.cli.forecast import summary
+from statespace.cli.series import summary
 
 _JOBS = {"airline": (12, 36), "co2": (52, 156), "sunspots": (11, 33)}  # horizon and history, in steps
 _STEPS = 300

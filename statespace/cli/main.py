@@ -16,6 +16,7 @@ from statespace.version import __version__
 
 COMMANDS = {
     "forecast": "forecast the series of a table, with intervals, pictures and metrics",
+    "backtest": "tell how good forecasts of a table would have been, window by window",
     "classify": "classify recordings and sensor signals: train, predict, eval, stream",
     "demo": "forecast the bundled series",
     "fit": "train what a file describes: a model of any layers, on any task",

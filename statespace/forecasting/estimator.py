@@ -14,8 +14,10 @@ from statespace.errors import InputError
 from statespace.forecasting.boxcox import best_power
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.calendar import season_length as usual_season
+from statespace.forecasting.cross_validation import CUTOFF, cross_validation, predict_insample
 from statespace.forecasting.drift import persistence
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
+from statespace.forecasting.frames import Kind, as_pandas, kind_of, like
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
@@ -62,7 +64,8 @@ class Forecaster(Parameters):
 
     Each window of `input_size` steps is normalised and run through a stack of state space layers, which then runs on
     with nothing observed: what it puts out there is the forecast. See `statespace.models.ForecastNetwork` for the
-    equations. A missing value or row is a gap: nothing enters the state, which moves on.
+    equations. A missing value or row is a gap: nothing enters the state, which moves on. Tables may be data frames of
+    pandas or polars, or tables of pyarrow; what comes out is of the kind of what went in.
 
     Args:
         h: horizon, in steps.
@@ -155,6 +158,8 @@ class Forecaster(Parameters):
     outcome: Outcome | None = field(default=None, init=False)
     _fitted: Fitted | None = field(default=None, init=False)
     _live: Live | None = field(default=None, init=False)
+    _kind: Kind = field(default_factory=Kind, init=False)
+    _tables: tuple[pd.DataFrame, pd.DataFrame | None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -253,6 +258,8 @@ class Forecaster(Parameters):
         history = series.tail(network.input_size)
         static = beside.static, beside.codes
         self._fitted, self._live = Fitted(network.eval(), reader, history, static, scaling, correlation), None
+        static_table = None if static_df is None else as_pandas(where, static_df, "static_df").copy()
+        self._tables, self._kind = (as_pandas(where, df).copy(), static_table), kind_of(df)
         _note_silent(where, history)
         return self
 
@@ -386,7 +393,8 @@ class Forecaster(Parameters):
         table, found = self._forecast(where, df, h, futr_df, static_df, dt_scale)
         point = found.mean if self.point == "mean" else None
         named = columns(found.values, levels, self.name, shares, point)
-        return pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
+        result = pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
+        return like(result, self._kind if df is None else kind_of(df))
 
     def update(self, df: pd.DataFrame) -> "Forecaster":
         """Take in new rows of the series trained on: they move the state that is carried, and nothing is trained.
@@ -450,7 +458,8 @@ class Forecaster(Parameters):
         each = np.arange(series * steps).reshape(series, 1, steps).repeat(n_paths, 1).reshape(-1)
         number = np.arange(n_paths).repeat(steps)
         rows = pd.DataFrame(table).iloc[each].reset_index(drop=True)
-        return rows.assign(**{"sample": np.tile(number, series), self.name: paths.reshape(-1)})
+        result = rows.assign(**{"sample": np.tile(number, series), self.name: paths.reshape(-1)})
+        return like(result, self._kind if df is None else kind_of(df))
 
     def _forecast(
         self,
@@ -489,6 +498,86 @@ class Forecaster(Parameters):
             self.time_col: stamps[0] if len(stamps) == 1 else np.concatenate(stamps),
         }
         return table, found
+
+    # ---------------------------------------------------------------------------------------------------- looking back
+
+    def predict_insample(
+        self,
+        step_size: int = 1,
+        level: Sequence[float] | float | None = None,
+        quantiles: Sequence[float] | None = None,
+    ) -> pd.DataFrame:
+        """Forecast every window of the table that `fit` was given, as far as `h` steps came after it.
+
+        How well a model fits what it was trained on says little of how well it forecasts: see `cross_validation`.
+
+        Args:
+            step_size: steps from one window to the next, counted from the end of each series.
+            level: coverage of the intervals in percent; ``None`` for none.
+            quantiles: probabilities whose quantiles are wanted as columns; ``None`` for none.
+        Returns:
+            A table like that of `cross_validation`.
+        Raises:
+            InputError: not fitted, loaded from a folder, which does not hold the table, or an option cannot be used.
+        """
+        where = "Forecaster.predict_insample"
+        self._ready(where)
+        if self._tables is None:
+            raise InputError(f"{where}: a model from a folder has not kept what it was fitted on: call fit(df).")
+        result = predict_insample(where, self, *self._tables, step_size, level=level, quantiles=quantiles)
+        return like(result, self._kind, {CUTOFF: self.time_col})
+
+    def cross_validation(
+        self,
+        df: pd.DataFrame,
+        n_windows: int = 1,
+        step_size: int | None = None,
+        refit: bool | int = False,
+        level: Sequence[float] | float | None = None,
+        freq: str | int | None = None,
+        h: int | None = None,
+        quantiles: Sequence[float] | None = None,
+        static_df: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Forecast the last windows of each series by new models that saw nothing after their cutoffs.
+
+        This forecaster stays as it is, fitted or not. Covariates that are known beforehand are taken from the rows
+        after the cutoff, and nothing else of these rows is used.
+
+        Args:
+            df: a row for each series and stamp, in any order, with the columns of the covariates.
+            n_windows: windows of each series, counted from its end; a series takes part in those that leave it at
+                least one step of history.
+            step_size: steps from one window to the next; by default `h`, so that they do not overlap.
+            refit: ``True`` to fit again for each window, ``False`` to fit once, before the first, and a whole number
+                to fit again after so many windows.
+            level: coverage of the intervals in percent, such as ``[80, 95]``; ``None`` for none.
+            freq: distance between two stamps, as `fit` takes it; inferred if it can be.
+            h: steps to forecast; by default the horizon that is trained.
+            quantiles: probabilities whose quantiles are wanted as columns; ``None`` for none.
+            static_df: a row for each series with the columns of ``stat_exog_list``.
+        Returns:
+            A row for each series, window and step with the columns ``unique_id``, ``ds``, ``cutoff`` (the last stamp
+            that was known), ``S4D``, ``S4D-lo-80`` … and ``y``, NaN where nothing was observed.
+        Raises:
+            InputError: the table is too short for the windows, or it or an option cannot be used.
+            KeyboardInterrupt: a training was interrupted.
+        """
+        where = "Forecaster.cross_validation"
+        result = cross_validation(
+            where,
+            lambda: type(self)(**self.get_params()),
+            as_pandas(where, df),
+            n_windows,
+            step_size,
+            refit,
+            freq,
+            h,
+            static_df,
+            level=level,
+            quantiles=quantiles,
+        )
+        return like(result, kind_of(df), {CUTOFF: self.time_col})
 
     # ------------------------------------------------------------------------------------------------------- storing
 

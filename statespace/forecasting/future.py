@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from statespace.errors import InputError
+from statespace.forecasting.frames import as_pandas
 from statespace.forecasting.panel import Columns, Panel, numbers
 from statespace.forecasting.stamps import read_stamps, shown
 
 
 def _checked(where: str, table: pd.DataFrame | None, columns: Columns, names: Sequence[str]) -> pd.DataFrame:
-    if not isinstance(table, pd.DataFrame):
-        raise InputError(f"{where}: futr_df is a {type(table).__name__}, but a pandas data frame is expected.")
+    table = as_pandas(where, table, "futr_df")
     for name in names:
         if (table.columns == name).sum() != 1:
             found = ", ".join(map(str, table.columns)) or "none"

@@ -13,6 +13,7 @@ import pandas as pd
 
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq, as_stamps, as_ticks, check_freq, future, past, positions
+from statespace.forecasting.frames import as_pandas
 from statespace.forecasting.inference import infer_freq
 from statespace.forecasting.stamps import read_stamps, shown
 
@@ -137,8 +138,6 @@ class Panel:
 
 
 def _check_columns(where: str, frame: pd.DataFrame, columns: Columns) -> None:
-    if not isinstance(frame, pd.DataFrame):
-        raise InputError(f"{where}: df is a {type(frame).__name__}, but a pandas data frame is expected.")
     found = ", ".join(map(str, frame.columns)) or "none"
     asked = {"id_col": columns.id, "time_col": columns.time, "target_col": columns.target}
     if len(set(asked.values())) < len(asked):
@@ -231,7 +230,7 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
 
     Args:
         where: the function or option, for the messages.
-        frame: a row for each observation, in any order.
+        frame: a row for each observation, in any order; of pandas, polars or pyarrow.
         columns: names of its columns.
         freq: distance between two steps, ``None`` to infer it, or ``"irregular"`` for rows at times of their own.
     Returns:
@@ -240,6 +239,7 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
         InputError: a column is missing or holds what it may not, stamps are doubled or off the grid, or `freq` is
             unknown or cannot be inferred.
     """
+    frame = as_pandas(where, frame)
     _check_columns(where, frame, columns)
     y = numbers(where, frame[columns.target])
     time = read_stamps(where, frame[columns.time])

@@ -1,7 +1,8 @@
 """One forecasting job from a table to a folder: fit, forecast, hold out and measure, draw, save.
 
-The folder holds ``forecast.csv`` (or ``.parquet``), ``metrics.json``, a picture for each chosen series, and ``model/``.
-It appears whole or not at all.
+The folder holds ``forecast.csv`` (or ``.parquet``), ``metrics.json``, a picture for each chosen series, ``model/``, and
+``report.html`` if it is asked for. It appears whole or not at all. A backtest (see `forecasting.backtest`) is written
+in the same way, with ``cross_validation.csv`` for the forecast and the model.
 """
 
 import json
@@ -18,13 +19,14 @@ import pandas as pd
 from statespace.datasets import write_frame
 from statespace.errors import InputError
 from statespace.files import replace_folder_atomically
-from statespace.forecasting.calendar import Freq
+from statespace.forecasting.calendar import IRREGULAR, Freq
+from statespace.forecasting.cross_validation import CUTOFF
 from statespace.forecasting.estimator import Forecaster
-from statespace.forecasting.evaluation import coverage, mean_metrics, metrics, seasonal_naive
 from statespace.forecasting.panel import panel
+from statespace.forecasting.scores import only_levels, summary, with_levels
 
 # What an earlier job may have left in the folder and this one may not replace by the same name.
-STALE = ("forecast.csv", "forecast.parquet", "metrics.json", "*.png")
+STALE = ("forecast.*", "cross_validation.*", "metrics.json", "report.html", "*.png")
 
 
 @dataclass(frozen=True)
@@ -32,39 +34,21 @@ class Report:
     """What a forecasting job found.
 
     Attributes:
-        forecaster: fitted on all rows.
+        forecaster: fitted on all rows; after a backtest alone, not fitted.
         history: all rows on a regular grid.
-        forecast: the steps after the last row.
-        backtest: forecast of the held-out steps by a second model that has not seen them; ``None`` without one.
-        metrics: of the backtest, beside seasonal naive; ready for JSON.
+        forecast: the steps after the last row; ``None`` after a backtest alone.
+        backtest: forecast of held-out steps by models that have not seen them, as `Forecaster.cross_validation` gives
+            it; ``None`` without one.
+        metrics: ``h``, ``season_length`` and others; and those of the backtest, beside seasonal naive; ready for JSON.
         levels: levels of the intervals.
     """
 
     forecaster: Forecaster
     history: pd.DataFrame
-    forecast: pd.DataFrame
+    forecast: pd.DataFrame | None
     backtest: pd.DataFrame | None
     metrics: dict[str, Any]
     levels: Sequence[float]
-
-
-def _compare(
-    fc: Forecaster, train: pd.DataFrame, test: pd.DataFrame, backtest: pd.DataFrame, levels: Sequence[float]
-) -> dict[str, Any]:
-    """Measure a backtest, series by series and on average."""
-    key, target, season = fc.columns.id, fc.columns.target, fc.season
-    past = {name: part[target].to_numpy() for name, part in train.groupby(key, sort=False)}
-    own, naive = {}, {}
-    for name, part in test.groupby(key, sort=False):
-        actual, history = part[target].to_numpy(), past[name]
-        guess = backtest.loc[backtest[key] == name, fc.name].to_numpy()[: len(actual)]
-        own[str(name)] = metrics(actual, guess, history, season)
-        naive[str(name)] = metrics(actual, seasonal_naive(history, len(actual), season), history, season)
-    return {
-        "models": {fc.name: mean_metrics(list(own.values())), "SeasonalNaive": mean_metrics(list(naive.values()))},
-        "coverage": coverage(test[target].to_numpy(), backtest, fc.name, levels),
-        "series": {name: {fc.name: own[name], "SeasonalNaive": naive[name]} for name in own},
-    }
 
 
 def run(
@@ -117,11 +101,17 @@ def run(
         reason = str(error)
     if reason is not None:
         return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels)
-    backtest = other.predict(level=levels)
+    asked: dict[str, Any] = {}
+    if fc.freq == IRREGULAR:  # without a grid, the stamps are asked for
+        asked = {"df": train[train[fc.columns.id].isin(test[fc.columns.id])], "futr_df": test}
+    backtest = other.predict(level=with_levels(levels), **asked)
     backtest = backtest[backtest[fc.columns.id].isin(test[fc.columns.id])].reset_index(drop=True)
+    last = train.groupby(fc.columns.id, sort=False)[fc.columns.time].last()
+    backtest.insert(2, CUTOFF, backtest[fc.columns.id].map(last))
+    backtest[fc.columns.target] = test[fc.columns.target].to_numpy()
     found["holdout"] = {"steps": fc.h, "series": int(test[fc.columns.id].nunique())}
-    found |= _compare(fc, train, test, backtest, levels)
-    return Report(fc, history, forecast, backtest, found, levels)
+    found |= summary(backtest, history, fc.name, fc.columns, fc.season, levels)
+    return Report(fc, history, forecast, only_levels(backtest, fc.name, levels), found, levels)
 
 
 def _file_names(names: Sequence[Any]) -> list[str]:
@@ -138,31 +128,47 @@ def _file_names(names: Sequence[Any]) -> list[str]:
     return found
 
 
-def write(report: Report, folder: Path | str, suffix: str, plotted: Sequence[Any]) -> list[str]:
+def write(
+    report: Report, folder: Path | str, suffix: str, plotted: Sequence[Any], title: str | None = None
+) -> list[str]:
     """Write a report to a folder, whole or not at all.
 
     Args:
-        report: what `run` returned.
+        report: what `run` or `backtest.run` returned.
         folder: where to; other files that are there stay.
         suffix: ``"csv"`` or ``"parquet"``.
         plotted: names of the series to draw; empty for none.
+        title: of the page ``report.html``; ``None`` for no such page.
     Returns:
         The names of the files and of the folder that were written.
     Raises:
-        InputError: the folder cannot be written, or matplotlib is missing and something is to be drawn.
+        InputError: the folder cannot be written, matplotlib is missing and something is to be drawn, or plotly is
+            missing and a page is asked for.
     """
+    where = "backtest" if report.forecast is None else "forecast"
     pictures = _file_names(plotted)
-    with replace_folder_atomically("forecast", folder, STALE) as fresh:
-        write_frame(report.forecast, fresh / f"forecast.{suffix}")
+    written = ["metrics.json", *pictures]
+    with replace_folder_atomically(where, folder, STALE) as fresh:
         text = json.dumps(report.metrics, indent=1, default=_as_plain) + "\n"
         (fresh / "metrics.json").write_text(text, encoding="utf-8")
-        report.forecaster.save(fresh / "model")
+        if report.forecast is not None:
+            write_frame(report.forecast, fresh / f"forecast.{suffix}")
+            report.forecaster.save(fresh / "model")
+            written = [f"forecast.{suffix}", *written, "model/"]
+        elif report.backtest is not None:
+            write_frame(report.backtest, fresh / f"cross_validation.{suffix}")
+            written = [f"cross_validation.{suffix}", *written]
         if plotted:
             from statespace.forecasting.figures import draw
 
             for name, picture in zip(plotted, pictures, strict=True):
                 draw(report, name, fresh / picture)
-    return [f"forecast.{suffix}", "metrics.json", *pictures, "model/"]
+        if title is not None:
+            from statespace.forecasting.page import page
+
+            (fresh / "report.html").write_text(page(report, title), encoding="utf-8")
+            written.append("report.html")
+    return written
 
 
 def _as_plain(value: object) -> object:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from statespace.errors import InputError
+from statespace.forecasting.frames import as_pandas
 from statespace.forecasting.panel import numbers
 from statespace.forecasting.stamps import shown
 
@@ -19,8 +20,7 @@ def _checked(where: str, table: pd.DataFrame | None, id_col: str, names: Sequenc
             f"{where}: static_df is missing, but stat_exog_list asks for {asked}: pass a table with {id_col!r} "
             "and these."
         )
-    if not isinstance(table, pd.DataFrame):
-        raise InputError(f"{where}: static_df is a {type(table).__name__}, but a pandas data frame is expected.")
+    table = as_pandas(where, table, "static_df")
     for name in (id_col, *names):
         if (table.columns == name).sum() != 1:
             found = ", ".join(map(str, table.columns)) or "none"

@@ -29,7 +29,10 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "no ids": (lambda f: f[["ds", "y"]], r"no column 'unique_id' \(id_col\); the columns found are ds, y\."),
     "no columns": (lambda f: f[[]], "the columns found are none"),
     "no rows": (lambda f: f.iloc[:0], "the table has no rows"),
-    "no frame": (lambda f: f.to_dict(), "df is a dict, but a pandas data frame is expected"),
+    "no frame": (
+        lambda f: f.to_dict(),
+        "df is a dict, but a DataFrame of pandas or polars, or a Table of pyarrow, is expected",
+    ),
     "twice a column": (lambda f: pd.concat([f, f[["y"]]], axis=1), "several columns 'y'"),
     "doubled stamp": (lambda f: pd.concat([f, f.tail(1)]), "series 'a' has two rows for 2003-12-01 00:00:00: keep one"),
     "empty stamp": (lambda f: f.assign(ds=f.ds.where(f.index != 3)), "column 'ds' is empty in row 4"),

@@ -28,12 +28,24 @@ def test_the_tail_is_measured_by_a_model_that_has_not_seen_it(small: Small, tabl
     train = pd.concat([table(44), table(8, name="short")])
     want = small().fit(train, "MS").predict(level=[80])
     want = want[want["unique_id"] == "a"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(found.backtest, want)
+    pd.testing.assert_frame_equal(found.backtest[list(want)], want)
+    assert found.backtest["cutoff"].tolist() == [table().ds[43]] * 4
+    np.testing.assert_array_equal(found.backtest["y"], table().y[-4:])
     error = np.abs(want["S4D"] - table().y.to_numpy()[-4:]).mean()
     assert found.metrics["models"]["S4D"]["mae"] == pytest.approx(error, rel=1e-9)
     inside = want["S4D-lo-80"].le(table().y.to_numpy()[-4:]) & want["S4D-hi-80"].ge(table().y.to_numpy()[-4:])
     assert found.metrics["coverage"] == {"80": 100 * inside.mean()}
     pd.testing.assert_frame_equal(found.forecast, small().fit(frame, "MS").predict(level=[80]))
+
+
+def test_rows_at_times_of_their_own_are_forecast_at_their_times(small: Small) -> None:
+    rng = np.random.default_rng(1)
+    stamps = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.integers(1, 900, 60)), unit="s")
+    df = pd.DataFrame({"unique_id": ["a"] * 52 + ["b"] * 8, "ds": stamps, "y": rng.normal(size=60)})
+    found = run(df, small, "irregular", [80])
+    assert found.backtest is not None
+    assert found.backtest["ds"].tolist() == stamps[48:52].tolist()
+    np.testing.assert_array_equal(found.backtest["y"], df["y"][48:52])
 
 
 @pytest.mark.filterwarnings("ignore:.*the forecast is NaN")
