@@ -68,7 +68,7 @@ class Reader:
         return {
             "hist": len(self.columns.hist),
             "futr": len(self.columns.futr) + len(names_of("Forecaster", self.calendar, self.holidays)),
-            "static": len(self.static.mean or {}),
+            "static": len(self.static.mean),
             "categories": self.static.sizes,
         }
 
