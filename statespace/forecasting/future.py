@@ -8,26 +8,7 @@ import pandas as pd
 
 from statespace.errors import InputError
 from statespace.forecasting.panel import Columns, Panel, numbers
-from statespace.forecasting.stamps import read_stamps, shown
-
-
-def _kind(stamp: Any) -> str:
-    if not isinstance(stamp, pd.Timestamp):
-        return "whole numbers"
-    return "dates without a time zone" if stamp.tz is None else f"dates in {stamp.tz}"
-
-
-def _of_the_kind(where: str, time: pd.Series, like: Any) -> pd.Series:
-    """Return stamps in the time zone of `like`, a stamp of the series; refuse those that cannot be compared with it."""
-    given = time.iloc[0] if len(time) else like
-    if isinstance(given, pd.Timestamp) != isinstance(like, pd.Timestamp) or (
-        isinstance(like, pd.Timestamp) and (given.tz is None) != (like.tz is None)
-    ):
-        raise InputError(
-            f"{where}: the stamps of futr_df are {_kind(given)}, such as {given}, but those of the series are "
-            f"{_kind(like)}, such as {like}: write both alike."
-        )
-    return time if not isinstance(like, pd.Timestamp) or like.tz is None else time.dt.tz_convert(like.tz)
+from statespace.forecasting.stamps import in_kind, read_stamps, shown
 
 
 def _checked(
@@ -40,7 +21,7 @@ def _checked(
             found = ", ".join(map(str, table.columns)) or "none"
             raise InputError(f"{where}: futr_df must have one column {name!r}, but its columns are {found}.")
     time = read_stamps(f"{where}: futr_df", table[columns.time])
-    return table.assign(**{columns.time: _of_the_kind(where, time, like)})
+    return table.assign(**{columns.time: in_kind(where, "futr_df", time, like)})
 
 
 def asked_stamps(

@@ -1,6 +1,6 @@
 """What the arguments of `Forecaster` may be: each checked by itself, with a sentence where it is not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def _names(option: str, value: object) -> None:
         return
     if isinstance(value, str):
         raise InputError(f"{_WHERE}: {option} is {value!r}, but a list of names is expected: write [{value!r}].")
-    if not isinstance(value, Iterable) or not all(isinstance(one, str) and one for one in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
         raise InputError(f"{_WHERE}: {option} is {value!r}, but a list of names, as text, is expected.")
 
 
@@ -94,6 +94,11 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
     for option in _LISTS:
         _names(option, options[option])
     names_of(_WHERE, listed(options["calendar"]), listed(options["holidays"]))
+    if options["transform"] in ("log", "boxcox") and OUTPUTS[options["distribution"]]().positive:
+        raise InputError(
+            f"{_WHERE}: transform is {options['transform']!r}, but distribution {options['distribution']!r} is one of "
+            "values as they are: use transform='none'."
+        )
     _check_columns(options, name)
 
 
