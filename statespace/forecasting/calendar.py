@@ -162,7 +162,13 @@ def scaled_freq(where: str, freq: Freq, dt_scale: float) -> Freq:
             f"{where}: dt_scale is {dt_scale}, but the step of freq {freq!r} varies with the calendar: only steps of "
             "fixed length, such as 'h' or '15min', have multiples."
         )
-    return str(pd.tseries.frequencies.to_offset(pd.Timedelta(round(step.value * dt_scale))).freqstr)
+    wide = round(step.as_unit("ns").value * dt_scale)
+    if not 0 < wide < np.iinfo(np.int64).max:
+        raise InputError(
+            f"{where}: dt_scale is {dt_scale}, but {freq!r} times that is no distance between stamps, which are told "
+            "apart by nanoseconds and lie within centuries: pass the true ratio of the rates."
+        )
+    return str(pd.tseries.frequencies.to_offset(pd.Timedelta(wide)).freqstr)
 
 
 def as_ticks(stamps: pd.Series) -> np.ndarray:

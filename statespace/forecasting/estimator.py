@@ -38,6 +38,11 @@ from statespace.training import Outcome, WindowDataModule, WindowSource, threads
 
 FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
 ENOUGH = 5000  # windows
+MADE_WITH = (
+    *("h", "layer", "d_model", "n_layers", "d_state", "mixing", "distribution", "scaler_type"),
+    *("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays", "weight_col"),
+    *("id_col", "time_col", "target_col"),
+)  # arguments that a network and the tables it reads cannot do without
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
@@ -224,8 +229,10 @@ class Forecaster(Parameters):
             InputError: a table or `freq` cannot be used, or every series is too short.
         """
         where = "Forecaster.fit"
-        before = self._ready(where).network if warm_start else None
-        series = self._series(where, df, self.freq if warm_start else freq)
+        if not isinstance(warm_start, bool | np.bool_):
+            raise InputError(f"{where}: warm_start is {warm_start!r}, but True or False is expected.")
+        before = self._before(where, freq) if warm_start else None
+        series = self._series(where, df, freq if before is None else before.reader.freq)
         longest = int(series.lengths.max())
         if longest < self.h + 1:
             raise InputError(
@@ -234,7 +241,8 @@ class Forecaster(Parameters):
             )
         season = self.season_length or usual_season(series.freq)
         size = self.input_size or min(512, max(3 * self.h, 3 * season))
-        reader = self._reader(where, series, static_df) if before is None else self._ready(where).reader
+        reader = self._reader(where, series, static_df) if before is None else before.reader
+        series = replace(series, step=reader.step)
         self._check_values(where, series)
         log = self.transform == "log" or (
             self.transform == "auto" and wants_log(series.values, series.lengths, max(season, 4))
@@ -252,16 +260,37 @@ class Forecaster(Parameters):
             torch.manual_seed(self.random_seed)
             windows = int(np.maximum(series.lengths - size - self.h, 0).sum())
             features = FEATURES if series.ticks is None and windows >= ENOUGH else 0
-            network = before or self._network(size, series.ticks is None, features, reader, season, drift)
+            if before is None:
+                network = self._network(size, series.ticks is None, features, reader, season, drift)
+            else:
+                network = before.network
             source = WindowSource(z, lengths, network.input_size, self.h, beside)
             self.outcome, correlation = self._train(where, series, source, lengths, network)
         history = series.tail(network.input_size)
         static = beside.static, beside.codes
-        self._fitted, self._live = Fitted(network.eval(), reader, history, static, scaling, correlation), None
+        made_with = {name: getattr(self, name) for name in MADE_WITH}
+        self._fitted = Fitted(network.eval(), reader, history, static, scaling, correlation, made_with)
+        self._live = None
         static_table = None if static_df is None else as_pandas(where, static_df, "static_df").copy()
         self._tables, self._kind = (as_pandas(where, df).copy(), static_table), kind_of(df)
         _note_silent(where, history)
         return self
+
+    def _before(self, where: str, freq: str | int | None) -> Fitted:
+        """Return what was fitted before, if training can go on from there."""
+        fitted = self._ready(where)
+        for name, value in fitted.made_with.items():
+            if (now := getattr(self, name)) != value:
+                raise InputError(
+                    f"{where}: warm_start goes on with a network of {name}={value!r}, but {name} is {now!r} now: set "
+                    "it back, or fit without warm_start."
+                )
+        if freq is not None and freq != fitted.reader.freq:
+            raise InputError(
+                f"{where}: warm_start goes on at freq {fitted.reader.freq!r}, but freq is {freq!r}: leave it out, or "
+                "fit without warm_start."
+            )
+        return fitted
 
     def _series(self, where: str, df: pd.DataFrame, freq: str | int | None) -> Panel:
         """Put the series on their grid, or on none where no frequency fits and the layer knows of time."""
@@ -337,7 +366,8 @@ class Forecaster(Parameters):
         if len(data.train[0]) == 0:
             raise InputError(
                 f"{where}: no stretch of the series has observed values both in its past and in the {self.h} steps "
-                f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}."
+                f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}"
+                + ("." if self.weight_col is None else f", or the weights in column {self.weight_col!r}.")
             )
         asked = self.augmentation
         how = Training(
@@ -473,9 +503,13 @@ class Forecaster(Parameters):
         """Forecast as `predict` does; return names and stamps of the rows as columns, and the quantiles."""
         fitted = self._ready(where)
         reader, history, scaling = fitted.reader, fitted.history, fitted.scaling
-        if isinstance(dt_scale, bool) or not isinstance(dt_scale, int | float) or not 0 < dt_scale < float("inf"):
+        if (
+            isinstance(dt_scale, bool)
+            or not isinstance(dt_scale, int | float | np.number)
+            or not 0 < dt_scale < float("inf")
+        ):
             raise InputError(f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected.")
-        steps = max(1, int(self.h / dt_scale)) if h is None else h
+        steps = max(1, int(self.h / dt_scale + 1e-9)) if h is None else h
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise InputError(f"{where}: h is {steps!r}, but a whole number from 1 on is expected.")
         if df is not None:
@@ -589,7 +623,8 @@ class Forecaster(Parameters):
         Raises:
             InputError: not fitted, or the folder cannot be written.
         """
-        description, tensors = stored(self._ready("Forecaster.save"))
+        fitted = self._ready("Forecaster.save")
+        description, tensors = stored(fitted)
         if self._live is not None:
             tensors |= {f"live.{name}": part for name, part in self._live.state_dict().items()}
         outcome = None if self.outcome is None else _finite(self.outcome._asdict())
@@ -597,7 +632,7 @@ class Forecaster(Parameters):
             "Forecaster.save",
             folder,
             "Forecaster",
-            description | {"params": self.get_params(), "outcome": outcome},
+            description | {"params": self.get_params() | fitted.made_with, "outcome": outcome},
             tensors,
         )
 
@@ -616,7 +651,8 @@ class Forecaster(Parameters):
         try:
             fc = cls(**description["params"])
             calendar = listed(fc.calendar), listed(fc.holidays)
-            fc._fitted = unstored(description, tensors, fc.columns, *calendar, fc._network)
+            made_with = {name: getattr(fc, name) for name in MADE_WITH}
+            fc._fitted = unstored(description, tensors, fc.columns, *calendar, made_with, fc._network)
             if live := {n.removeprefix("live."): part for n, part in tensors.items() if n.startswith("live.")}:
                 fc._live = fc._fitted.goes_on()
                 fc._live.load_state_dict(live)

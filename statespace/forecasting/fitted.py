@@ -54,6 +54,7 @@ class Fitted:
         static: numbers and categories of these series.
         scaling: of these series.
         correlation: of forecast errors over the horizon, ``(h, h)``, for sample paths.
+        made_with: arguments of the forecaster that network and reader were made with, by name.
     """
 
     network: ForecastNetwork
@@ -62,6 +63,7 @@ class Fitted:
     static: tuple[Tensor | None, Tensor | None]
     scaling: Scaling
     correlation: np.ndarray
+    made_with: dict[str, Any]
 
     def source(self, series: Panel, scaling: Scaling, beside: Beside, length: int, h: int) -> WindowSource:
         """Return the series as windows of the network are cut from them, scaled."""
@@ -121,13 +123,14 @@ class Fitted:
             Quantiles and means in the units of the data; NaN for a series without observations.
         """
         length = max(1, round(self.network.input_size / dt_scale))
+        rate = dt_scale if beside.dt is None else 1.0  # what the stamps say of the time need not be said again
         source = self.source(series, scaling, beside, length, steps)
         quantiles, means = [], []
         work = min(len(series), BATCH) * length * self.network.embed.out_features
         with torch.inference_mode(), threads_for(work):
             for part in torch.arange(len(series)).split(BATCH):
                 window = source.cut(part, source.ends[part] - steps)
-                found = self.network(window.past, steps, dt_scale)
+                found = self.network(window.past, steps, rate)
                 silent = window.past.observed.sum(1) == 0
                 quantiles.append(found.quantiles.masked_fill(silent[:, None, None], torch.nan))
                 means.append(found.mean.masked_fill(silent[:, None], torch.nan))
@@ -177,6 +180,7 @@ def unstored(
     columns: Columns,
     calendar: tuple[str, ...],
     holidays: tuple[str, ...],
+    made_with: dict[str, Any],
     make: Callable[[int, bool, int, Reader], ForecastNetwork],
 ) -> Fitted:
     """Return what `stored` gave in its own form.
@@ -187,6 +191,7 @@ def unstored(
         columns: names of the columns.
         calendar: features of the calendar.
         holidays: countries whose holidays are among them.
+        made_with: arguments of the forecaster.
         make: gives the network for an input size, with a linear path or without, for a number of features in it, and
             for covariates as they are read.
     Raises:
@@ -216,4 +221,4 @@ def unstored(
     )
     scaling = Scaling(description["log"], arrays["scaling.location"], arrays["scaling.scale"], description["power"])
     known = tensors.get("static.numbers"), tensors.get("static.codes")
-    return Fitted(made.eval(), reader, history, known, scaling, arrays["correlation"])
+    return Fitted(made.eval(), reader, history, known, scaling, arrays["correlation"], made_with)

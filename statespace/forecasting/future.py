@@ -9,16 +9,17 @@ import pandas as pd
 from statespace.errors import InputError
 from statespace.forecasting.frames import as_pandas
 from statespace.forecasting.panel import Columns, Panel, numbers
-from statespace.forecasting.stamps import read_stamps, shown
+from statespace.forecasting.stamps import in_kind, read_stamps, shown
 
 
-def _checked(where: str, table: pd.DataFrame | None, columns: Columns, names: Sequence[str]) -> pd.DataFrame:
+def _checked(where: str, table: pd.DataFrame | None, columns: Columns, names: Sequence[str], like: Any) -> pd.DataFrame:
     table = as_pandas(where, table, "futr_df")
     for name in names:
         if (table.columns == name).sum() != 1:
             found = ", ".join(map(str, table.columns)) or "none"
             raise InputError(f"{where}: futr_df must have one column {name!r}, but its columns are {found}.")
-    return table.assign(**{columns.time: read_stamps(where, table[columns.time])})
+    time = read_stamps(f"{where}: futr_df", table[columns.time])
+    return table.assign(**{columns.time: in_kind(where, "futr_df", time, like)})
 
 
 def asked_stamps(
@@ -37,7 +38,8 @@ def asked_stamps(
     Raises:
         InputError: a series has fewer rows after its last stamp.
     """
-    rows = _checked(where, table, columns, (columns.id, columns.time)).sort_values(columns.time)
+    rows = _checked(where, table, columns, (columns.id, columns.time), series.last[0])
+    rows = rows.sort_values(columns.time)
     each = dict(iter(rows.groupby(columns.id, sort=False)[columns.time]))
     found = []
     for name, last in zip(series.ids, series.last, strict=True):
@@ -72,18 +74,19 @@ def read_future(
     if not columns.futr:
         return np.empty((len(ids), steps, 0))
     asked = ", ".join(columns.futr)
+    first = pd.Series(stamps[0][:1]).iloc[0]
     if table is None:
         raise InputError(
             f"{where}: futr_df is missing, but the model was fitted with futr_exog_list={list(columns.futr)}: pass a "
             f"table with {columns.id}, {columns.time}, {asked} and a row for each of the {steps} steps to forecast, "
-            f"from {stamps[0][0]} on."
+            f"from {first} on."
         )
-    table = _checked(where, table, columns, (columns.id, columns.time, *columns.futr))
+    table = _checked(where, table, columns, (columns.id, columns.time, *columns.futr), first)
     time = table[columns.time]
     wanted = pd.MultiIndex.from_arrays(
         [np.repeat(np.array(ids, dtype=object), steps), pd.Index(np.concatenate(stamps))]
     )
-    values = pd.DataFrame({name: numbers(where, table[name]) for name in columns.futr})
+    values = pd.DataFrame({name: numbers(f"{where}: futr_df", table[name]) for name in columns.futr})
     values.index = pd.MultiIndex.from_arrays([table[columns.id].astype(object).to_numpy(), pd.Index(time)])
     rows = values.index.isin(wanted)
     values = values[rows]
@@ -94,9 +97,11 @@ def read_future(
     missing = ~wanted.isin(values.index)
     if missing.any():
         series, stamp = wanted[int(missing.argmax())]
+        known = table[columns.id].drop_duplicates()
+        its = "" if known.isin([series]).any() else f" Its series are {', '.join(map(shown, known[:5]))} …"
         raise InputError(
             f"{where}: futr_df has no row for series {shown(series)} at {stamp}: every step to forecast needs one "
-            f"({steps} a series; {int(missing.sum())} rows are missing in all)."
+            f"({steps} a series; {int(missing.sum())} rows are missing in all).{its if len(known) else ''}"
         )
     found = values.reindex(wanted).to_numpy(np.float64)
     if np.isnan(found).any():
@@ -104,6 +109,6 @@ def read_future(
         series, stamp = wanted[row]
         raise InputError(
             f"{where}: futr_df has no number in column {columns.futr[column]!r} for series {shown(series)} at {stamp}: "
-            "what is known beforehand must be known; name a covariate that is not in hist_exog_list instead."
+            "what is in futr_exog_list must be known beforehand; a covariate that is not belongs into hist_exog_list."
         )
     return found.reshape(len(ids), steps, len(columns.futr))

@@ -19,6 +19,7 @@ class NoGridError(InputError):
 _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAY = pd.Timedelta(days=1)
+_EMPTIEST = 10  # where rows typically are this many steps apart, the grid is none, and the most common distance chance
 _COARSER = 3  # a finer grid than this many steps from one row to the next would be empty for the most part
 
 
@@ -88,10 +89,11 @@ def infer_freq(where: str, stamps: pd.Series, ids: np.ndarray, starts: np.ndarra
         return int(np.gcd.reduce(np.diff(stamps.to_numpy(np.int64))[inside]))
     for freq in _candidates(pd.DatetimeIndex(series)):
         try:
-            positions(where, series, pd.Series(series.iloc[0], index=series.index), freq)
+            position = positions(where, series, pd.Series(series.iloc[0], index=series.index), freq)
         except InputError:
             continue
-        return freq
+        if np.median(np.diff(position)) <= _EMPTIEST:
+            return freq
     raise NoGridError(
         f"{where}: freq cannot be inferred from the stamps of the longest series ({series.iloc[0]}, {series.iloc[1]}, "
         f"…): move the stamps onto a regular grid and pass its freq, such as {', '.join(KNOWN)}."

@@ -28,6 +28,8 @@ _NAMES = {
 _COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps")
 _COUNTS_OR_NONE = {"input_size": 1, "season_length": 1, "val_size": 0}
 _LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays")
+_TEXTS = ("id_col", "time_col", "target_col", "accelerator")
+_TEXTS_OR_NONE = ("weight_col", "alias")
 
 
 def _whole(name: str, value: object, least: int, most: int = _MOST) -> None:
@@ -41,6 +43,15 @@ def _number(name: str, value: object, low: float, high: float, expected: str, in
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not (low < value < high or (include_low and value == low)):  # type: ignore[operator]  # a number
         raise InputError(f"{_WHERE}: {name} is {value!r}, but {expected} is expected.")
+
+
+def _names(option: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, str):
+        raise InputError(f"{_WHERE}: {option} is {value!r}, but a list of names is expected: write [{value!r}].")
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
+        raise InputError(f"{_WHERE}: {option} is {value!r}, but a list of names, as text, is expected.")
 
 
 def listed(names: object) -> tuple[str, ...]:
@@ -72,18 +83,29 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
     _number("weight_decay", options["weight_decay"], 0, infinity, "a number from 0 on")
     if options["augmentation"] is not None:
         _number("augmentation", options["augmentation"], 0, infinity, "a number from 0 on, or None,")
+    for option in _TEXTS:
+        if not isinstance(options[option], str) or not options[option]:
+            raise InputError(f"{_WHERE}: {option} is {options[option]!r}, but a name, as text, is expected.")
+    for option in _TEXTS_OR_NONE:
+        if options[option] is not None and (not isinstance(options[option], str) or not options[option]):
+            raise InputError(f"{_WHERE}: {option} is {options[option]!r}, but a name, as text, or None is expected.")
+    if not isinstance(options["verbose"], bool | np.bool_):
+        raise InputError(f"{_WHERE}: verbose is {options['verbose']!r}, but True or False is expected.")
     for option in _LISTS:
-        value = options[option]
-        if value is not None and (isinstance(value, str) or not all(isinstance(one, str) for one in value)):
-            raise InputError(f"{_WHERE}: {option} is {value!r}, but a list of names is expected: write [{value!r}].")
+        _names(option, options[option])
     names_of(_WHERE, listed(options["calendar"]), listed(options["holidays"]))
+    if options["transform"] in ("log", "boxcox") and OUTPUTS[options["distribution"]]().positive:
+        raise InputError(
+            f"{_WHERE}: transform is {options['transform']!r}, but distribution {options['distribution']!r} is one of "
+            "values as they are: use transform='none'."
+        )
     _check_columns(options, name)
 
 
 def _check_columns(options: Mapping[str, Any], name: str) -> None:
     for option in ("id_col", "time_col"):
         column = options[option]
-        if column == name or str(column).startswith((f"{name}-lo-", f"{name}-hi-")):
+        if column == name or column.startswith((f"{name}-lo-", f"{name}-hi-", f"{name}_ql")):
             raise InputError(
                 f"{_WHERE}: {option} is {column!r}, which is also a column of the forecast: rename that column."
             )
@@ -98,3 +120,14 @@ def _check_columns(options: Mapping[str, Any], name: str) -> None:
                     "play; leave it out of one of them."
                 )
             used[column] = option
+    static = listed(options["stat_exog_list"])
+    for place, column in enumerate(static):
+        if column == options["id_col"] or column in static[:place]:
+            raise InputError(
+                f"{_WHERE}: stat_exog_list is {list(static)}, but {column!r} "
+                + (
+                    "names the series: leave it out."
+                    if column == options["id_col"]
+                    else "is there twice: name it once."
+                )
+            )

@@ -262,6 +262,12 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
     beside = np.empty((len(y), len(columns.beside)))
     for place, name in enumerate(columns.beside):
         beside[:, place] = numbers(where, frame[name])[order]
+    if columns.weight is not None and (beside[:, -1] < 0).any():
+        row = int((beside[:, -1] < 0).argmax())
+        raise InputError(
+            f"{where}: column {columns.weight!r} (weight_col) holds {beside[row, -1]} for series "
+            f"{shown(names[number[row]])} at {time.iloc[row]}, but weights from 0 on are expected."
+        )
     ends = np.append(starts[1:], len(number)) - 1
     last = time.iloc[ends].tolist()
     if freq == IRREGULAR:

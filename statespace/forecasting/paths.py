@@ -30,6 +30,7 @@ from statespace.models.outputs.levels import between
 
 _PRIOR = 10  # pairs of neighbouring steps without correlation, that come before those which were seen
 _LEAST_SHRINKAGE = 0.01
+_MOST = 2**63 - 1  # what a random generator takes as its seed
 
 
 def copula(scores: np.ndarray) -> np.ndarray:
@@ -100,6 +101,8 @@ def simulate(where: str, quantiles: np.ndarray, correlation: np.ndarray, n_paths
     for name, value, least in (("n_paths", n_paths, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise InputError(f"{where}: {name} is {value!r}, but a whole number from {least} on is expected.")
+        if value > _MOST:
+            raise InputError(f"{where}: {name} is {value!r}, but a whole number up to {_MOST} is expected.")
     u = probabilities(correlation, quantiles.shape[0], quantiles.shape[1], int(n_paths), int(seed))
     paths: np.ndarray = between(torch.from_numpy(quantiles), torch.from_numpy(u)).numpy()
     return paths.swapaxes(0, 1)

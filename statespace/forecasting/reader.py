@@ -68,7 +68,7 @@ class Reader:
         return {
             "hist": len(self.columns.hist),
             "futr": len(self.columns.futr) + len(names_of("Forecaster", self.calendar, self.holidays)),
-            "static": len(self.static.mean or {}),
+            "static": len(self.static.mean),
             "categories": self.static.sizes,
         }
 
@@ -78,6 +78,8 @@ class Reader:
         Raises:
             InputError: the table cannot be used, or the frequency has no such multiple.
         """
+        if self.columns.weight is not None and isinstance(frame, pd.DataFrame) and self.columns.weight not in frame:
+            frame = frame.assign(**{self.columns.weight: np.nan})  # weights matter in training alone
         series = panel(where, frame, self.columns, scaled_freq(where, self.freq, dt_scale))
         return replace(series, step=self.step * dt_scale) if series.freq == IRREGULAR else series
 

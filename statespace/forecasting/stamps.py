@@ -123,6 +123,33 @@ def read_stamps(where: str, time: pd.Series) -> pd.Series:
     )
 
 
+def _kind(stamp: Any) -> str:
+    if not isinstance(stamp, pd.Timestamp):
+        return "whole numbers"
+    return "dates without a time zone" if stamp.tz is None else f"dates in {stamp.tz}"
+
+
+def in_kind(where: str, table: str, time: pd.Series, like: Any) -> pd.Series:
+    """Return stamps in the time zone of a series.
+
+    Args:
+        where: the function or option, for the message.
+        table: the argument that holds the stamps, for the message.
+        time: stamps, as `read_stamps` returns them.
+        like: a stamp of the series.
+    Raises:
+        InputError: the stamps are of another kind than those of the series, so that no two can be compared.
+    """
+    given = time.iloc[0] if len(time) else like
+    dates = isinstance(given, pd.Timestamp), isinstance(like, pd.Timestamp)
+    if dates[0] != dates[1] or (all(dates) and (given.tz is None) != (like.tz is None)):
+        raise InputError(
+            f"{where}: the stamps of {table} are {_kind(given)}, such as {given}, but those of the series are "
+            f"{_kind(like)}, such as {like}: write both alike."
+        )
+    return time if not all(dates) or like.tz is None else time.dt.tz_convert(like.tz)
+
+
 def as_plain(values: list[Any]) -> list[Any]:
     """Turn names or stamps into what JSON can hold: stamps become text with their time zone beside it."""
     return [

@@ -1,7 +1,7 @@
 """What belongs to a series as a whole: numbers, standardised, and categories, each by its place in a list."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,9 @@ class Static:
     """
 
     names: tuple[str, ...] = ()
-    mean: dict[str, float] | None = None
-    scale: dict[str, float] | None = None
-    categories: dict[str, list[Any]] | None = None
+    mean: dict[str, float] = field(default_factory=dict)
+    scale: dict[str, float] = field(default_factory=dict)
+    categories: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, where: str, table: pd.DataFrame | None, id_col: str, names: Sequence[str], ids: list[Any]) -> "Static":
@@ -62,23 +62,32 @@ class Static:
         if not names:
             return cls()
         rows = _checked(where, table, id_col, names)
-        rows = rows[rows.index.isin(ids)]
+        rows = rows.loc[[name for name in ids if name in rows.index]]  # so that the order of the table does not matter
         mean, scale, categories = {}, {}, {}
         for name in names:
             column = rows[name]
             if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-                values = numbers(where, column)
+                values = numbers(f"{where}: static_df", column)
                 mean[name] = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
                 spread = float(np.nanstd(values)) if np.isfinite(values).any() else 0.0
-                scale[name] = spread if spread > 0 else 1.0
+                scale[name] = spread if spread > 1e-12 * abs(mean[name]) else 1.0  # what rounding leaves is none
             else:
                 categories[name] = sorted({_plain(value) for value in column.dropna()}, key=str)
         return cls(tuple(names), mean, scale, categories)
 
+    # In the order of `names`: a mapping that was stored comes back in another.
+    @property
+    def _numbers(self) -> list[str]:
+        return [name for name in self.names if name in self.mean]
+
+    @property
+    def _categories(self) -> list[str]:
+        return [name for name in self.names if name in self.categories]
+
     @property
     def sizes(self) -> list[int]:
         """Number of values of each category."""
-        return [len(values) for values in (self.categories or {}).values()]
+        return [len(self.categories[name]) for name in self._categories]
 
     def read(
         self, where: str, table: pd.DataFrame | None, id_col: str, ids: list[Any]
@@ -100,15 +109,14 @@ class Static:
                 raise InputError(f"{where}: static_df has no row for series {shown(name)}: every series needs one.")
         rows = rows.loc[ids]
         found, codes = [], []
-        for name in self.mean or {}:
-            values = numbers(where, rows[name])
+        for name in self._numbers:
+            values = numbers(f"{where}: static_df", rows[name])
             if np.isnan(values).any():
                 lost = ids[int(np.isnan(values).argmax())]
                 raise InputError(f"{where}: static_df has no number in column {name!r} for series {shown(lost)}.")
-            assert self.mean is not None
-            assert self.scale is not None
             found.append((values - self.mean[name]) / self.scale[name])
-        for name, known in (self.categories or {}).items():
+        for name in self._categories:
+            known = self.categories[name]
             place = {value: i for i, value in enumerate(known)}
             column = []
             for series, value in zip(ids, rows[name], strict=True):

@@ -19,14 +19,14 @@ from statespace.forecasting.conformal import calibrate
 from statespace.forecasting.paths import copula
 from statespace.models import ForecastNetwork
 from statespace.models.instance_norm import normalise
-from statespace.models.linear_path import LinearPath
+from statespace.models.linear_path import LEVEL, LinearPath
 from statespace.models.outputs.levels import normal_score
 from statespace.training import ForecastModule, Outcome, WindowDataModule, Windows, WindowSource, fit
-from statespace.training.closed_form import Origins, fit_readout
+from statespace.training.closed_form import Choice, Origins, fit_readout
 
 TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
 MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
-MOST_WINDOWS = 20_000  # that the linear path is fitted to; more would tell little
+MOST_WINDOWS = 60_000  # that the linear path is fitted to; more would tell little
 _BLOCKS = 5  # stretches of time that are left out in turn
 
 
@@ -74,11 +74,11 @@ def _blocks(source: WindowSource, origins: Origins, seed: int) -> tuple[list[Ori
 
 
 def _fit_linear(
-    network: ForecastNetwork, linear: LinearPath, data: WindowDataModule, penalties: tuple[float, ...] | None = None
-) -> tuple[float, ...]:
-    """Fit the linear path to the training windows of `data` from where it is; return the penalties."""
+    network: ForecastNetwork, linear: LinearPath, data: WindowDataModule, choice: Choice | None = None
+) -> Choice:
+    """Fit the linear path to the training windows of `data` from where it is; return what was chosen."""
     blocks, between = _blocks(data.source, data.train, data.seed)
-    if linear.bank is not None and penalties is None:
+    if linear.bank is not None and choice is None:
         some = torch.linspace(0, len(data.train[0]) - 1, min(2000, len(data.train[0]))).long()
         past = data.source.cut(*(part[some] for part in data.train)).past
         linear.bank.standardise(normalise(past.x, past.observed, network.scaler).x)
@@ -90,8 +90,9 @@ def _fit_linear(
         blocks,
         between,
         network.scaler,
-        penalties,
-    ).penalties
+        choice,
+        gated=(LEVEL,),
+    )
 
 
 @torch.no_grad()
@@ -134,10 +135,10 @@ def train(
     """
     source, has_validation = data.source, len(data.val[0]) > 0
     linear = None if network.output.positive else network.linear
-    penalties: tuple[float, ...] = ()
+    choice: Choice | None = None
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
     if linear is not None:
-        penalties = _fit_linear(network, linear, data)
+        choice = _fit_linear(network, linear, data)
         linear.requires_grad_(False)
 
     def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
@@ -173,7 +174,7 @@ def train(
                     part.copy_(first)
                 for part, first in zip((network.head.weight, network.head.bias), before, strict=True):
                     part.copy_(first)
-            _fit_linear(network, linear, tail, penalties)
+            _fit_linear(network, linear, tail, choice)
         last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
         outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
         if linear is not None:

@@ -11,7 +11,7 @@ from statespace.forecasting.calendar import as_ticks, positions
 from statespace.forecasting.fitted import Fitted
 from statespace.forecasting.live import Live
 from statespace.forecasting.panel import Panel
-from statespace.forecasting.stamps import shown
+from statespace.forecasting.stamps import in_kind, shown
 
 
 def _steps_after(where: str, history: Panel, rows: Panel, which: np.ndarray) -> np.ndarray:
@@ -44,6 +44,8 @@ def new_rows(where: str, fitted: Fitted, df: pd.DataFrame) -> tuple[Panel, np.nd
     """
     history = fitted.history
     rows = fitted.reader.panel(where, df)
+    last = in_kind(where, "df", pd.Series(rows.last), history.last[0])
+    rows = replace(rows, last=last.tolist())
     place = {name: i for i, name in enumerate(history.ids)}
     for name in rows.ids:
         if name not in place:
@@ -52,7 +54,8 @@ def new_rows(where: str, fitted: Fitted, df: pd.DataFrame) -> tuple[Panel, np.nd
                 "predict(df) instead."
             )
     which = np.array([place[name] for name in rows.ids])
-    gaps = _steps_after(where, history, rows, which) - 1
+    # A gap as long as a window leaves nothing of what was before it in the window: more of it would change nothing.
+    gaps = np.minimum(_steps_after(where, history, rows, which) - 1, fitted.network.input_size)
     lengths = rows.lengths + gaps
     at = np.arange(len(rows.values)) + np.repeat(gaps.cumsum(), rows.lengths)
     values = np.full(lengths.sum(), np.nan)

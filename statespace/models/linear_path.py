@@ -44,6 +44,10 @@ def seasonal_naive(input_size: int, h: int, season_length: int, drift: float) ->
     return weight
 
 
+WINDOW, LEVEL, FEATURES = range(3)
+"""The groups of inputs of a linear path."""
+
+
 class LinearPath(nn.Linear):
     """One matrix from the window, its level, and features of it, to the horizon.
 
@@ -54,7 +58,7 @@ class LinearPath(nn.Linear):
         drift: share of the change from season to season in it, 0 to 1.
         features: number of features of random systems beside the window, 0 for none.
     Attributes:
-        groups: what each input is, ``(in_features,)``: 0 the window, 1 its level, 2 a feature.
+        groups: what each input is, ``(in_features,)``: `WINDOW`, `LEVEL` or `FEATURES`.
     """
 
     groups: Tensor
@@ -67,8 +71,8 @@ class LinearPath(nn.Linear):
             self.weight.zero_()
             self.weight[:, :input_size] = seasonal_naive(input_size, h, season_length, drift)
             self.bias.zero_()
-        parts = [torch.zeros(input_size), torch.ones(1), torch.full((features,), 2.0)]
-        self.register_buffer("groups", torch.cat(parts).long(), persistent=False)
+        groups = torch.tensor([WINDOW] * input_size + [LEVEL] + [FEATURES] * features)
+        self.register_buffer("groups", groups, persistent=False)
 
     def known(self, window: Normalised) -> Tensor:
         """Return what is read of windows of `input_size` steps, ``(b, in_features)``."""

@@ -53,6 +53,12 @@ class Moments(NamedTuple):
             self.count + sign * other.count,
         )
 
+    def without(self, start: Tensor) -> "Moments":
+        """Return the moments of the errors of nothing, where these are of a start, ``(f, h)``."""
+        moved = self.G @ start
+        square = self.square + (start * (2 * self.M + moved)).sum(0)
+        return self._replace(M=self.M + moved, square=square)
+
     def every(self, steps: int) -> "Moments":
         """Return the moments of one step of the horizon in so many."""
         return self._replace(M=self.M[:, ::steps], square=self.square[::steps])
@@ -105,11 +111,13 @@ class Choice(NamedTuple):
 
     Attributes:
         penalties: for each group.
+        from_zero: whether the weights are drawn towards zero instead of where they started.
         error: mean squared error of windows left out, in the units of the series.
         start_error: the same of the start.
     """
 
     penalties: tuple[float, ...]
+    from_zero: bool
     error: float
     start_error: float
 
@@ -122,12 +130,13 @@ def fit_readout(
     blocks: Sequence[Origins],
     between: Origins,
     scaler: str = "standard",
-    penalties: Sequence[float] | None = None,
+    choice: "Choice | None" = None,
+    gated: Sequence[int] = (),
 ) -> Choice:
     """Fit a linear readout to windows, with penalties that serve stretches of time it has not seen.
 
     Penalties are chosen group by group, each with those before it as chosen and those after it infinite; then the
-    first one again.
+    first one again. What the weights are drawn towards, the start or zero, is chosen the same way.
 
     Args:
         readout: where it starts, and what is changed.
@@ -137,36 +146,59 @@ def fit_readout(
         blocks: windows of each stretch of time; no target lies in two of them.
         between: windows with targets in two of them: fitted in the end, but never judged.
         scaler: how windows are normalised.
-        penalties: for each group, where they are chosen already.
+        choice: where penalties and start are chosen already.
+        gated: groups that are tried only where the first one stays at the start: the level of a random walk says
+            something, but elsewhere the level of a stretch of time says more of that stretch than of the next.
     Returns:
         The penalties, and what they are worth.
     """
     groups = torch.cat([groups, groups.new_zeros(1)])
+    count = int(groups.max()) + 1
     parts = [part for origins in blocks if (part := moments(readout, features, source, origins, scaler)).count]
     if len(parts) < 2:
-        return Choice((float("inf"),) * (int(groups.max()) + 1), float("nan"), float("nan"))
+        return Choice((float("inf"),) * count, False, float("nan"), float("nan"))
     judged = parts[0]
     for part in parts[1:]:
         judged = judged.plus(part)
     everything = judged.plus(moments(readout, features, source, between, scaler))
     diagonal = torch.diagonal(everything.G) / everything.count
-    unit = torch.stack([diagonal[groups == group].mean() for group in range(int(groups.max()) + 1)])
-    start = least = float(judged.square.sum()) / (judged.count * readout.out_features)
+    unit = torch.stack([diagonal[groups == group].mean() for group in range(count)])
+    unit = torch.where(unit > 0, unit, 1.0)  # of a constant series nothing is to be told
+    start = torch.cat([readout.weight.detach().T, readout.bias.detach()[None]]).double()
+    if choice is None:
+        # Some steps of a long horizon speak for all of them.
+        every = max(1, readout.out_features // _STEPS_JUDGED)
+        thin = [part.every(every) for part in parts]
+        choice = _choose(thin, groups, unit, gated)
+        other = _choose([part.without(start[:, ::every]) for part in thin], groups, unit, gated)
+        if other.error < choice.error:
+            choice = other._replace(from_zero=True, start_error=choice.start_error)
+    if choice.from_zero:
+        everything, start = everything.without(start), torch.zeros_like(start)
+    found = (start + _solve(everything, groups, unit, choice.penalties)).to(readout.weight.dtype)
+    with torch.no_grad():
+        readout.weight.copy_(found[:-1].T)
+        readout.bias.copy_(found[-1])
+    return choice
+
+
+def _choose(parts: Sequence[Moments], groups: Tensor, unit: Tensor, gated: Sequence[int]) -> Choice:
+    """Choose penalties by leaving out each part in turn."""
+    judged = parts[0]
+    for part in parts[1:]:
+        judged = judged.plus(part)
+    rest = [judged.plus(part, -1) for part in parts]
+    values = judged.count * judged.M.shape[1]
+    start = least = float(judged.square.sum()) / values
     best = [float("inf")] * len(unit)
-    # Some steps of a long horizon speak for all of them.
-    thin = [part.every(max(1, readout.out_features // _STEPS_JUDGED)) for part in parts]
-    rest = [judged.every(max(1, readout.out_features // _STEPS_JUDGED)).plus(part, -1) for part in thin]
-    for group in [*range(len(unit)), 0] if penalties is None else ():
+    for group in [*range(len(unit)), 0]:
+        if group in gated and best[0] < float("inf"):
+            continue
         tried = [[*best[:group], penalty, *best[group + 1 :]] for penalty in PENALTIES]
         errors = [
-            sum(_error(part, _solve(others, groups, unit, each)) for part, others in zip(thin, rest, strict=True))
-            / (judged.count * thin[0].M.shape[1])
+            sum(_error(part, _solve(others, groups, unit, each)) for part, others in zip(parts, rest, strict=True))
+            / values
             for each in tried
         ]
         least, best = min(zip(errors, tried, strict=True))
-    best = best if penalties is None else list(penalties)
-    change = _solve(everything, groups, unit, best).to(readout.weight.dtype)
-    with torch.no_grad():
-        readout.weight += change[:-1].T
-        readout.bias += change[-1]
-    return Choice(tuple(best), least, start)
+    return Choice(tuple(best), False, least, start)

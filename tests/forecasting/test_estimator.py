@@ -66,9 +66,9 @@ def test_predict_needs_no_trainer_and_a_few_milliseconds(
     monkeypatch.setattr("statespace.training.fitting.Trainer", None)
     seconds = []
     for _ in range(50):
-        before = time.perf_counter()
+        before = time.process_time()
         fc.predict(level=[80, 95])
-        seconds.append(time.perf_counter() - before)
+        seconds.append(time.process_time() - before)
     assert min(seconds) < 0.010
 
 

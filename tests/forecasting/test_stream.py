@@ -1,4 +1,4 @@
-"""Series row by row: the same as an update of all rows at once, whatever comes together, and scores that mean something."""
+"""Series row by row: the same as an update of all rows at once, whatever comes together; scores that mean something."""
 
 from collections.abc import Callable
 from typing import Any
