@@ -85,7 +85,7 @@ def test_many_rows_at_once_are_the_rows_one_by_one(layer: str, small: Small) -> 
     known = frame.groupby("unique_id").head(60)
     new = frame[frame["ds"] > known["ds"].max()]
     first, second = (ForecastStream(small(layer=layer).fit(known), [80, 95]) for _ in range(2))
-    values = new.pivot(index="ds", columns="unique_id", values="y").to_numpy()
+    values = new.pivot(index="ds", columns="unique_id", values="y").to_numpy(copy=True)
     values[7, 1] = np.nan
     ticks = as_ticks(pd.Series(np.sort(new["ds"].unique())))
     assert first.goes_on(ticks) == len(ticks)
