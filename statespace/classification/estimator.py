@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statespace.classification.bank import SPAN, Bank, Fitted
+from statespace.classification.bank import Bank, richest
 from statespace.classification.calibration import fit_sharpness
 from statespace.classification.network import Network, strides
 from statespace.classification.signals import Signals, read_signals
@@ -168,21 +168,22 @@ class SignalEstimator:
         shares = (shares * (len(shares) / shares.sum())).float()
         typical = float(signals.lengths.float().median())
         if self.layer == RESPONSES:
-            bank = Bank(self.n_channels_, max(SPAN * typical, 2.0), self.systems, self.causal, self.random_seed)
+            bank = Bank(
+                self.n_channels_,
+                typical,
+                self.systems,
+                self.causal,
+                self.random_seed,
+                richest(typical, self.causal),
+            )
             signs = 2 * targets - 1 if self._kind != "numbers" else targets
-            if named is not None and not len(rows):
+            numbers = None if named is None else torch.as_tensor(np.unique(named, return_inverse=True)[1])
+            if numbers is not None and int(numbers.max()) == 0:
                 raise InputError(
-                    f"{where}: val_size is {self.val_size} and groups has {len(np.unique(named))} different names, so "
-                    "no group is left to be judged by: raise val_size, or leave groups out."
+                    f"{where}: groups has 1 different names, so there is no other group to judge one by: leave groups "
+                    "out."
                 )
-            if named is not None:
-                # Predictions for cases left out one by one would know the others of their group.
-                train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), rows))
-                bank.fit(signals.take(train), signs[train], shares[train])
-                judged = Fitted(bank.scores(signals.take(rows), 1.0), torch.as_tensor(rows))
-                bank.fit(signals, signs, shares)
-            else:
-                judged = bank.fit(signals, signs, shares)
+            judged = bank.fit(signals, signs, shares, numbers)
             self.model_: Bank | Network = bank
         else:
             self.model_ = Network(self._architecture(targets.shape[1], typical), self._training(), self._kind)
