@@ -117,6 +117,26 @@ class Bank:
         """Return the scores ``(b, k)`` of signals."""
         return self.readout(dt_scale)(self._features(signals, dt_scale))
 
+    def over_time(self, signals: Signals, targets: Tensor, dt_scale: float) -> Tensor:
+        """Return how much each sample brings to a score, beyond that of an average signal.
+
+        Args:
+            signals: ``b`` of them.
+            targets: number of the score of each, ``(b,)``.
+            dt_scale: time between two samples, in units of that of training.
+        Returns:
+            ``(b, l)``; over time it sums to the score less the readout's offset.
+        """
+        readout = self.readout(dt_scale)
+        worth, means = (readout.weights / readout.scale[:, None]).T[targets], readout.mean
+        width = self.features.features
+        found = self.features.over_time(
+            signals.x, signals.lengths, worth[:, :width], means[:width], dt_scale, signals.observed
+        )
+        if self.heard is not None:
+            found += self.heard.over_time(signals, worth[:, width:], means[width:], dt_scale)
+        return found
+
     def _modules(self) -> nn.ModuleDict:
         heard = {} if self.heard is None else {"heard": self.heard}
         return nn.ModuleDict({"own": self.features, **heard})

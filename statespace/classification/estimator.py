@@ -20,6 +20,7 @@ from statespace.classification.network import Network, strides
 from statespace.classification.signals import Signals, read_signals
 from statespace.classification.split import validation_rows
 from statespace.classification.targets import groups_of, is_number, plain_label
+from statespace.classification.unfitted import not_fitted
 from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
@@ -134,6 +135,7 @@ class SignalEstimator:
         kinds: np.ndarray | None,
         weights: np.ndarray,
         groups: Any,
+        checkpoint: Path | str | None,
     ) -> None:
         signals = read_signals(where, X)
         self.sampling_rate_ = None
@@ -187,7 +189,7 @@ class SignalEstimator:
             self.model_: Bank | Network = bank
         else:
             self.model_ = Network(self._architecture(targets.shape[1], typical), self._training(), self._kind)
-            judged = self.model_.fit(signals, targets, shares, rows)
+            judged = self.model_.fit(signals, targets, shares, rows, None if checkpoint is None else Path(checkpoint))
         self.sharpness_ = 1.0
         if self._kind != "numbers" and len(judged.rows):
             known = targets[judged.rows].float(), shares[judged.rows]
@@ -233,9 +235,10 @@ class SignalEstimator:
 
     # --------------------------------------------------------------------------------------------- predicting
 
-    def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
+    def _ready(self, where: str, X: Any, dt_scale: float) -> Signals:
+        """Return signals as the model takes them, if it is fitted."""
         if not hasattr(self, "model_"):
-            raise InputError(
+            raise not_fitted(
                 f"{where}: this {type(self).__name__} is not fitted: call fit(X, y), or {type(self).__name__}.load."
             )
         if not (is_number(dt_scale) and 0 < dt_scale < np.inf):
@@ -243,8 +246,10 @@ class SignalEstimator:
                 f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected: the time between two samples "
                 "of X, in units of that of training, such as 2 for half the sampling rate."
             )
-        signals = self._scaled(read_signals(where, X, self.n_channels_, self._names_of_channels))
-        return self.model_.scores(signals, float(dt_scale))
+        return self._scaled(read_signals(where, X, self.n_channels_, self._names_of_channels))
+
+    def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
+        return self.model_.scores(self._ready(where, X, dt_scale), float(dt_scale))
 
     # ------------------------------------------------------------------------------------------------- storing
 
@@ -261,7 +266,7 @@ class SignalEstimator:
         """
         name = type(self).__name__
         if not hasattr(self, "model_"):
-            raise InputError(f"{name}.save: this {name} is not fitted: call fit(X, y) first.")
+            raise not_fitted(f"{name}.save: this {name} is not fitted: call fit(X, y) first.")
         params = dict(self._fitted)
         params["layer"] = params["layer"] if isinstance(params["layer"], str) else list(params["layer"])
         if isinstance(params.get("class_weight"), Mapping):  # files know no other keys than text
@@ -277,6 +282,8 @@ class SignalEstimator:
         }
         tensors = {f"model.{key}": value for key, value in self.model_.tensors().items()}
         tensors |= {"location": self._location, "scale": self._scale}
+        tensors["validation_rows"] = torch.as_tensor(self.validation_rows_)
+        tensors["validation_scores"] = torch.as_tensor(self.validation_scores_)
         write_model(f"{name}.save", folder, name, description, tensors)
 
     @classmethod
@@ -302,6 +309,8 @@ class SignalEstimator:
             found._checked(where)
             found.n_channels_, found.sharpness_ = description["channels"], description["sharpness"]
             found._location, found._scale = tensors["location"], tensors["scale"]
+            found.validation_rows_ = tensors["validation_rows"].numpy()
+            found.validation_scores_ = tensors["validation_scores"].numpy()
             rate = description.get("sampling_rate")
             found.sampling_rate_ = None if rate is None else float(rate)
             own = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}

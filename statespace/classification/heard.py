@@ -60,3 +60,13 @@ class Heard(nn.Module):
         """Return the features of signals, ``(b, features)``."""
         found: Tensor = self.responses(*self._frames(signals, dt_scale))
         return found
+
+    def over_time(self, signals: Signals, worth: Tensor, means: Tensor, dt_scale: float) -> Tensor:
+        """Return how much each sample brings, as `ResponseFeatures.over_time`; samples of a frame share alike."""
+        frames, counts = self._frames(signals, dt_scale)
+        brought = self.responses.over_time(frames, counts, worth, means)
+        found = signals.x.new_zeros(signals.x.shape[:2])
+        for row, (length, count) in enumerate(zip(signals.lengths.tolist(), counts.tolist(), strict=True)):
+            frame = self.energies.frame_of(length, dt_scale)
+            found[row, : count * frame] = brought[row, :count].repeat_interleave(frame) / frame
+        return found

@@ -43,6 +43,10 @@ class BandEnergies:
         self.frame, self.bands, self.floor = frame, bands, floor
         self.omega = 2 * pi / frame * (0.475 * frame) ** torch.linspace(0, 1, bands, dtype=torch.float64)
 
+    def frame_of(self, length: int, dt_scale: float) -> int:
+        """Return the samples in a frame of a signal of `length` samples with this time between two."""
+        return min(max(1, round(self.frame / dt_scale)), length)
+
     @torch.no_grad()
     def __call__(self, u: Tensor, dt_scale: float = 1.0) -> Tensor:
         """Return the energies of one signal.
@@ -64,7 +68,7 @@ class BandEnergies:
         x = u.T[:, :, None].expand(-1, -1, self.bands).contiguous()  # (channels, l, bands)
         power = sum(lti_scan(x, log_a, b, c, None, None)[0].square() for c in (one, -1j * one))
         assert isinstance(power, Tensor)
-        length = min(max(1, round(self.frame / dt_scale)), len(u))
+        length = self.frame_of(len(u), dt_scale)
         count = len(u) // length
         means = power[:, : count * length].unflatten(1, (count, length)).mean(2)
         return (means + self.floor).log().transpose(0, 1).flatten(1)

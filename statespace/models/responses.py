@@ -244,6 +244,51 @@ class ResponseFeatures(nn.Module):
                 shares[signal, :, rows] = _shares(y, system.thresholds, weights)
         return shares.flatten(1)
 
+    @torch.no_grad()
+    def over_time(
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        worth: Tensor,
+        means: Tensor,
+        dt_scale: float = 1.0,
+        observed: Tensor | None = None,
+    ) -> Tensor:
+        """Return how much each sample brings to a weighted sum of features,  Σ_f worth_f (feature_f - mean_f).
+
+        A share is a sum over samples, so the weighted sum is one as well:  Σ_t Σ_f worth_f ([y_f(t) > threshold_f] -
+        mean_f) / n.  A response is put where it is high, which is after what it answers, or before for a system that
+        runs against time, by up to its time constant.
+
+        Args:
+            x: signals, ``(b, l, channels)``, float32.
+            lengths: samples that count in each, ``(b,)``, int64.
+            worth: of each feature, for each signal, ``(b, features)``.
+            means: that features are compared with, ``(features,)``.
+            dt_scale: as in `forward`.
+            observed: as in `forward`.
+        Returns:
+            ``(b, l)``, zero beyond the end and where nothing was measured; over time it sums to the weighted sum.
+        """
+        self._check(x, lengths)
+        shape = (-1, *self.thresholds.shape)  # parts, systems, thresholds
+        found = torch.zeros(x.shape[:2], dtype=torch.float64)  # what speaks for and against nearly cancels
+        for signal, length in enumerate(lengths.tolist()):
+            u = x[signal, :length]
+            counts = torch.ones(length) if observed is None else observed[signal, :length]
+            weights, value = self._weights(counts.double()), worth[signal].double().view(shape)
+            level = (value * means.double().view(shape)).sum((1, 2))
+            found[signal, :length] -= level @ weights
+            for rows, against, system in self._blocks(length, dt_scale):
+                y, _ = system.respond(u.flip(0) if against else u, system.initial_state())
+                brought = sum(
+                    value[:, rows, q] @ torch.gt(y, threshold).double().T
+                    for q, threshold in enumerate(system.thresholds.T)
+                )
+                assert isinstance(brought, Tensor)  # (parts, l)
+                found[signal, :length] += (weights * (brought.flip(1) if against else brought)).sum(0)
+        return found.float()
+
     def _weights(self, counts: Tensor) -> Tensor:
         """Return the weight of each sample in the whole and in each part, ``(1 or 1 + parts, l)``, from counts."""
         weights = counts[None]

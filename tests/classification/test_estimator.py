@@ -1,6 +1,7 @@
 """The classifier and the regressor: scikit-learn's conventions, forms of signals, gaps, storing, what is refused."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -288,8 +290,13 @@ def test_what_cannot_be_used_is_named(message: str) -> None:
 
 
 def test_what_cannot_be_used_later_is_named(fitted: Classifier) -> None:
-    with pytest.raises(InputError, match="is not fitted: call fit"):
-        Classifier().predict(X0)
+    for call in (lambda: Classifier().predict(X0), lambda: Regressor().save("m"), lambda: Classifier().stream()):
+        with pytest.raises(InputError, match="is not fitted: call fit") as ours:
+            call()
+        assert isinstance(ours.value, NotFittedError)  # scikit-learn's
+        again = pickle.loads(pickle.dumps(ours.value))
+        assert type(again) is type(ours.value)
+        assert str(again) == str(ours.value)
     with pytest.raises(InputError, match=r"signal 0 of X has 2 channels, but 1 are expected"):
         fitted.predict(np.zeros((3, 2, 16)))
     with pytest.raises(InputError, match=r"parameter is 'sistems'.*Did you mean 'systems'"):
