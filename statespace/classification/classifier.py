@@ -27,7 +27,8 @@ class Classifier(SignalEstimator):
 
     Args:
         layer: ``"responses"``, random systems and a closed form (see `models.ResponseFeatures`); or a key of
-            `statespace.layers.LAYERS`, or a list of keys, for a network that is trained.
+            `statespace.layers.LAYERS`, or a list of keys, for a network that is trained; or ``"auto"``, which fits a
+            few of these and keeps what tells the validation part best, beyond chance; see `classification.search`.
         systems: number of random systems.
         causal: whether the past alone decides, so that a live stream gives the same answers.
         scaler_type: ``"channel"``: each channel by mean and deviation over the training signals; ``"instance"``: each
@@ -49,6 +50,7 @@ class Classifier(SignalEstimator):
         verbose: whether to show a bar.
         class_weight: ``None``, ``"balanced"``, or a weight for each class.
     Attributes:
+        layer_: what `layer` came to.
         classes_: the classes, in order; for several labels, their numbers.
         n_channels_: channels of the signals.
         validation_rows_: training cases that were left out when they were judged.

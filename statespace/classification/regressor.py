@@ -16,6 +16,7 @@ class Regressor(SignalEstimator):
     """Tell which number belongs to a signal, or which numbers; the parameters are those of `Classifier`.
 
     Attributes:
+        layer_: what `layer` came to.
         n_channels_: channels of the signals.
         validation_rows_: training cases that were left out when they were judged.
         validation_scores_: what was said of them, in the units of y, ``(b, k)``.

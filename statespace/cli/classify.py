@@ -57,7 +57,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--layer",
         nargs="+",
         default=["responses"],
-        help="responses, or a layer or several: s4d, s5, mamba … (responses)",
+        help="responses, auto, or a layer or several: s4d, s5, mamba … (responses)",
     )
     parser.add_argument("--causal", action="store_true", help="let the past alone decide, so that the model can stream")
     parser.add_argument("--scaler-type", default="channel", help="channel, instance or none (channel)")
