@@ -290,7 +290,8 @@ class SignalEstimator:
         return self._scaled(read_signals(where, X, self.n_channels_, self._names_of_channels))
 
     def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
-        return self.model_.scores(self._ready(where, X, dt_scale), float(dt_scale))
+        signals = self._ready(where, X, dt_scale)
+        return self.model_.scores(signals, float(dt_scale))
 
     # ------------------------------------------------------------------------------------------------- storing
 

@@ -71,4 +71,5 @@ class BandEnergies:
         length = self.frame_of(len(u), dt_scale)
         count = len(u) // length
         means = power[:, : count * length].unflatten(1, (count, length)).mean(2)
-        return (means + self.floor).log().transpose(0, 1).flatten(1)
+        found: Tensor = (means + self.floor).log().transpose(0, 1).flatten(1)
+        return found

@@ -69,6 +69,18 @@ def test_forms_of_signals_are_one(fitted: Classifier) -> None:
         np.testing.assert_allclose(fitted.predict_proba(form), wanted, atol=1e-6)
 
 
+def test_forms_of_sktime_are_taken_as_the_guide_says(fitted: Classifier) -> None:
+    X, _ = tones()
+    index = pd.MultiIndex.from_product([range(40), range(64)], names=["instances", "timepoints"])
+    levels = pd.DataFrame({"dim_0": X.reshape(-1)}, index=index)
+    nested = pd.DataFrame({"dim_0": [pd.Series(row) for row in X]})
+    for form in (
+        levels.rename_axis(["case", "time"]).reset_index(),
+        [np.stack([cell.to_numpy() for cell in row]) for row in nested.to_numpy()],
+    ):
+        np.testing.assert_allclose(fitted.predict_proba(form), fitted.predict_proba(X), atol=1e-6)
+
+
 def test_unequal_lengths_are_as_each_alone_and_padding_with_nan_is_cut_off(fitted: Classifier) -> None:
     X, _ = tones(6)
     ragged = [row[: 64 - 7 * i] for i, row in enumerate(X)]

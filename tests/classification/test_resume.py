@@ -22,7 +22,7 @@ torch.set_num_threads(1)
 y = np.arange(24) % 2
 X = np.sin(np.arange(50) * (0.2 + 0.1 * y[:, None])) + 0.5 * np.random.default_rng(0).standard_normal((24, 50))
 val_size, checkpoint, out = float(sys.argv[1]), sys.argv[2], sys.argv[3]
-model = Classifier("s4d", d_model=8, n_layers=2, d_state=4, max_epochs=80, batch_size=8, patience=-1,
+model = Classifier("s4d", d_model=8, n_layers=2, d_state=4, max_epochs=40, batch_size=8, patience=-1,
                    val_size=val_size, accelerator="cpu", verbose=False)
 model.fit(X, y, checkpoint=checkpoint)
 np.save(out, model.predict_proba(X))
@@ -39,7 +39,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(val_size: str, tmp_path: Pat
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert 0 < torch.load(kept, weights_only=True)["global_step"] < 160  # it was on its way
+    assert 0 < torch.load(kept, weights_only=True)["global_step"] < 120  # it was on its way
     for checkpoint, out in ((kept, "resumed.npy"), (tmp_path / "other.ckpt", "whole.npy")):
         subprocess.run(
             [sys.executable, "-c", PROGRAM, val_size, str(checkpoint), str(tmp_path / out)],
