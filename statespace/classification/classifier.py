@@ -6,6 +6,7 @@ list of names, trains a stack of these instead.
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from statespace.classification.estimator import SignalEstimator
 from statespace.classification.network import Network
 from statespace.classification.stream import ClassifierStream
 from statespace.classification.targets import is_number, labels_of, plain_label, weights_of
+from statespace.classification.unfitted import not_fitted
 from statespace.errors import InputError, choose
 
 
@@ -25,7 +27,8 @@ class Classifier(SignalEstimator):
 
     Args:
         layer: ``"responses"``, random systems and a closed form (see `models.ResponseFeatures`); or a key of
-            `statespace.layers.LAYERS`, or a list of keys, for a network that is trained.
+            `statespace.layers.LAYERS`, or a list of keys, for a network that is trained; or ``"auto"``, which fits a
+            few of these and keeps what tells the validation part best, beyond chance; see `classification.search`.
         systems: number of random systems.
         causal: whether the past alone decides, so that a live stream gives the same answers.
         scaler_type: ``"channel"``: each channel by mean and deviation over the training signals; ``"instance"``: each
@@ -47,6 +50,7 @@ class Classifier(SignalEstimator):
         verbose: whether to show a bar.
         class_weight: ``None``, ``"balanced"``, or a weight for each class.
     Attributes:
+        layer_: what `layer` came to.
         classes_: the classes, in order; for several labels, their numbers.
         n_channels_: channels of the signals.
         validation_rows_: training cases that were left out when they were judged.
@@ -69,7 +73,9 @@ class Classifier(SignalEstimator):
             input_tags=InputTags(two_d_array=True, three_d_array=True, allow_nan=True),
         )
 
-    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> "Classifier":
+    def fit(
+        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None, checkpoint: Path | str | None = None
+    ) -> "Classifier":
         """Fit.
 
         Args:
@@ -77,17 +83,19 @@ class Classifier(SignalEstimator):
             y: a class for each, ``(b,)``; or zeros and ones for each of several labels, ``(b, k)``.
             groups: whom each signal comes from, so that validation is on others than training.
             sample_weight: of each signal.
+            checkpoint: a file ``….ckpt`` that the training of a network is kept in. If it is there, the same call goes
+                on from it, to the same weights; at the end it is taken away.
         Returns:
             The classifier itself.
         Raises:
             InputError: something cannot be used.
         """
         fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
-        fresh._fit_classes(X, y, groups, sample_weight)
+        fresh._fit_classes(X, y, groups, sample_weight, checkpoint)
         self.__dict__.update(fresh.__dict__)
         return self
 
-    def _fit_classes(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> None:
+    def _fit_classes(self, X: Any, y: Any, groups: Any, sample_weight: Any, checkpoint: Path | str | None) -> None:
         where = "Classifier.fit"
         self._checked(where)
         named = labels_of(where, y)
@@ -110,7 +118,7 @@ class Classifier(SignalEstimator):
                 )
             targets = np.eye(len(self.classes_))[kinds]
         weights = weights_of(where, sample_weight, len(targets)) * self._class_weights(where, targets)
-        self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups)
+        self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups, checkpoint)
 
     def _class_weights(self, where: str, targets: np.ndarray) -> np.ndarray:
         if self.class_weight is None:
@@ -161,6 +169,42 @@ class Classifier(SignalEstimator):
         found: np.ndarray = self.classes_[scores.argmax(-1).numpy()]
         return found
 
+    def attribute(self, X: Any, y: Any = None, dt_scale: float = 1.0) -> list[np.ndarray]:
+        """Return where in the signals a class comes from: how much each sample speaks for it, or against it.
+
+        For ``layer="responses"`` it is a split of the score, without rest: a response counts where it is high, which is
+        by up to the time that its system remembers from what it answers. For networks it is by integrated gradients.
+
+        Args:
+            X: signals.
+            y: the class to be spoken for, of each signal, ``(b,)``; for several labels their numbers; ``None`` for the
+                one that is most probable.
+            dt_scale: time between two samples, in units of that of training.
+        Returns:
+            For each signal as many numbers as it has samples up to its last measured one, ``(n,)``; over time they sum
+            to what the class scores, before the softmax, beyond the score of an average signal (of a signal that is
+            zero after scaling, for a network).
+        Raises:
+            InputError: not fitted, `y` names no class of training, or the signals cannot be used.
+        """
+        where = "Classifier.attribute"
+        signals = self._ready(where, X, dt_scale)
+        if y is None:
+            targets = self.model_.scores(signals, float(dt_scale)).argmax(1)
+        else:
+            named = np.asarray(y)
+            if named.shape != (len(signals),):
+                raise InputError(
+                    f"{where}: y is {named.shape}, but one class for each of {len(signals)} signals is expected."
+                )
+            unknown = [name for name in named.tolist() if name not in self.classes_.tolist()]
+            if unknown:
+                known = ", ".join(map(repr, self.classes_.tolist()))
+                raise InputError(f"{where}: y names {unknown[0]!r}, but the classes are {known}.")
+            targets = torch.tensor([self.classes_.tolist().index(name) for name in named.tolist()])
+        found = self.sharpness_ * self.model_.over_time(signals, targets, float(dt_scale))
+        return [row[:length].numpy() for row, length in zip(found, signals.lengths.tolist(), strict=True)]
+
     def fit_predict(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, and return what is predicted for the same signals."""
         return self.fit(X, y, groups, sample_weight).predict(X)
@@ -188,7 +232,7 @@ class Classifier(SignalEstimator):
             InputError: not fitted, or not causal, or the layers cannot be run live.
         """
         if not hasattr(self, "model_"):
-            raise InputError(
+            raise not_fitted(
                 "Classifier.stream: this Classifier is not fitted: call fit(X, y), or take Classifier.load(folder)."
             )
         scaled = self._fitted["scaler_type"] == "channel"
@@ -197,9 +241,11 @@ class Classifier(SignalEstimator):
         return ClassifierStream(self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale)
 
     def _extra(self) -> dict[str, Any]:
-        return {"loss": self._kind, "classes": [plain_label(name) for name in self.classes_]}
+        names = [plain_label(name) for name in self.classes_]
+        return {"loss": self._kind, "classes": names, "dtype": self.classes_.dtype.str}
 
     def _take_extra(self, description: Mapping[str, Any]) -> None:
-        self._kind, self.classes_ = description["loss"], np.array(description["classes"])
+        self._kind = description["loss"]
+        self.classes_ = np.array(description["classes"], dtype=description["dtype"])
         if isinstance(self.model_, Network):
             self.model_.kind = self._kind

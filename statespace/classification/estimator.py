@@ -8,27 +8,49 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from statespace.classification.bank import SPAN, Bank, Fitted
+from statespace.classification.bank import Bank, Fitted, richest
 from statespace.classification.calibration import fit_sharpness
 from statespace.classification.network import Network, strides
+from statespace.classification.search import CANDIDATES, is_better, losses
 from statespace.classification.signals import Signals, read_signals
 from statespace.classification.split import validation_rows
 from statespace.classification.targets import groups_of, is_number, plain_label
+from statespace.classification.unfitted import not_fitted
 from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
 from statespace.training import Outcome
 
-RESPONSES = "responses"
+RESPONSES, AUTO = "responses", "auto"
 SCALERS = ("channel", "instance", "none")
 _POOLINGS = ("mean", "last", "attention")
+
+
+class Known(NamedTuple):
+    """What is fitted to.
+
+    Attributes:
+        signals: scaled.
+        targets: ``(b, k)``.
+        weights: of each signal, ``(b,)``.
+        groups: number of the group of each, ``(b,)``, or ``None``.
+        rows: cases to validate on.
+        checkpoint: file for the training of a network, or ``None``.
+    """
+
+    signals: Signals
+    targets: Tensor
+    weights: Tensor
+    groups: Tensor | None
+    rows: np.ndarray
+    checkpoint: Path | None
 
 
 @dataclass(eq=False, repr=False)
@@ -116,9 +138,8 @@ class SignalEstimator:
         if not isinstance(self.layer, str | Sequence) or not self.layer:
             raise InputError(f"{where}: layer is {self.layer!r}, but a name or a list of names is expected.")
         names = [self.layer] if isinstance(self.layer, str) else list(self.layer)
-        if names != [RESPONSES]:
-            for name in names:
-                choose(where, "layer", name, LAYERS if len(names) > 1 else (RESPONSES, *LAYERS))
+        for name in names:
+            choose(where, "layer", name, LAYERS if len(names) > 1 else (RESPONSES, AUTO, *LAYERS))
         if self.causal and self.scaler_type == "instance":
             raise InputError(
                 f"{where}: scaler_type='instance' looks at the whole signal, but causal=True must not: take 'channel'."
@@ -134,6 +155,7 @@ class SignalEstimator:
         kinds: np.ndarray | None,
         weights: np.ndarray,
         groups: Any,
+        checkpoint: Path | str | None,
     ) -> None:
         signals = read_signals(where, X)
         self.sampling_rate_ = None
@@ -166,36 +188,58 @@ class SignalEstimator:
         rows = validation_rows(kinds, len(signals), float(self.val_size), named, int(self.random_seed))
         shares = torch.as_tensor(weights / weights.max())
         shares = (shares * (len(shares) / shares.sum())).float()
-        typical = float(signals.lengths.float().median())
-        if self.layer == RESPONSES:
-            bank = Bank(self.n_channels_, max(SPAN * typical, 2.0), self.systems, self.causal, self.random_seed)
-            signs = 2 * targets - 1 if self._kind != "numbers" else targets
-            if named is not None and not len(rows):
-                raise InputError(
-                    f"{where}: val_size is {self.val_size} and groups has {len(np.unique(named))} different names, so "
-                    "no group is left to be judged by: raise val_size, or leave groups out."
-                )
-            if named is not None:
-                # Predictions for cases left out one by one would know the others of their group.
-                train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), rows))
-                bank.fit(signals.take(train), signs[train], shares[train])
-                judged = Fitted(bank.scores(signals.take(rows), 1.0), torch.as_tensor(rows))
-                bank.fit(signals, signs, shares)
-            else:
-                judged = bank.fit(signals, signs, shares)
-            self.model_: Bank | Network = bank
+        numbers = None if named is None else torch.as_tensor(np.unique(named, return_inverse=True)[1])
+        kept = None if checkpoint is None else Path(checkpoint)
+        known = Known(signals, targets, shares, numbers, rows, kept)
+        if self.layer == AUTO:
+            self.layer_, self.model_, judged = self._searched(where, known)
         else:
-            self.model_ = Network(self._architecture(targets.shape[1], typical), self._training(), self._kind)
-            judged = self.model_.fit(signals, targets, shares, rows)
+            self.layer_ = self.layer if isinstance(self.layer, str) else list(self.layer)
+            self.model_, judged = self._made(where, self.layer_, known)
         self.sharpness_ = 1.0
         if self._kind != "numbers" and len(judged.rows):
-            known = targets[judged.rows].float(), shares[judged.rows]
-            self.sharpness_ = fit_sharpness(self._kind, judged.scores, *known)
+            self.sharpness_ = fit_sharpness(
+                self._kind, judged.scores, targets[judged.rows].float(), shares[judged.rows]
+            )
         self.validation_rows_ = counted[judged.rows.numpy()]
         self.validation_scores_ = (self.sharpness_ * judged.scores).numpy()
 
-    def _architecture(self, outputs: int, typical: float) -> dict[str, Any]:
-        layer = self.layer if isinstance(self.layer, str) else list(self.layer)
+    def _made(self, where: str, layer: str | list[str], known: Known) -> tuple[Bank | Network, Fitted]:
+        """Fit a model of this kind, and say what it tells of cases that it was not fitted to."""
+        typical = float(known.signals.lengths.float().median())
+        if layer != RESPONSES:
+            network = Network(self._architecture(layer, known.targets.shape[1], typical), self._training(), self._kind)
+            return network, network.fit(known.signals, known.targets, known.weights, known.rows, known.checkpoint)
+        if known.groups is not None and int(known.groups.max()) == 0:
+            raise InputError(
+                f"{where}: groups has 1 different names, so there is no other group to judge one by: leave groups out."
+            )
+        view = richest(typical, self.causal)
+        bank = Bank(self.n_channels_, typical, self.systems, self.causal, self.random_seed, view)
+        signs = 2 * known.targets - 1 if self._kind != "numbers" else known.targets
+        return bank, bank.fit(known.signals, signs, known.weights, known.groups)
+
+    def _searched(self, where: str, known: Known) -> tuple[str, Bank | Network, Fitted]:
+        """Fit each candidate, and keep the one that tells the validation part better than those before it."""
+        if not len(known.rows):
+            raise InputError(
+                f"{where}: layer is 'auto', but no cases are left to compare by: raise val_size, which is "
+                f"{self.val_size}, or give more cases."
+            )
+        best: tuple[str, Bank | Network, Fitted] | None = None
+        least = torch.empty(0)
+        for layer in CANDIDATES:
+            path = known.checkpoint
+            own = None if path is None else path.with_name(f"{path.stem}-{layer}{path.suffix}")
+            model, judged = self._made(where, layer, known._replace(checkpoint=own))
+            places = torch.searchsorted(judged.rows, torch.as_tensor(known.rows))
+            found = losses(self._kind, judged.scores[places], known.targets[known.rows])
+            if best is None or is_better(found, least):
+                best, least = (layer, model, judged), found
+        assert best is not None
+        return best
+
+    def _architecture(self, layer: str | list[str], outputs: int, typical: float) -> dict[str, Any]:
         count = self.n_layers if isinstance(layer, str) else len(layer)
         return {
             "channels": self.n_channels_,
@@ -232,9 +276,10 @@ class SignalEstimator:
 
     # --------------------------------------------------------------------------------------------- predicting
 
-    def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
+    def _ready(self, where: str, X: Any, dt_scale: float) -> Signals:
+        """Return signals as the model takes them, if it is fitted."""
         if not hasattr(self, "model_"):
-            raise InputError(
+            raise not_fitted(
                 f"{where}: this {type(self).__name__} is not fitted: call fit(X, y), or {type(self).__name__}.load."
             )
         if not (is_number(dt_scale) and 0 < dt_scale < np.inf):
@@ -242,7 +287,10 @@ class SignalEstimator:
                 f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected: the time between two samples "
                 "of X, in units of that of training, such as 2 for half the sampling rate."
             )
-        signals = self._scaled(read_signals(where, X, self.n_channels_, self._names_of_channels))
+        return self._scaled(read_signals(where, X, self.n_channels_, self._names_of_channels))
+
+    def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
+        signals = self._ready(where, X, dt_scale)
         return self.model_.scores(signals, float(dt_scale))
 
     # ------------------------------------------------------------------------------------------------- storing
@@ -260,13 +308,14 @@ class SignalEstimator:
         """
         name = type(self).__name__
         if not hasattr(self, "model_"):
-            raise InputError(f"{name}.save: this {name} is not fitted: call fit(X, y) first.")
+            raise not_fitted(f"{name}.save: this {name} is not fitted: call fit(X, y) first.")
         params = dict(self._fitted)
         params["layer"] = params["layer"] if isinstance(params["layer"], str) else list(params["layer"])
         if isinstance(params.get("class_weight"), Mapping):  # files know no other keys than text
             params["class_weight"] = [[plain_label(key), float(value)] for key, value in params["class_weight"].items()]
         description = {
             "params": params,
+            "layer": self.layer_,
             "channels": self.n_channels_,
             "names": self._names_of_channels,
             "options": self.model_.options,
@@ -276,6 +325,8 @@ class SignalEstimator:
         }
         tensors = {f"model.{key}": value for key, value in self.model_.tensors().items()}
         tensors |= {"location": self._location, "scale": self._scale}
+        tensors["validation_rows"] = torch.as_tensor(self.validation_rows_)
+        tensors["validation_scores"] = torch.as_tensor(self.validation_scores_)
         write_model(f"{name}.save", folder, name, description, tensors)
 
     @classmethod
@@ -301,10 +352,13 @@ class SignalEstimator:
             found._checked(where)
             found.n_channels_, found.sharpness_ = description["channels"], description["sharpness"]
             found._location, found._scale = tensors["location"], tensors["scale"]
+            found.validation_rows_ = tensors["validation_rows"].numpy()
+            found.validation_scores_ = tensors["validation_scores"].numpy()
             rate = description.get("sampling_rate")
             found.sampling_rate_ = None if rate is None else float(rate)
             own = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
-            if found.layer == RESPONSES:
+            found.layer_ = description["layer"]
+            if found.layer_ == RESPONSES:
                 found.model_ = Bank.restored(description["options"], own)
             else:
                 found.model_ = Network(description["options"], found._training(), found._kind).restore(own)

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: what is confused with what, ROC, calibration, and the hardest examples."""
+"""Pictures of an evaluation: what is confused with what, ROC, calibration, the hardest examples, and what told them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _INK, _MARK, _PALE = "#33415c", "#c8553d", "#8d99ae"
 _NAMED = 30  # classes whose names fit on an axis
 _DRAWN = 2000  # samples that a small picture can show
+_STRIPES = 120  # shades of one signal
 
 
 def _clean(axes: "Axes") -> None:
@@ -83,6 +84,68 @@ def calibration(found: Evaluation, path: Path) -> None:
     for axes in (above, below):
         _clean(axes)
     canvas.savefig(path, dpi=110)
+
+
+def telling(found: Evaluation, count: int) -> np.ndarray:
+    """Return cases that show what tells classes: of each of the first classes the surest that is right, if any is."""
+    right = found.said == found.truth
+    chosen = []
+    for number in range(len(found.classes)):
+        own = np.flatnonzero(right & (found.truth == number))
+        if len(own):
+            chosen.append(int(own[found.of_truth[own].argmax()]))
+    return np.array(chosen[:count], int)
+
+
+def attribution(
+    found: Evaluation,
+    rows: np.ndarray,
+    brought: list[np.ndarray],
+    signals: list[np.ndarray],
+    rates: list[float | None],
+    path: Path,
+) -> None:
+    """Draw where in signals the class that was said comes from: red speaks for it, blue against.
+
+    Args:
+        found: the evaluation.
+        rows: cases to draw.
+        brought: by each sample of each of them; see `Classifier.attribute`.
+        signals: of all cases, ``(channels, n)`` each.
+        rates: of each in Hz, ``None`` where it is not known.
+        path: the file.
+    """
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(9, 1.9 * len(rows) + 0.4), layout="constrained")
+    canvas.suptitle("red speaks for the class that was said, blue against it", fontsize=10)
+    for axes, row, each in zip(canvas.subplots(len(rows), 1, squeeze=False)[:, 0], rows, brought, strict=True):
+        signal, rate = signals[row], rates[row]
+        smooth = _smoothed(each, _STRIPES)
+        span = np.abs(smooth).max() or 1.0
+        low, high = np.nanmin(signal), np.nanmax(signal)
+        picture = axes.imshow(
+            smooth[None], cmap="coolwarm", vmin=-span, vmax=span, aspect="auto", alpha=0.8,
+            extent=(0, len(each) / (rate or 1), low, high),
+        )  # fmt: skip
+        every = max(1, signal.shape[1] // _DRAWN)
+        time = np.arange(signal.shape[1]) / (rate or 1)
+        for channel in signal:
+            axes.plot(time[::every], channel[::every], linewidth=0.7, color=_INK)
+        said = found.said[row]
+        axes.set_title(
+            f"{found.names[row]}: said {found.classes[said]} ({found.probabilities[row, said]:.0%})",
+            fontsize=9,
+            parse_math=False,
+        )
+        axes.set_xlabel("s" if rate else "sample", fontsize=8)
+        canvas.colorbar(picture, ax=axes, ticks=[-span, 0, span]).set_ticklabels(["−", "0", "+"])
+    canvas.savefig(path, dpi=110)
+
+
+def _smoothed(each: np.ndarray, count: int) -> np.ndarray:
+    """Return means over at most `count` equal pieces: single samples would be finer than ink."""
+    return np.array([piece.mean() for piece in np.array_split(each, min(count, len(each)))])
 
 
 def hardest(found: Evaluation, signals: list[np.ndarray], rates: list[float | None], count: int, path: Path) -> None:

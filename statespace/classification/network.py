@@ -1,22 +1,32 @@
 """A classifier or regressor that is trained: a stack of layers over the signal, pooling, and a linear head."""
 
 from math import floor, log2
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from statespace.classification.bank import Fitted
 from statespace.classification.signals import Signals
 from statespace.layers import LAYERS
 from statespace.models import Backbone, SequenceModel
-from statespace.training import SignalBatch, SignalDataModule, SignalModule, fit, threads_for
+from statespace.training import (
+    RunCheckpoint,
+    SignalBatch,
+    SignalDataModule,
+    SignalModule,
+    fingerprint,
+    fit,
+    threads_for,
+)
 
 WIDEST = 4096  # steps of the first block: means over windows take longer signals down to less than twice as many
 LONGEST = 1024  # steps of the slowest blocks
 _CHECKS = 10  # steps between two validations, at least
 AT_ONCE = 64  # signals predicted together
+_PATH = 32  # steps on the way from zero to a signal
 
 
 def strides(length: float, n_layers: int) -> list[int]:
@@ -53,8 +63,13 @@ class Network:
             torch.manual_seed(training["seed"])
             self.model = make(**model)
 
-    def fit(self, signals: Signals, targets: Tensor, weights: Tensor, val: np.ndarray) -> Fitted:
-        """Train on all but the cases `val`, and leave the weights in place that did best on these."""
+    def fit(
+        self, signals: Signals, targets: Tensor, weights: Tensor, val: np.ndarray, checkpoint: Path | None
+    ) -> Fitted:
+        """Train on all but the cases `val`, and leave the weights in place that did best on these.
+
+        A file `checkpoint` is written again and again, gone on from where it is there, and taken away at the end.
+        """
         rows = torch.as_tensor(val, dtype=torch.int64)
         train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), val), dtype=torch.int64)
         data = SignalDataModule(
@@ -71,6 +86,12 @@ class Network:
             self.training["augmentation"],
             all(LAYERS[name].capabilities.any_rate for name in np.atleast_1d(self.options["layer"])),
         )
+        check_every = max(_CHECKS, data.steps)
+        kept = None
+        if checkpoint is not None:
+            told = {name: value for name, value in self.training.items() if name != "verbose"} | self.options
+            run = fingerprint(told, (signals.x, signals.lengths, signals.observed, targets, weights, rows))
+            kept = RunCheckpoint(checkpoint, run, None if len(rows) else check_every)
         work = self.training["batch_size"] * signals.x.shape[1] * self.options["d_model"]
         with torch.random.fork_rng(devices=[]), threads_for(work):
             torch.manual_seed(self.training["seed"])
@@ -79,11 +100,15 @@ class Network:
                 data,
                 max_steps=self.training["max_epochs"] * data.steps,
                 has_validation=len(rows) > 0,
-                check_every=max(_CHECKS, data.steps),
+                check_every=check_every,
                 patience=self.training["patience"],
                 accelerator=self.training["accelerator"],
                 verbose=self.training["verbose"],
+                callbacks=[kept] if kept else [],
+                resume_from=kept.found if kept else None,
             )
+        if kept and not self.outcome.interrupted:
+            kept.path.unlink(missing_ok=True)
         self.model.eval()
         return Fitted(self.scores(signals.take(rows), 1.0) if len(rows) else targets[:0].float(), rows)
 
@@ -97,6 +122,34 @@ class Network:
                 observed = None if part.observed is None else part.observed.float()
                 found.append(self.model(part.x, None, part.lengths, None, dt_scale, observed)[0])
         return torch.cat(found)[order.argsort()].clone()
+
+    def over_time(self, signals: Signals, targets: Tensor, dt_scale: float) -> Tensor:
+        """Return how much each sample brings to a score, beyond that of a signal that is zero, by integrated gradients.
+
+            a_t = Σ_c x_tc · mean over α of  ∂ score(α x) / ∂ x_tc,      α = 1/2n, 3/2n … 1 - 1/2n
+
+        Args:
+            signals: ``b`` of them.
+            targets: number of the score of each, ``(b,)``.
+            dt_scale: time between two samples, in units of that of training.
+        Returns:
+            ``(b, l)``; over time it sums to the score less that of zero, nearly.
+        Source:
+            Sundararajan, Taly, Yan 2017 (arXiv:1703.01365), equations (1) and (3).
+        """
+        found = []
+        for row, target in enumerate(targets.tolist()):
+            part = signals.take(torch.tensor([row]))
+            observed = None if part.observed is None else part.observed.float()
+            slope = torch.zeros_like(part.x)
+            for step in range(_PATH):
+                x = ((step + 0.5) / _PATH * part.x).requires_grad_()
+                with torch.enable_grad():
+                    scores, _ = self.model(x, None, part.lengths, None, dt_scale, observed)
+                    slope += torch.autograd.grad(scores[0, target], x)[0] / _PATH
+            brought = (slope * part.x).sum(2)[0]
+            found.append(nn.functional.pad(brought, (0, signals.x.shape[1] - len(brought))))
+        return torch.stack(found)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is to be stored beside `options`."""

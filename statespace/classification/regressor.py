@@ -1,6 +1,7 @@
 """`Regressor`: raw signals in, numbers out; see `Classifier`, of which it differs in what is told."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ class Regressor(SignalEstimator):
     """Tell which number belongs to a signal, or which numbers; the parameters are those of `Classifier`.
 
     Attributes:
+        layer_: what `layer` came to.
         n_channels_: channels of the signals.
         validation_rows_: training cases that were left out when they were judged.
         validation_scores_: what was said of them, in the units of y, ``(b, k)``.
@@ -33,14 +35,16 @@ class Regressor(SignalEstimator):
             input_tags=InputTags(two_d_array=True, three_d_array=True, allow_nan=True),
         )
 
-    def fit(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> "Regressor":
+    def fit(
+        self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None, checkpoint: Path | str | None = None
+    ) -> "Regressor":
         """Fit; as `Classifier.fit`, with numbers, ``(b,)`` or ``(b, k)``."""
         fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
-        fresh._fit_numbers(X, y, groups, sample_weight)
+        fresh._fit_numbers(X, y, groups, sample_weight, checkpoint)
         self.__dict__.update(fresh.__dict__)
         return self
 
-    def _fit_numbers(self, X: Any, y: Any, groups: Any, sample_weight: Any) -> None:
+    def _fit_numbers(self, X: Any, y: Any, groups: Any, sample_weight: Any, checkpoint: Path | str | None) -> None:
         where = "Regressor.fit"
         self._checked(where)
         values = numbers_of(where, "y", y)
@@ -51,7 +55,7 @@ class Regressor(SignalEstimator):
         self._mean, deviation = values.mean(0), values.std(0)
         self._deviation = np.where(deviation > 0, deviation, 1.0)
         targets = torch.as_tensor((values - self._mean) / self._deviation)
-        self._fit(where, X, targets, None, weights_of(where, sample_weight, len(values)), groups)
+        self._fit(where, X, targets, None, weights_of(where, sample_weight, len(values)), groups, checkpoint)
         self.validation_scores_ = self.validation_scores_ * self._deviation + self._mean
 
     def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:

@@ -1,6 +1,7 @@
 """An evaluation as a folder: numbers, tables, pictures, and a page with all of them; whole or not at all."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,19 @@ from statespace.files import replace_folder_atomically
 from statespace.plotting import plotting_is_possible
 
 # What an earlier evaluation may have left in the folder and this one may not replace by the same name.
-STALE = ("confusion.png", "roc.png", "calibration.png", "hardest.png")
+STALE = ("confusion.png", "roc.png", "calibration.png", "hardest.png", "attribution.png")
 _HARDEST = 6
+_TELLING = 6
 _LISTED = 50  # cases on the page
 
 
 def write(
-    found: Evaluation, signals: list[np.ndarray], rates: list[float | None], folder: Path | str, title: str
+    found: Evaluation,
+    signals: list[np.ndarray],
+    rates: list[float | None],
+    folder: Path | str,
+    title: str,
+    attribute: Callable[[int], np.ndarray] | None = None,
 ) -> list[str]:
     """Write an evaluation to a folder.
 
@@ -29,6 +36,8 @@ def write(
         rates: of each in Hz, ``None`` where it is not known.
         folder: where to; other files that are there stay.
         title: of the page.
+        attribute: gives what each sample of a case, by its number, brings to the class that was said; see
+            `Classifier.attribute`.
     Returns:
         The names of the files that were written; without pictures where matplotlib is missing.
     Raises:
@@ -60,6 +69,11 @@ def write(
             figures.roc(found, fresh / "roc.png")
             figures.calibration(found, fresh / "calibration.png")
             figures.hardest(found, signals, rates, _HARDEST, fresh / "hardest.png")
+            rows = figures.telling(found, _TELLING)
+            if attribute is not None and len(rows):
+                brought = [attribute(int(row)) for row in rows]
+                figures.attribution(found, rows, brought, signals, rates, fresh / "attribution.png")
+                pictures.append(("Where the decision came from", fresh / "attribution.png"))
         shown = {
             "Class by class": by_class,
             "Confusion: rows are true, columns are said": confusion,

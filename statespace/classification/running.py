@@ -51,8 +51,7 @@ class RunningResponses(Running):
     """Random systems, each with its state, and counts of the samples at which they were above their thresholds."""
 
     def __init__(self, bank: Bank, dt_scale: float) -> None:
-        assert bank.readout is not None
-        self._readout = bank.readout
+        self._readout = bank.readout(dt_scale)
         self._systems = bank.features.systems(torch.arange(len(bank.features.A)), dt_scale)
         self.at_once = max(1, _AT_ONCE // len(bank.features.A))
         self.reset()

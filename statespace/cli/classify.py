@@ -57,7 +57,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
         "--layer",
         nargs="+",
         default=["responses"],
-        help="responses, or a layer or several: s4d, s5, mamba … (responses)",
+        help="responses, auto, or a layer or several: s4d, s5, mamba … (responses)",
     )
     parser.add_argument("--causal", action="store_true", help="let the past alone decide, so that the model can stream")
     parser.add_argument("--scaler-type", default="channel", help="channel, instance or none (channel)")
@@ -73,6 +73,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patience", type=whole, default=20, help="epochs without improvement before an end (20)")
     parser.add_argument("--balanced", action="store_true", help="give each class the same weight, however rare")
     parser.add_argument("--seed", type=whole, default=0, help="random seed (0)")
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", help="keep the training of a network there; the same command goes on from it"
+    )
 
 
 def _add_reading(parser: argparse.ArgumentParser, trained: bool) -> None:
@@ -164,7 +167,7 @@ def _train(options: argparse.Namespace) -> int:
         verbose=not options.quiet,
         class_weight="balanced" if options.balanced else None,
     )
-    model.fit(found.signals, found.labels, found.groups)
+    model.fit(found.signals, found.labels, found.groups, checkpoint=options.checkpoint)
     model.sampling_rate_ = found.rate
     model.save(options.out)
     if not options.quiet:
@@ -231,13 +234,18 @@ def _read_for(model: "Classifier", options: argparse.Namespace) -> "Recordings":
 
 def _probabilities(model: "Classifier", found: "Recordings") -> np.ndarray:
     """Return the probabilities of all recordings, each with the time between two of its samples."""
-    own = model.sampling_rate_
-    scales = np.array([1.0 if own is None or rate is None else own / rate for rate in found.rates])
+    scales = _scales(model, found)
     probabilities = np.zeros((len(found), len(model.classes_)))
     for scale in np.unique(scales):
         rows = np.flatnonzero(scales == scale)
         probabilities[rows] = model.predict_proba([found.signals[row] for row in rows], float(scale))
     return probabilities
+
+
+def _scales(model: "Classifier", found: "Recordings") -> np.ndarray:
+    """Return the time between two samples of each recording, in units of that of the model."""
+    own = model.sampling_rate_
+    return np.array([1.0 if own is None or rate is None else own / rate for rate in found.rates])
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -273,7 +281,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     labels = cast(list[str], found.labels)
     truth = np.array([classes.index(label) for label in labels])
     evaluation = Evaluation(classes, found.names, truth, _probabilities(model, found))
-    written = write(evaluation, found.signals, found.rates, options.out, f"{options.model} on {options.source}")
+    scales = _scales(model, found)
+
+    def attribute(row: int) -> np.ndarray:
+        return model.attribute([found.signals[row]], dt_scale=float(scales[row]))[0]
+
+    title = f"{options.model} on {options.source}"
+    written = write(evaluation, found.signals, found.rates, options.out, title, attribute)
     if not options.quiet:
         if not plotting_is_possible():
             print('note: no pictures, since matplotlib is missing: pip install "statespace[plot]"', file=sys.stderr)

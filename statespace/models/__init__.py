@@ -1,6 +1,7 @@
 """Networks: tensors in, tensors out; no data frames and no training loops."""
 
 from statespace.models.backbone import Backbone
+from statespace.models.band_energies import BandEnergies
 from statespace.models.export import export_sequence, export_step, to_onnx
 from statespace.models.forecaster import Forecast, ForecastNetwork
 from statespace.models.generation import TextGenerator
@@ -19,6 +20,7 @@ __all__ = [
     "POOLINGS",
     "QUANTILES",
     "Backbone",
+    "BandEnergies",
     "ByteVocabulary",
     "DLinear",
     "Forecast",

@@ -3,6 +3,8 @@
     x'_k = A_k x_k + B (m_k · u),    y_k = Re(C_k x_k) + D_k (m_k · u),        k = 1 … systems
     feature_kq = share of the signal's time in which  y_k > threshold_kq
 
+over the whole signal and, if asked for, over each of its equal `parts` as well, which tells when.
+
 Each system has a few damped oscillations with random time constants, frequencies and phases, and looks at a random
 mixture m_k of the channels. Its feedthrough D makes its answer to a constant settle at zero, so that it sees changes
 and not levels, but for the step with which a signal begins. Half of the systems run against time, unless all have to be
@@ -80,8 +82,7 @@ class ResponseFeatures(nn.Module):
         thresholds: number of thresholds of each.
         causal: whether no system runs against time.
         seed: of the random systems.
-    Attributes:
-        features: number of features, ``systems * thresholds``.
+        parts: equal parts of a signal over which shares are taken as well as over the whole; 1 for the whole alone.
     Raises:
         InputError: an argument is out of range.
     """
@@ -101,9 +102,11 @@ class ResponseFeatures(nn.Module):
         thresholds: int = 4,
         causal: bool = False,
         seed: int = 0,
+        parts: int = 1,
     ) -> None:
         super().__init__()
-        for name, value in (("channels", channels), ("systems", systems), ("thresholds", thresholds)):
+        sizes = {"channels": channels, "systems": systems, "thresholds": thresholds, "parts": parts}
+        for name, value in sizes.items():
             if value < 1:
                 raise InputError(f"ResponseFeatures: {name} is {value}, but at least 1 is expected.")
         if not 0 < span < float("inf"):
@@ -124,13 +127,18 @@ class ResponseFeatures(nn.Module):
         kept = torch.rand(systems, channels, generator=rng) < max(0.3, 1.5 / channels)
         kept[torch.arange(systems), torch.randint(0, channels, (systems,), generator=rng)] = True
         backwards = torch.rand(systems, generator=rng) < (0.0 if causal else 0.5)
-        self.features = systems * thresholds
+        self.parts = parts
         self.register_buffer("A", A)
         self.register_buffer("C", C)
         self.register_buffer("D", -level)
         self.register_buffer("mix", (mix * kept).float())
         self.register_buffer("backwards", backwards)
         self.register_buffer("thresholds", torch.zeros(systems, thresholds))
+
+    @property
+    def features(self) -> int:
+        """Number of features, ``systems * thresholds`` of the whole and then of each part."""
+        return self.thresholds.numel() * (1 if self.parts == 1 else 1 + self.parts)
 
     def systems(self, rows: Tensor, dt_scale: float) -> Systems:
         """Return the systems of these numbers, discretised by first-order hold.
@@ -223,22 +231,74 @@ class ResponseFeatures(nn.Module):
         self._check(x, lengths)
         if not 0 < dt_scale < float("inf"):
             raise InputError(f"ResponseFeatures: dt_scale is {dt_scale}, but a positive number is expected.")
-        shares = x.new_zeros(len(x), *self.thresholds.shape)
+        shares = x.new_zeros(len(x), 1 if self.parts == 1 else 1 + self.parts, *self.thresholds.shape)
         for rows, against, system in self._blocks(x.shape[1], dt_scale):
             for signal, length in enumerate(lengths.tolist()):
                 if length == 0:
                     continue
                 u = x[signal, :length]
-                counts = None if observed is None else observed[signal, :length].float()
+                weights = self._weights(u.new_ones(length) if observed is None else observed[signal, :length].float())
                 if against:
-                    u, counts = u.flip(0), None if counts is None else counts.flip(0)
+                    u, weights = u.flip(0), weights.flip(1)
                 y, _ = system.respond(u, system.initial_state())
-                shares[signal, rows] = _shares(y, system.thresholds, counts)
+                shares[signal, :, rows] = _shares(y, system.thresholds, weights)
         return shares.flatten(1)
 
+    @torch.no_grad()
+    def over_time(
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        worth: Tensor,
+        means: Tensor,
+        dt_scale: float = 1.0,
+        observed: Tensor | None = None,
+    ) -> Tensor:
+        """Return how much each sample brings to a weighted sum of features,  Σ_f worth_f (feature_f - mean_f).
 
-def _shares(y: Tensor, thresholds: Tensor, counts: Tensor | None) -> Tensor:
-    """Return the share of the rows of `y` ``(l, k)`` above each of the thresholds ``(k, q)``, weighted by `counts`."""
+        A share is a sum over samples, so the weighted sum is one as well:  Σ_t Σ_f worth_f ([y_f(t) > threshold_f] -
+        mean_f) / n.  A response is put where it is high, which is after what it answers, or before for a system that
+        runs against time, by up to its time constant.
+
+        Args:
+            x: signals, ``(b, l, channels)``, float32.
+            lengths: samples that count in each, ``(b,)``, int64.
+            worth: of each feature, for each signal, ``(b, features)``.
+            means: that features are compared with, ``(features,)``.
+            dt_scale: as in `forward`.
+            observed: as in `forward`.
+        Returns:
+            ``(b, l)``, zero beyond the end and where nothing was measured; over time it sums to the weighted sum.
+        """
+        self._check(x, lengths)
+        shape = (-1, *self.thresholds.shape)  # parts, systems, thresholds
+        found = torch.zeros(x.shape[:2], dtype=torch.float64)  # what speaks for and against nearly cancels
+        for signal, length in enumerate(lengths.tolist()):
+            u = x[signal, :length]
+            counts = torch.ones(length) if observed is None else observed[signal, :length]
+            weights, value = self._weights(counts.double()), worth[signal].double().view(shape)
+            level = (value * means.double().view(shape)).sum((1, 2))
+            found[signal, :length] -= level @ weights
+            for rows, against, system in self._blocks(length, dt_scale):
+                y, _ = system.respond(u.flip(0) if against else u, system.initial_state())
+                brought = sum(
+                    value[:, rows, q] @ torch.gt(y, threshold).double().T
+                    for q, threshold in enumerate(system.thresholds.T)
+                )
+                assert isinstance(brought, Tensor)  # (parts, l)
+                found[signal, :length] += (weights * (brought.flip(1) if against else brought)).sum(0)
+        return found.float()
+
+    def _weights(self, counts: Tensor) -> Tensor:
+        """Return the weight of each sample in the whole and in each part, ``(1 or 1 + parts, l)``, from counts."""
+        weights = counts[None]
+        if self.parts > 1:
+            part = torch.arange(len(counts)) * self.parts // len(counts)
+            weights = torch.cat([weights, counts * (part == torch.arange(self.parts)[:, None])])
+        return weights / weights.sum(1, keepdim=True).clamp(min=1)
+
+
+def _shares(y: Tensor, thresholds: Tensor, weights: Tensor) -> Tensor:
+    """Return shares ``(p, k, q)`` of rows of `y` ``(l, k)`` above thresholds ``(k, q)`` by weights ``(p, l)``."""
     above = torch.empty_like(y)  # one buffer for all: memory would take longer than comparing
-    weights = y.new_full((len(y),), 1 / len(y)) if counts is None else counts / counts.sum().clamp(min=1)
     return torch.stack([weights @ torch.gt(y, level, out=above) for level in thresholds.T], -1)

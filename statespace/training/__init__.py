@@ -1,6 +1,7 @@
 """Training through Lightning: modules, data modules, callbacks, parameter groups."""
 
 from statespace.training.augmentation import augment, usual_strength
+from statespace.training.checkpoint import RunCheckpoint, fingerprint
 from statespace.training.curve import Curve
 from statespace.training.fitting import Outcome, fit
 from statespace.training.module import ForecastModule
@@ -16,6 +17,7 @@ __all__ = [
     "Curve",
     "ForecastModule",
     "Outcome",
+    "RunCheckpoint",
     "SignalBatch",
     "SignalDataModule",
     "SignalModule",
@@ -27,6 +29,7 @@ __all__ = [
     "Windows",
     "as_tensors",
     "augment",
+    "fingerprint",
     "fit",
     "loss_of",
     "parameter_groups",

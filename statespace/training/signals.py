@@ -10,7 +10,7 @@ Source: Smith and Topin 2018 (arXiv:1708.07120), for the schedule.
 from collections.abc import Iterator
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from statespace.models import SequenceModel
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.random_state import RandomStateModule
 from statespace.training.signal_augmentation import SignalBatch, disturb
 
 LOSSES = ("classes", "labels", "numbers")
@@ -128,7 +129,7 @@ def loss_of(kind: str, scores: Tensor, y: Tensor) -> Tensor:
     return (scores - y).square().mean(-1)
 
 
-class SignalModule(LightningModule):
+class SignalModule(RandomStateModule):
     """Train a `SequenceModel` with pooling on whole signals.
 
     Args:

@@ -12,7 +12,7 @@ from math import cos, pi
 from typing import NamedTuple
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -21,6 +21,7 @@ from statespace.datasets.tasks import Batch, Task
 from statespace.errors import InputError
 from statespace.models import SequenceModel
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.random_state import RandomStateModule
 from statespace.training.step_sizes import StepSizes
 
 _FLOOR = 0.01  # of the learning rate, at the end
@@ -160,7 +161,7 @@ class TaskDataModule(LightningDataModule):
         return DataLoader(_Counted(self, "test", self.test_batches), batch_size=None)
 
 
-class TaskModule(LightningModule):
+class TaskModule(RandomStateModule):
     """Train a `SequenceModel` on a task.
 
     Args:
@@ -200,7 +201,6 @@ class TaskModule(LightningModule):
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.step_penalty, self.penalty_after = step_penalty, penalty_after
         self._steps = StepSizes(model) if step_penalty else None
-        self._random: Tensor | None = None
 
     def setup(self, stage: str) -> None:
         """Check that model and task belong together.
@@ -258,22 +258,6 @@ class TaskModule(LightningModule):
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Log loss and accuracy of one batch."""
         self._judge(batch, "test_")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Keep the state of torch's random numbers, from which dropout draws."""
-        checkpoint["random_state"] = torch.get_rng_state()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Take it out again."""
-        state = checkpoint["random_state"]
-        assert isinstance(state, Tensor)
-        self._random = state
-
-    def on_train_start(self) -> None:
-        """Go on with the random numbers that would have come next."""
-        if self._random is not None:
-            torch.set_rng_state(self._random.cpu())
-            self._random = None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW over the parameter groups, with warm-up and cosine.

@@ -1,6 +1,7 @@
 """The classifier and the regressor: scikit-learn's conventions, forms of signals, gaps, storing, what is refused."""
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -65,6 +67,18 @@ def test_forms_of_signals_are_one(fitted: Classifier) -> None:
     shuffled = frame.sample(frac=1, random_state=0).sort_values("case", kind="stable")
     for form in (X[:, None], list(X), [row[None] for row in X], torch.from_numpy(X), frame, shuffled):
         np.testing.assert_allclose(fitted.predict_proba(form), wanted, atol=1e-6)
+
+
+def test_forms_of_sktime_are_taken_as_the_guide_says(fitted: Classifier) -> None:
+    X, _ = tones()
+    index = pd.MultiIndex.from_product([range(40), range(64)], names=["instances", "timepoints"])
+    levels = pd.DataFrame({"dim_0": X.reshape(-1)}, index=index)
+    nested = pd.DataFrame({"dim_0": [pd.Series(row) for row in X]})
+    for form in (
+        levels.rename_axis(["case", "time"]).reset_index(),
+        [np.stack([cell.to_numpy() for cell in row]) for row in nested.to_numpy()],
+    ):
+        np.testing.assert_allclose(fitted.predict_proba(form), fitted.predict_proba(X), atol=1e-6)
 
 
 def test_unequal_lengths_are_as_each_alone_and_padding_with_nan_is_cut_off(fitted: Classifier) -> None:
@@ -165,9 +179,9 @@ def test_several_labels_and_numbers() -> None:
 def test_weights_of_classes_move_the_decision() -> None:
     rng = np.random.default_rng(0)
     y = (np.arange(80) % 8 == 0).astype(int)
-    X = np.sin(np.where(y[:, None], 0.45, 0.4) * np.arange(30)) + 0.8 * rng.standard_normal((80, 30))
-    plain = Classifier(**SMALL).fit(X, y).predict(X[:, ::-1].copy()).mean()
-    balanced = Classifier(**SMALL, class_weight="balanced").fit(X, y).predict(X[:, ::-1].copy()).mean()
+    X, fresh = np.sin(np.where(y[:, None], 0.45, 0.4) * np.arange(30)) + 0.8 * rng.standard_normal((2, 80, 30))
+    plain = Classifier(**SMALL).fit(X, y).predict(fresh).mean()
+    balanced = Classifier(**SMALL, class_weight="balanced").fit(X, y).predict(fresh).mean()
     assert balanced > plain
     doubled = Classifier(**SMALL).fit(X, y, sample_weight=1.0 + 6 * y).predict_proba(X)[:, 1]
     named = Classifier(**SMALL, class_weight={1: 7.0}).fit(X, y).predict_proba(X)[:, 1]
@@ -177,10 +191,36 @@ def test_weights_of_classes_move_the_decision() -> None:
 def test_groups_stay_on_one_side() -> None:
     X, y = tones()
     groups = np.arange(40) // 2 % 10
-    model = Classifier(**SMALL).fit(X, y, groups=groups)
-    judged = set(groups[model.validation_rows_])
+    network = Classifier("s4d", **NETWORK | {"max_epochs": 1}).fit(X, y, groups=groups)
+    judged = set(groups[network.validation_rows_])
     assert judged
-    assert all((groups[model.validation_rows_] == name).sum() == 4 for name in judged)
+    assert all((groups[network.validation_rows_] == name).sum() == 4 for name in judged)
+
+
+def test_what_is_said_of_a_group_is_said_by_the_others() -> None:
+    """Each speaker has cases that are nearly the same: knowing one tells the other, but not that of anybody else."""
+    rng = np.random.default_rng(0)
+    groups = np.arange(40) // 4
+    y = rng.permuted(np.tile([0, 1], (10, 1)), axis=1)[:, [0, 0, 1, 1]].ravel()
+    X = rng.standard_normal((10, 2, 64))[groups, np.tile([0, 0, 1, 1], 10)] + 0.05 * rng.standard_normal((40, 64))
+    alone, together = Classifier(**SMALL).fit(X, y), Classifier(**SMALL).fit(X, y, groups=groups)
+    assert together.validation_rows_.tolist() == list(range(40))
+    assert (alone.validation_scores_.argmax(1) == y).mean() > 0.9
+    assert (together.validation_scores_.argmax(1) == y).mean() < 0.75
+
+
+def test_what_is_looked_at_is_chosen_by_cases_left_out(tmp_path: Path) -> None:
+    """Whether a burst comes early or late is told by quarters; a tone's pitch is not, and is told by the whole."""
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    X = 0.1 * rng.standard_normal((40, 80))
+    for row, late in enumerate(y):
+        X[row, 45 * late + rng.integers(5, 15) :][:10] += rng.choice([-1, 1], 10)
+    model = Classifier(**SMALL).fit(X, y)
+    assert model.model_.options["view"] == "quarters"
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(Classifier.load(tmp_path / "model").predict_proba(X), model.predict_proba(X))
+    assert Classifier(**SMALL, causal=True).fit(X, y).model_.options["view"] == "whole"
 
 
 def test_half_the_sampling_rate_without_fitting_again() -> None:
@@ -262,8 +302,13 @@ def test_what_cannot_be_used_is_named(message: str) -> None:
 
 
 def test_what_cannot_be_used_later_is_named(fitted: Classifier) -> None:
-    with pytest.raises(InputError, match="is not fitted: call fit"):
-        Classifier().predict(X0)
+    for call in (lambda: Classifier().predict(X0), lambda: Regressor().save("m"), lambda: Classifier().stream()):
+        with pytest.raises(InputError, match="is not fitted: call fit") as ours:
+            call()
+        assert isinstance(ours.value, NotFittedError)  # scikit-learn's
+        again = pickle.loads(pickle.dumps(ours.value))
+        assert type(again) is type(ours.value)
+        assert str(again) == str(ours.value)
     with pytest.raises(InputError, match=r"signal 0 of X has 2 channels, but 1 are expected"):
         fitted.predict(np.zeros((3, 2, 16)))
     with pytest.raises(InputError, match=r"parameter is 'sistems'.*Did you mean 'systems'"):

@@ -63,9 +63,17 @@ def test_predictions() -> None:
 def test_the_folder(found: Evaluation, tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     signals = [rng.standard_normal((2, 50)) for _ in range(80)]
-    written = report.write(found, signals, [8000.0, None] * 40, tmp_path / "r", "model <on> data")
+    asked: list[int] = []
+
+    def attribute(row: int) -> np.ndarray:
+        asked.append(row)
+        return signals[row][0]
+
+    written = report.write(found, signals, [8000.0, None] * 40, tmp_path / "r", "model <on> data", attribute)
+    assert all(found.said[row] == found.truth[row] for row in asked)  # a case for each class, and one that is right
+    assert sorted(found.truth[asked]) == sorted(set(found.truth[found.said == found.truth]))
     assert sorted(written) == sorted(path.name for path in (tmp_path / "r").iterdir())
-    for name in ("confusion.png", "roc.png", "calibration.png", "hardest.png"):
+    for name in ("confusion.png", "roc.png", "calibration.png", "hardest.png", "attribution.png"):
         assert (tmp_path / "r" / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     text = (tmp_path / "r" / "metrics.json").read_text()
     numbers = json.loads(text, parse_constant=lambda name: pytest.fail(name))
@@ -75,7 +83,7 @@ def test_the_folder(found: Evaluation, tmp_path: Path) -> None:
     assert "model &lt;on&gt; data" in page
     assert "b&lt;i&gt;" in page
     assert "<i>" not in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
     assert not re.findall(r'(?:src|href)="(?!data:)', page)  # nothing from elsewhere
     cases = pd.read_csv(tmp_path / "r" / "predictions.csv")
     want = found.probabilities[np.arange(80), found.truth]

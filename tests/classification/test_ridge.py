@@ -29,7 +29,7 @@ def test_predictions_for_cases_left_out_are_those_of_leaving_them_out(count: int
     X[:, 1] = 2.0  # a feature that says nothing
     Y = X[:, :2].double() + torch.randn(count, 2, generator=rng)
     weights = torch.rand(count, generator=rng) + 0.2 if weighted else None
-    readout, left_out = fit_readout(X, Y, weights)
+    readout, left_out, _ = fit_readout(X, Y, weights)
     share = (torch.ones(count) if weights is None else weights).double()
     share = share / share.sum()
     F = (X.double() - readout.mean) / readout.scale
@@ -47,7 +47,7 @@ def test_the_readout_solves_the_normal_equations_at_the_penalty_whose_left_out_p
     rng = torch.Generator().manual_seed(1)
     X, Y = torch.randn(30, 50, generator=rng), torch.randn(30, 1, generator=rng).double()
     Y = Y + X[:, :1].double()
-    readout, left_out = fit_readout(X, Y)
+    readout, left_out, _ = fit_readout(X, Y)
     F = (X.double() - readout.mean) / readout.scale
     share = torch.full((30,), 1 / 30, dtype=torch.float64)
     found = [
@@ -59,3 +59,28 @@ def test_the_readout_solves_the_normal_equations_at_the_penalty_whose_left_out_p
     W = torch.linalg.solve(F.T @ F + found[0] * torch.eye(50), F.T @ (Y - Y.mean(0)))
     torch.testing.assert_close(readout.weights.double(), W, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(readout(X).double(), F @ W + Y.mean(0), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("count", "width"), [(24, 60), (60, 24)])
+def test_predictions_for_groups_left_out_are_those_of_leaving_them_out(count: int, width: int) -> None:
+    rng = torch.Generator().manual_seed(2)
+    X = torch.randn(count, width, generator=rng)
+    groups = torch.arange(count) % 4
+    Y = (X[:, :2] + groups[:, None]).double() + torch.randn(count, 2, generator=rng)
+    weights = (torch.rand(count, generator=rng) + 0.2).double()
+    readout, left_out, loss = fit_readout(X, Y, weights, groups)
+    share = weights / weights.sum()
+    F = torch.cat([(X.double() - readout.mean) / readout.scale, torch.ones(count, 1)], 1)
+    price = torch.eye(width + 1, dtype=torch.float64)
+    price[-1, -1] = 1e-12
+    off = []
+    for penalty in PENALTIES:
+        wanted = torch.empty_like(Y)
+        for group in range(4):
+            w = (share * count * (groups != group))[:, None]
+            W = torch.linalg.solve(F.T @ (w * F) + float(penalty) * price, F.T @ (w * Y))
+            wanted[groups == group] = F[groups == group] @ W
+        off.append((float((share[:, None] * count * (Y - wanted).square()).mean()), wanted))
+    least, wanted = min(off, key=lambda pair: pair[0])
+    assert loss == pytest.approx(least, rel=1e-4)
+    torch.testing.assert_close(left_out, wanted, atol=2e-4, rtol=1e-4)

@@ -31,10 +31,22 @@ def test_what_comes_back_says_the_same(tmp_path: Path, layer: str | list[str], k
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
     if kind != "numbers":
         np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+        assert again.classes_.dtype == model.classes_.dtype
         assert again.classes_.tolist() == model.classes_.tolist()
+    np.testing.assert_array_equal(again.validation_rows_, model.validation_rows_)
+    np.testing.assert_array_equal(again.validation_scores_, model.validation_scores_)
     assert again.sampling_rate_ == 50
     assert again.get_params() == model.get_params()
     assert model.fit(X, y if kind != "labels" else np.stack([y, 1 - y], 1)).sampling_rate_ is None  # of other signals
+
+
+@pytest.mark.parametrize("kind", ["<U3", "int8", "float32", "bool"])
+def test_classes_keep_their_type(tmp_path: Path, kind: str) -> None:
+    X, y = data()
+    model = Classifier(**SMALL).fit(X, y.astype(kind))
+    model.save(tmp_path / "m")
+    again = Classifier.load(tmp_path / "m")
+    assert again.predict(X).dtype == model.predict(X).dtype == np.dtype(kind)
 
 
 def test_a_classifier_is_no_regressor(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_train_predict_and_eval(run: Run, data: str, other: str) -> None:
     assert (code, err) == (0, "")
     assert "accuracy 1" in out
     assert "report.html" in out
+    assert "attribution.png" in out
     assert json.loads(Path("r/metrics.json").read_text())["accuracy"] == 1
 
 
@@ -123,8 +124,9 @@ def test_a_network_and_groups_and_splits_from_a_table(run: Run, data: str) -> No
     path = Path(data) / "list.csv"
     pd.DataFrame(rows, columns=["path", "label", "group", "split"]).to_csv(path, index=False)
     network = ("--layer", "s4d", "--d-model", "8", "--n-layers", "1", "--d-state", "8", "--max-epochs", "2")
-    code, out, _ = run("train", str(path), *network, "--balanced")
+    code, out, _ = run("train", str(path), *network, "--balanced", "--checkpoint", "run.ckpt")
     assert code == 0
+    assert not Path("run.ckpt").exists()  # training has ended
     assert "8 recordings, 2 classes" in out
     code, out, _ = run("eval", "model", str(path))
     assert code == 0

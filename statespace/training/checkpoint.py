@@ -1,0 +1,67 @@
+"""One file that a training is kept in, so that the same training goes on from it after a kill -9."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from statespace.errors import InputError
+from statespace.files import expect_writable_folder
+
+_RUN = "run"
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Write the training to one file, after each validation or, without any, every few steps.
+
+    Args:
+        path: the file; it ends with ``.ckpt``.
+        run: what the training is told by; see `fingerprint`.
+        every: steps between two writes where there is no validation, or ``None``.
+    Raises:
+        InputError: the file cannot be written, is no checkpoint, or is one of another training.
+    """
+
+    def __init__(self, path: Path, run: str, every: int | None) -> None:
+        if path.suffix != ".ckpt":
+            raise InputError(f"fit: checkpoint is {str(path)!r}, but a file that ends with .ckpt is expected.")
+        expect_writable_folder("fit", path.parent)
+        super().__init__(
+            path.parent,
+            path.stem,
+            every_n_train_steps=every,
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+        )
+        self.path, self.run = path, run
+        self.found = self._found()
+
+    def _found(self) -> Path | None:
+        if not self.path.is_file():
+            return None
+        try:
+            run = torch.load(self.path, weights_only=True)[_RUN]
+        except Exception as error:  # whatever a file that is none of ours makes torch say
+            raise InputError(f"fit: {str(self.path)!r} is no checkpoint of a training: name another file.") from error
+        if run != self.run:
+            raise InputError(
+                f"fit: {str(self.path)!r} is a checkpoint of a training with other signals or parameters: name another "
+                "file, or delete it to begin anew."
+            )
+        return self.path
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]) -> None:
+        """Write down which training it is."""
+        checkpoint[_RUN] = self.run
+
+
+def fingerprint(parameters: object, tensors: Iterable[Tensor | None]) -> str:
+    """Return what a training with these parameters and data is told by."""
+    digest = sha256(repr(parameters).encode())
+    for tensor in tensors:
+        digest.update(b"-" if tensor is None else tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,29 @@
+"""A module whose checkpoints hold the state of torch's random numbers, from which dropout and disturbances draw."""
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+
+class RandomStateModule(LightningModule):
+    """Go on, after a resume, with the random numbers that would have come next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._random: Tensor | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Keep the state."""
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        """Take it out again."""
+        state = checkpoint["random_state"]
+        assert isinstance(state, Tensor)
+        self._random = state
+
+    def on_train_start(self) -> None:
+        """Put it in place, where training goes on."""
+        if self._random is not None:
+            torch.set_rng_state(self._random.cpu())
+            self._random = None
