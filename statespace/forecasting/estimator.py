@@ -509,6 +509,7 @@ class Forecaster(Parameters):
             or not 0 < dt_scale < float("inf")
         ):
             raise InputError(f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected.")
+        dt_scale = float(dt_scale)
         steps = max(1, int(self.h / dt_scale + 1e-9)) if h is None else h
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise InputError(f"{where}: h is {steps!r}, but a whole number from 1 on is expected.")
