@@ -4,7 +4,6 @@
 list of names, trains a stack of these instead.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
+from statespace.parameters import Parameters
 from statespace.training import Outcome
 
 RESPONSES, AUTO = "responses", "auto"
@@ -54,7 +54,7 @@ class Known(NamedTuple):
 
 
 @dataclass(eq=False, repr=False)
-class SignalEstimator:
+class SignalEstimator(Parameters):
     """What classifying and regressing have in common; the parameters are those of `Classifier`.
 
     As scikit-learn wants it, parameters are kept as they came, and looked at in `fit`.
@@ -86,26 +86,6 @@ class SignalEstimator:
     _kind = ""
 
     # -------------------------------------------------------------------------------------------- parameters
-
-    @classmethod
-    def _names(cls) -> list[str]:
-        return list(inspect.signature(cls).parameters)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name; there are none within others, whatever `deep` says."""
-        del deep
-        return {name: getattr(self, name) for name in self._names()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, for the next `fit`."""
-        for name, value in params.items():
-            setattr(self, choose(f"{type(self).__name__}.set_params", "parameter", name, self._names()), value)
-        return self
-
-    def __repr__(self) -> str:
-        defaults = {name: parameter.default for name, parameter in inspect.signature(type(self)).parameters.items()}
-        given = (f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name])
-        return f"{type(self).__name__}({', '.join(given)})"
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
