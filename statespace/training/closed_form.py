@@ -21,7 +21,7 @@ from statespace.models.history import History
 from statespace.models.instance_norm import Normalised, normalise
 from statespace.training.windows import WindowSource
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, float("inf"))
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, float("inf"))
 _BATCH = 4096  # windows at once
 _STEPS_JUDGED = 24
 
@@ -52,6 +52,12 @@ class Moments(NamedTuple):
             self.square + sign * other.square,
             self.count + sign * other.count,
         )
+
+    def moved(self, change: Tensor) -> "Moments":
+        """Return the moments as they are when the weights start elsewhere, by a change ``(f, h)``."""
+        G_change = self.G @ change
+        square = self.square + (change * (G_change - 2 * self.M)).sum(0)
+        return self._replace(M=self.M - G_change, square=square)
 
     def every(self, steps: int) -> "Moments":
         """Return the moments of one step of the horizon in so many."""
@@ -95,7 +101,7 @@ def _solve(of: Moments, groups: Tensor, unit: Tensor, penalties: Sequence[float]
 
 def _error(of: Moments, change: Tensor) -> float:
     """Return the sum of squared errors over windows whose moments are known."""
-    return float(of.square.sum()) + float((change * (of.G @ change - 2 * of.M)).sum())
+    return float(of.moved(change).square.sum())
 
 
 class Choice(NamedTuple):
@@ -103,13 +109,42 @@ class Choice(NamedTuple):
 
     Attributes:
         penalties: for each group.
-        error: mean squared error of windows left out, in the units of the series.
+        from_zero: whether weights were drawn to zero, the mean of the window, and not to where they started.
+        error: mean squared error of windows left out, in the units of the series; NaN where none could be.
         start_error: the same of the start.
     """
 
     penalties: tuple[float, ...]
+    from_zero: bool
     error: float
     start_error: float
+
+
+class _Judge:
+    """The error of penalties on blocks that are left out."""
+
+    def __init__(self, parts: Sequence[Moments], groups: Tensor, unit: Tensor) -> None:
+        self.parts, self.groups, self.unit = parts, groups, unit
+        self.all = _together(parts)
+        self.rest = [self.all.plus(part, -1) for part in parts]
+
+    def __call__(self, penalties: Sequence[float]) -> float:
+        """Return the mean squared error."""
+        known = (_solve(others, self.groups, self.unit, penalties) for others in self.rest)
+        errors = sum(_error(part, change) for part, change in zip(self.parts, known, strict=True))
+        return errors / (self.all.count * self.all.M.shape[1])
+
+    def best(self, penalties: Sequence[float], group: int) -> tuple[float, list[float]]:
+        """Return the least error that one group's penalty can reach, and all penalties then."""
+        tried = [[*penalties[:group], penalty, *penalties[group + 1 :]] for penalty in PENALTIES]
+        return min((self(each), each) for each in tried)
+
+
+def _together(parts: Sequence[Moments]) -> Moments:
+    found = parts[0]
+    for part in parts[1:]:
+        found = found.plus(part)
+    return found
 
 
 def fit_readout(
@@ -119,11 +154,12 @@ def fit_readout(
     source: WindowSource,
     blocks: Sequence[Origins],
     between: Origins,
+    spare: Sequence[int] = (),
 ) -> Choice:
     """Fit a linear readout to windows, with penalties that serve stretches of time it has not seen.
 
-    Penalties are chosen group by group, each with those before it as chosen and those after it infinite; then the
-    first one again.
+    The penalty of the first group is chosen with all others infinite, once drawn to the start and once to zero; those
+    of the other groups follow one by one, and then the first again.
 
     Args:
         readout: where it starts, and what is changed.
@@ -132,34 +168,36 @@ def fit_readout(
         source: the series.
         blocks: windows of each stretch of time; no target lies in two of them.
         between: windows with targets in two of them: fitted in the end, but never judged.
+        spare: groups to be used only where the first one has taught nothing, such as the level of a random walk.
     Returns:
-        The penalties, and what they are worth.
+        The penalties, and what they are worth. With fewer than two blocks to judge by, the start is left alone.
     """
     groups = torch.cat([groups, groups.new_zeros(1)])
+    count = int(groups.max()) + 1
+    nothing = [float("inf")] * count
     parts = [part for origins in blocks if (part := moments(readout, features, source, origins)).count]
     if len(parts) < 2:
-        return Choice((float("inf"),) * (int(groups.max()) + 1), float("nan"), float("nan"))
-    judged = parts[0]
-    for part in parts[1:]:
-        judged = judged.plus(part)
-    everything = judged.plus(moments(readout, features, source, between))
+        return Choice(tuple(nothing), False, float("nan"), float("nan"))
+    everything = _together(parts).plus(moments(readout, features, source, between))
     diagonal = torch.diagonal(everything.G) / everything.count
-    unit = torch.stack([diagonal[groups == group].mean() for group in range(int(groups.max()) + 1)])
-    start = least = float(judged.square.sum()) / (judged.count * readout.out_features)
-    best = [float("inf")] * len(unit)
+    unit = torch.stack([diagonal[groups == group].mean() for group in range(count)])
+    to_zero = -torch.cat([readout.weight.T, readout.bias[None]]).detach().double()
     # Some steps of a long horizon speak for all of them.
-    thin = [part.every(max(1, readout.out_features // _STEPS_JUDGED)) for part in parts]
-    rest = [judged.every(max(1, readout.out_features // _STEPS_JUDGED)).plus(part, -1) for part in thin]
-    for group in [*range(len(unit)), 0]:
-        tried = [[*best[:group], penalty, *best[group + 1 :]] for penalty in PENALTIES]
-        errors = [
-            sum(_error(part, _solve(others, groups, unit, each)) for part, others in zip(thin, rest, strict=True))
-            / (judged.count * thin[0].M.shape[1])
-            for each in tried
-        ]
-        least, best = min(zip(errors, tried, strict=True))
-    change = _solve(everything, groups, unit, best).to(readout.weight.dtype)
+    every = max(1, readout.out_features // _STEPS_JUDGED)
+    judges = [
+        _Judge([part.moved(move).every(every) for part in parts], groups, unit)
+        for move in (torch.zeros_like(to_zero), to_zero)
+    ]
+    start_error = judges[0](nothing)
+    from_zero = judges[1].best(nothing, 0) < judges[0].best(nothing, 0)
+    judge = judges[from_zero]
+    error, best = judge.best(nothing, 0)
+    for group in [*range(1, count), 0]:
+        if group not in spare or best[0] == float("inf"):
+            error, best = judge.best(best, group)
+    move = to_zero if from_zero else torch.zeros_like(to_zero)
+    change = (move + _solve(everything.moved(move), groups, unit, best)).to(readout.weight.dtype)
     with torch.no_grad():
         readout.weight += change[:-1].T
         readout.bias += change[-1]
-    return Choice(tuple(best), least, start)
+    return Choice(tuple(best), from_zero, error, start_error)
