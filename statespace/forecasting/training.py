@@ -89,9 +89,9 @@ def _fit_linear(
         data.source,
         blocks,
         between,
+        (LEVEL,),
         network.scaler,
         choice,
-        gated=(LEVEL,),
     )
 
 

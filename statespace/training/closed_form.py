@@ -21,7 +21,7 @@ from statespace.models.history import History
 from statespace.models.instance_norm import Normalised, normalise
 from statespace.training.windows import WindowSource
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, float("inf"))
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, float("inf"))
 _BATCH = 4096  # windows at once
 _STEPS_JUDGED = 24
 
@@ -53,11 +53,11 @@ class Moments(NamedTuple):
             self.count + sign * other.count,
         )
 
-    def without(self, start: Tensor) -> "Moments":
-        """Return the moments of the errors of nothing, where these are of a start, ``(f, h)``."""
-        moved = self.G @ start
-        square = self.square + (start * (2 * self.M + moved)).sum(0)
-        return self._replace(M=self.M + moved, square=square)
+    def moved(self, change: Tensor) -> "Moments":
+        """Return the moments as they are when the weights start elsewhere, by a change ``(f, h)``."""
+        G_change = self.G @ change
+        square = self.square + (change * (G_change - 2 * self.M)).sum(0)
+        return self._replace(M=self.M - G_change, square=square)
 
     def every(self, steps: int) -> "Moments":
         """Return the moments of one step of the horizon in so many."""
@@ -103,7 +103,7 @@ def _solve(of: Moments, groups: Tensor, unit: Tensor, penalties: Sequence[float]
 
 def _error(of: Moments, change: Tensor) -> float:
     """Return the sum of squared errors over windows whose moments are known."""
-    return float(of.square.sum()) + float((change * (of.G @ change - 2 * of.M)).sum())
+    return float(of.moved(change).square.sum())
 
 
 class Choice(NamedTuple):
@@ -111,8 +111,8 @@ class Choice(NamedTuple):
 
     Attributes:
         penalties: for each group.
-        from_zero: whether the weights are drawn towards zero instead of where they started.
-        error: mean squared error of windows left out, in the units of the series.
+        from_zero: whether weights were drawn to zero, the mean of the window, and not to where they started.
+        error: mean squared error of windows left out, in the units of the series; NaN where none could be.
         start_error: the same of the start.
     """
 
@@ -122,6 +122,33 @@ class Choice(NamedTuple):
     start_error: float
 
 
+class _Judge:
+    """The error of penalties on blocks that are left out."""
+
+    def __init__(self, parts: Sequence[Moments], groups: Tensor, unit: Tensor) -> None:
+        self.parts, self.groups, self.unit = parts, groups, unit
+        self.all = _together(parts)
+        self.rest = [self.all.plus(part, -1) for part in parts]
+
+    def __call__(self, penalties: Sequence[float]) -> float:
+        """Return the mean squared error."""
+        known = (_solve(others, self.groups, self.unit, penalties) for others in self.rest)
+        errors = sum(_error(part, change) for part, change in zip(self.parts, known, strict=True))
+        return errors / (self.all.count * self.all.M.shape[1])
+
+    def best(self, penalties: Sequence[float], group: int) -> tuple[float, list[float]]:
+        """Return the least error that one group's penalty can reach, and all penalties then."""
+        tried = [[*penalties[:group], penalty, *penalties[group + 1 :]] for penalty in PENALTIES]
+        return min((self(each), each) for each in tried)
+
+
+def _together(parts: Sequence[Moments]) -> Moments:
+    found = parts[0]
+    for part in parts[1:]:
+        found = found.plus(part)
+    return found
+
+
 def fit_readout(
     readout: nn.Linear,
     features: Features,
@@ -129,14 +156,14 @@ def fit_readout(
     source: WindowSource,
     blocks: Sequence[Origins],
     between: Origins,
+    spare: Sequence[int] = (),
     scaler: str = "standard",
-    choice: "Choice | None" = None,
-    gated: Sequence[int] = (),
+    choice: Choice | None = None,
 ) -> Choice:
     """Fit a linear readout to windows, with penalties that serve stretches of time it has not seen.
 
-    Penalties are chosen group by group, each with those before it as chosen and those after it infinite; then the
-    first one again. What the weights are drawn towards, the start or zero, is chosen the same way.
+    The penalty of the first group is chosen with all others infinite, once drawn to the start and once to zero; those
+    of the other groups follow one by one, and then the first again.
 
     Args:
         readout: where it starts, and what is changed.
@@ -145,60 +172,46 @@ def fit_readout(
         source: the series.
         blocks: windows of each stretch of time; no target lies in two of them.
         between: windows with targets in two of them: fitted in the end, but never judged.
+        spare: groups to be used only where the first one has taught nothing, such as the level of a random walk.
         scaler: how windows are normalised.
-        choice: where penalties and start are chosen already.
-        gated: groups that are tried only where the first one stays at the start: the level of a random walk says
-            something, but elsewhere the level of a stretch of time says more of that stretch than of the next.
+        choice: what was chosen before, to be taken again.
     Returns:
-        The penalties, and what they are worth.
+        The penalties, and what they are worth. With fewer than two blocks to judge by, the start is left alone.
     """
     groups = torch.cat([groups, groups.new_zeros(1)])
     count = int(groups.max()) + 1
+    nothing = [float("inf")] * count
     parts = [part for origins in blocks if (part := moments(readout, features, source, origins, scaler)).count]
     if len(parts) < 2:
-        return Choice((float("inf"),) * count, False, float("nan"), float("nan"))
-    judged = parts[0]
-    for part in parts[1:]:
-        judged = judged.plus(part)
-    everything = judged.plus(moments(readout, features, source, between, scaler))
+        return Choice(tuple(nothing), False, float("nan"), float("nan"))
+    everything = _together(parts).plus(moments(readout, features, source, between, scaler))
     diagonal = torch.diagonal(everything.G) / everything.count
     unit = torch.stack([diagonal[groups == group].mean() for group in range(count)])
     unit = torch.where(unit > 0, unit, 1.0)  # of a constant series nothing is to be told
-    start = torch.cat([readout.weight.detach().T, readout.bias.detach()[None]]).double()
+    to_zero = -torch.cat([readout.weight.T, readout.bias[None]]).detach().double()
     if choice is None:
-        # Some steps of a long horizon speak for all of them.
-        every = max(1, readout.out_features // _STEPS_JUDGED)
-        thin = [part.every(every) for part in parts]
-        choice = _choose(thin, groups, unit, gated)
-        other = _choose([part.without(start[:, ::every]) for part in thin], groups, unit, gated)
-        if other.error < choice.error:
-            choice = other._replace(from_zero=True, start_error=choice.start_error)
-    if choice.from_zero:
-        everything, start = everything.without(start), torch.zeros_like(start)
-    found = (start + _solve(everything, groups, unit, choice.penalties)).to(readout.weight.dtype)
+        choice = _choose(parts, groups, unit, to_zero, spare)
+    move = to_zero if choice.from_zero else torch.zeros_like(to_zero)
+    change = (move + _solve(everything.moved(move), groups, unit, choice.penalties)).to(readout.weight.dtype)
     with torch.no_grad():
-        readout.weight.copy_(found[:-1].T)
-        readout.bias.copy_(found[-1])
+        readout.weight += change[:-1].T
+        readout.bias += change[-1]
     return choice
 
 
-def _choose(parts: Sequence[Moments], groups: Tensor, unit: Tensor, gated: Sequence[int]) -> Choice:
-    """Choose penalties by leaving out each part in turn."""
-    judged = parts[0]
-    for part in parts[1:]:
-        judged = judged.plus(part)
-    rest = [judged.plus(part, -1) for part in parts]
-    values = judged.count * judged.M.shape[1]
-    start = least = float(judged.square.sum()) / values
-    best = [float("inf")] * len(unit)
-    for group in [*range(len(unit)), 0]:
-        if group in gated and best[0] < float("inf"):
-            continue
-        tried = [[*best[:group], penalty, *best[group + 1 :]] for penalty in PENALTIES]
-        errors = [
-            sum(_error(part, _solve(others, groups, unit, each)) for part, others in zip(parts, rest, strict=True))
-            / values
-            for each in tried
-        ]
-        least, best = min(zip(errors, tried, strict=True))
-    return Choice(tuple(best), False, least, start)
+def _choose(parts: Sequence[Moments], groups: Tensor, unit: Tensor, to_zero: Tensor, spare: Sequence[int]) -> Choice:
+    """Choose penalties, and what to draw to, by leaving out each part in turn."""
+    nothing = [float("inf")] * len(unit)
+    # Some steps of a long horizon speak for all of them.
+    every = max(1, to_zero.shape[1] // _STEPS_JUDGED)
+    judges = [
+        _Judge([part.moved(move).every(every) for part in parts], groups, unit)
+        for move in (torch.zeros_like(to_zero), to_zero)
+    ]
+    firsts = [judge.best(nothing, 0) for judge in judges]
+    from_zero = firsts[1] < firsts[0]
+    error, best = firsts[from_zero]
+    for group in [*range(1, len(unit)), 0]:
+        if group not in spare or best[0] == float("inf"):
+            error, best = judges[from_zero].best(best, group)
+    return Choice(tuple(best), from_zero, error, judges[0](nothing))

@@ -46,50 +46,64 @@ def repeat() -> nn.Linear:
     return readout
 
 
-def rows(source: WindowSource, at: tuple[Tensor, Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, errors of repeating the last value, and weights, each as plain regression takes them."""
-    batch = source.cut(*at)
+Origins = tuple[Tensor, Tensor]
+
+
+def rows(source: WindowSource, parts: list[Origins], drawn_to: nn.Linear) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, what a readout leaves of the targets, and weights, each as plain regression takes them."""
+    batch = source.cut(*(torch.cat(each) for each in zip(*parts, strict=True)))
     window = normalise(batch.past.x, batch.past.observed)
-    phi = torch.cat([features(batch.past, window), torch.ones(len(batch.y), 1)], 1)
-    error = (batch.y - batch.past.x[:, -1:]) / window.scale
-    return phi.double().numpy(), error.double().numpy(), window.scale[:, 0].double().square().numpy()
+    known = features(batch.past, window)
+    error = (batch.y - window.location) / window.scale - drawn_to(known)
+    phi = torch.cat([known, torch.ones(len(batch.y), 1)], 1)
+    return phi.double().numpy(), error.detach().double().numpy(), window.scale[:, 0].double().square().numpy()
 
 
-def joined(source: WindowSource, parts: list[tuple[Tensor, Tensor]]) -> list[np.ndarray]:
-    return [np.concatenate(each) for each in zip(*(rows(source, part) for part in parts), strict=True)]
+class Refit:
+    """Ridge regression by scikit-learn towards a readout, on columns scaled so that one penalty serves all."""
+
+    def __init__(self, source: WindowSource, drawn_to: nn.Linear, penalty: float) -> None:
+        self.source, self.drawn_to, self.penalty = source, drawn_to, penalty
+        phi, _, weights = rows(source, [*BLOCKS, BETWEEN], drawn_to)
+        diagonal = (weights[:, None] * phi**2).mean(0)
+        groups = np.append(GROUPS.numpy(), 0)
+        self.root = np.sqrt(np.array([diagonal[groups == group].mean() for group in (0, 1)]))[groups]
+
+    def change(self, parts: list[Origins]) -> np.ndarray:
+        phi, error, weights = rows(self.source, parts, self.drawn_to)
+        model = Ridge(alpha=self.penalty * len(phi), fit_intercept=False, solver="svd")
+        return model.fit(phi / self.root, error, sample_weight=weights).coef_.T / self.root[:, None]
+
+    def left_out(self) -> float:
+        squared = []
+        for k, block in enumerate(BLOCKS):
+            phi, error, weights = rows(self.source, [block], self.drawn_to)
+            known = self.change([other for j, other in enumerate(BLOCKS) if j != k])
+            squared.append(weights[:, None] * (error - phi @ known) ** 2)
+        return float(np.concatenate(squared).mean())
 
 
 @pytest.mark.parametrize("penalty", [0.01, 1.0])
+@pytest.mark.parametrize("from_zero", [False, True])
 def test_weights_and_left_out_errors_are_those_of_ridge_regression(
-    penalty: float, monkeypatch: pytest.MonkeyPatch
+    penalty: float, from_zero: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(closed_form, "PENALTIES", (penalty,))
-    source = WindowSource(series(), torch.tensor([STEPS]), SIZE, H)
+    # A level that wanders is best told by its last value, noise by the window's mean.
+    values = series() if not from_zero else torch.randn(STEPS, generator=torch.Generator().manual_seed(2))
+    source = WindowSource(values, torch.tensor([STEPS]), SIZE, H)
     readout = repeat()
     choice = fit_readout(readout, features, GROUPS, source, BLOCKS, BETWEEN)
-    assert choice.penalties == (penalty, penalty)
-
-    phi, error, weights = joined(source, [*BLOCKS, BETWEEN])
-    diagonal = (weights[:, None] * phi**2).mean(0)
-    groups = np.append(GROUPS.numpy(), 0)
-    unit = np.array([diagonal[groups == group].mean() for group in (0, 1)])[groups]
-
-    def ridge(parts: list[tuple[Tensor, Tensor]]) -> np.ndarray:
-        """Fit with columns scaled so that one penalty serves all."""
-        phi, error, weights = joined(source, parts)
-        model = Ridge(alpha=penalty * len(phi), fit_intercept=False, solver="svd")
-        return model.fit(phi / np.sqrt(unit), error, sample_weight=weights).coef_.T / np.sqrt(unit)[:, None]
-
-    change = ridge([*BLOCKS, BETWEEN])
+    assert choice[:2] == ((penalty, penalty), from_zero)
+    drawn_to = repeat()
+    if from_zero:
+        nn.init.zeros_(drawn_to.weight)
+    refit = Refit(source, drawn_to, penalty)
+    change = refit.change([*BLOCKS, BETWEEN])
     # Moments are summed in float32.
-    np.testing.assert_allclose((readout.weight - repeat().weight).detach().numpy(), change[:-1].T, atol=2e-4)
+    np.testing.assert_allclose((readout.weight - drawn_to.weight).detach().numpy(), change[:-1].T, atol=2e-4)
     np.testing.assert_allclose(readout.bias.detach().numpy(), change[-1], atol=2e-4)
-    squared = []
-    for k, block in enumerate(BLOCKS):
-        known = ridge([other for j, other in enumerate(BLOCKS) if j != k])
-        phi, error, weights = rows(source, block)
-        squared.append(weights[:, None] * (error - phi @ known) ** 2)
-    assert choice.error == pytest.approx(np.concatenate(squared).mean(), rel=1e-3)
+    assert choice.error == pytest.approx(refit.left_out(), rel=1e-3)
 
 
 def test_a_random_walk_is_left_to_its_last_value() -> None:
@@ -115,5 +129,15 @@ def test_one_stretch_of_time_leaves_the_start() -> None:
     readout = repeat()
     source = WindowSource(series(), torch.tensor([STEPS]), SIZE, H)
     choice = fit_readout(readout, features, GROUPS, source, BLOCKS[:1], BETWEEN)
-    assert choice.penalties == (float("inf"), float("inf"))
+    assert choice[:2] == ((float("inf"), float("inf")), False)
     assert torch.equal(readout.weight, repeat().weight)
+
+
+def test_spare_features_serve_only_where_the_window_teaches_nothing() -> None:
+    generator = torch.Generator().manual_seed(1)
+    for values, used in ((series(), False), (torch.randn(STEPS, generator=generator).cumsum(0), True)):
+        source = WindowSource(values, torch.tensor([STEPS]), SIZE, H)
+        choice = fit_readout(repeat(), features, GROUPS, source, BLOCKS, BETWEEN, spare=(1,))
+        assert (choice.penalties[0] == float("inf")) == used
+        if not used:
+            assert choice.penalties[1] == float("inf")
