@@ -1,5 +1,6 @@
-"""Forecasting of long data frames: the estimator, its intervals, its files, and what to measure it with."""
+"""Forecasting of long data frames: the estimator, its live streams, its intervals, and what to measure it with."""
 
 from statespace.forecasting.estimator import Forecaster
+from statespace.forecasting.stream import ForecastStream
 
-__all__ = ["Forecaster"]
+__all__ = ["ForecastStream", "Forecaster"]
