@@ -140,7 +140,9 @@ def test_nothing_is_known_before_its_time(with_all: Forecaster, frame: pd.DataFr
         changed = futr.assign(price=futr["price"].where(later < step, 50.0))
         found = with_all.predict(futr_df=changed, level=[80]).set_index("unique_id")
         for name in "abc":
-            a, b = (t.loc[name, ["S4D", "S4D-lo-80", "S4D-hi-80"]].to_numpy() for t in (found, want.set_index("unique_id")))
+            a, b = (
+                t.loc[name, ["S4D", "S4D-lo-80", "S4D-hi-80"]].to_numpy() for t in (found, want.set_index("unique_id"))
+            )
             np.testing.assert_allclose(a[:step], b[:step], rtol=1e-5)  # float32 over the same steps
             assert (np.abs(a[step] - b[step]) > 1e-3).any()
     # Beyond the horizon the forecast is fed back, and the covariates of that time are read, in their turn.
@@ -213,7 +215,11 @@ def test_weight_zero_means_not_learnt_from(small: Small) -> None:
     stamps = pd.date_range("2024-01-01", periods=steps, freq="D")
     frame = pd.DataFrame({"unique_id": "a", "ds": stamps, "y": y, "price": price})
     futr = pd.DataFrame(
-        {"unique_id": "a", "ds": pd.date_range(stamps[-1], periods=H + 1, freq="D")[1:], "price": [1.0, -1.0, 1.0, -1.0]}
+        {
+            "unique_id": "a",
+            "ds": pd.date_range(stamps[-1], periods=H + 1, freq="D")[1:],
+            "price": [1.0, -1.0, 1.0, -1.0],
+        }
     )
     for counts, sign in ((early, 1), (~early, -1)):
         fc = small(H, **LEARNS, futr_exog_list=["price"], weight_col="w")
