@@ -44,10 +44,10 @@ def settled() -> Forecaster:
 
 FUTURES: dict[str, tuple[Change, str]] = {
     "missing": (
-        lambda t: None,
+        lambda _: None,
         r"futr_df is missing, .* fitted with futr_exog_list=\['price'\]: pass a table with .*16:00",
     ),
-    "no table": (lambda t: [1], "futr_df is a list, but a pandas data frame"),
+    "no table": (lambda _: [1], "futr_df is a list, but a pandas data frame"),
     "no covariate": (
         lambda t: t.drop(columns="price"),
         "futr_df must have one column 'price', but its columns are unique_",
@@ -99,8 +99,8 @@ def test_rows_and_columns_that_are_not_asked_for_do_not_matter(planned: Forecast
 
 
 STATICS: dict[str, tuple[Change, str]] = {
-    "missing": (lambda t: None, "static_df is missing, but stat_exog_list asks for zeal, kind"),
-    "no table": (lambda t: "x", "static_df is a str, but a pandas data frame"),
+    "missing": (lambda _: None, "static_df is missing, but stat_exog_list asks for zeal, kind"),
+    "no table": (lambda _: "x", "static_df is a str, but a pandas data frame"),
     "a series missing": (lambda t: t.iloc[:1], "static_df has no row for series 'b'"),
     "doubled": (lambda t: pd.concat([t, t]), "static_df has two rows for series 'a'"),
     "NaN": (lambda t: t.assign(zeal=[1.0, np.nan]), "static_df has no number in column 'zeal' for series 'b'"),
@@ -121,7 +121,7 @@ def test_a_static_table_that_cannot_be_used(case: str, settled: Forecaster) -> N
 
 def test_what_only_training_has_not_seen(settled: Forecaster) -> None:
     with pytest.raises(
-        InputError, match="static_df has 'w' in column 'kind' for series 'b', .* the categories are 'x', 'y'"
+        InputError, match=r"static_df has 'w' in column 'kind' for series 'b', .* the categories are 'x', 'y'"
     ):
         settled.predict(df=known(), static_df=STATIC.assign(kind=["x", "w"]))
     with pytest.raises(InputError, match="static_df: column 'zeal' holds 'much' in row 1"):
@@ -191,5 +191,5 @@ def test_a_wrong_option_is_refused_by_constructor_and_set_params(options: dict[s
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, None, 2**70])
 def test_a_wrong_seed_is_refused(seed: Any, settled: Forecaster) -> None:
-    with pytest.raises(InputError, match="Forecaster.simulate: seed is"):
+    with pytest.raises(InputError, match=r"Forecaster.simulate: seed is"):
         settled.simulate(2, seed=seed)

@@ -13,8 +13,14 @@ Small = Callable[..., Forecaster]
 H = 4
 # What learns noise within seconds: windows of two steps, which are not normalised, since that would hide their level.
 LEARNS: dict[str, Any] = {
-    **{"input_size": 2, "d_model": 16, "max_steps": 100, "learning_rate": 2e-2, "val_check_steps": 50},
-    **{"augmentation": 0.0, "dropout": 0.0, "scaler_type": "none"},
+    "input_size": 2,
+    "d_model": 16,
+    "max_steps": 100,
+    "learning_rate": 2e-2,
+    "val_check_steps": 50,
+    "augmentation": 0.0,
+    "dropout": 0.0,
+    "scaler_type": "none",
 }
 
 
@@ -130,7 +136,7 @@ def with_all(frame: pd.DataFrame) -> Forecaster:
 
 
 def test_nothing_is_known_before_its_time(with_all: Forecaster, frame: pd.DataFrame) -> None:
-    known, future = split(frame, 8)
+    _, future = split(frame, 8)
     later = future.groupby("unique_id").cumcount()
     futr = plans(future)
     want = with_all.predict(futr_df=futr, level=[80])
@@ -207,7 +213,7 @@ def test_rows_columns_and_types_in_any_order(small: Small, frame: pd.DataFrame) 
 
 
 def test_weight_zero_means_not_learnt_from(small: Small) -> None:
-    """In the first half of the rows the target is the price, in the other its opposite: the weight says which counts."""
+    """In half of the rows the target is the price, in the others its opposite: weights say which count."""
     steps = 240
     price = noise(steps, 0)
     early = np.arange(steps) < steps // 2

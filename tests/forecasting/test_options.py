@@ -96,7 +96,7 @@ def test_parameters_set_later_are_for_the_next_fit(small: Small, table: Table, t
 
 
 def test_a_warm_start_goes_on(small: Small, table: Table) -> None:
-    with pytest.raises(InputError, match="Forecaster.fit: this Forecaster is not fitted"):
+    with pytest.raises(InputError, match=r"Forecaster.fit: this Forecaster is not fitted"):
         small(H).fit(table(), warm_start=True)
     fc = small(H, max_steps=30).fit(table(60))
     for name, value in (("warm_start", "yes"), ("freq", "D")):

@@ -131,7 +131,7 @@ def test_only_the_series_that_have_rows_move(small: Small) -> None:
 
 
 def test_a_level_that_moves_is_followed(small: Small) -> None:
-    """The window is read again once it has left its anchor: after a window at another level nothing tells of the old."""
+    """The window is read again once it has left its anchor: then nothing tells of the old level."""
     known, rows = two()
     fc = small(H, input_size=24, max_steps=3).fit(known)
     moved = rows.assign(y=rows["y"] * 3 + 100)

@@ -1,4 +1,4 @@
-"""The linear path at the rate it was trained at, and at others: against a loop that reads the window as it is written."""
+"""The linear path at its own rate and at others, against a loop that reads the window as it is written."""
 
 import math
 from fractions import Fraction

@@ -277,5 +277,5 @@ def test_states_are_not_taken_from_what_is_unlike() -> None:
     with pytest.raises(ShapeError, match=f"StackStep.take: other has {BATCH + 1} streams"):
         reference.take(StackStep(program, BATCH + 1, "reference"))
     if not core.why_missing():
-        with pytest.raises(InputError, match="StackStep.take: other runs on native, but this stack on reference"):
+        with pytest.raises(InputError, match=r"StackStep.take: other runs on native, but this stack on reference"):
             reference.take(StackStep(program, BATCH, "native"))
