@@ -47,7 +47,7 @@ FUTURES: dict[str, tuple[Change, str]] = {
         lambda _: None,
         r"futr_df is missing, .* fitted with futr_exog_list=\['price'\]: pass a table with .*16:00",
     ),
-    "no table": (lambda _: [1], "futr_df is a list, but a pandas data frame"),
+    "no table": (lambda _: [1], "futr_df is a list, but a DataFrame of pandas or polars"),
     "no covariate": (
         lambda t: t.drop(columns="price"),
         "futr_df must have one column 'price', but its columns are unique_",
@@ -100,7 +100,7 @@ def test_rows_and_columns_that_are_not_asked_for_do_not_matter(planned: Forecast
 
 STATICS: dict[str, tuple[Change, str]] = {
     "missing": (lambda _: None, "static_df is missing, but stat_exog_list asks for zeal, kind"),
-    "no table": (lambda _: "x", "static_df is a str, but a pandas data frame"),
+    "no table": (lambda _: "x", "static_df is a str, but a DataFrame of pandas or polars"),
     "a series missing": (lambda t: t.iloc[:1], "static_df has no row for series 'b'"),
     "doubled": (lambda t: pd.concat([t, t]), "static_df has two rows for series 'a'"),
     "NaN": (lambda t: t.assign(zeal=[1.0, np.nan]), "static_df has no number in column 'zeal' for series 'b'"),

@@ -177,7 +177,7 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "earlier rows": (lambda rows: rows.assign(ds=rows["ds"] - 2 * HOUR), "has a row for .* but its history goes to"),
     "off the grid": (lambda rows: rows.assign(ds=rows["ds"] + HOUR / 2), "does not lie on a grid of freq 'h'"),
     "a column missing": (lambda rows: rows.drop(columns="visits"), r"no column 'visits' \(hist_exog_list\)"),
-    "no table": (lambda rows: rows.to_dict(), "df is a dict, but a pandas data frame is expected"),
+    "no table": (lambda rows: rows.to_dict(), "df is a dict, but a DataFrame of pandas or polars"),
     "no rows": (lambda rows: rows.iloc[:0], "the table has no rows"),
     "a time zone": (
         lambda rows: rows.assign(ds=rows["ds"].dt.tz_localize("UTC")),
