@@ -43,14 +43,26 @@ def settled() -> Forecaster:
 
 
 FUTURES: dict[str, tuple[Change, str]] = {
-    "missing": (lambda t: None, r"futr_df is missing, .* fitted with futr_exog_list=\['price'\]: pass a table with .*16:00"),
-    "no table": (lambda t: [1], "futr_df is a list, but a pandas data frame"),
-    "no covariate": (lambda t: t.drop(columns="price"), "futr_df must have one column 'price', but its columns are unique_"),
+    "missing": (
+        lambda _: None,
+        r"futr_df is missing, .* fitted with futr_exog_list=\['price'\]: pass a table with .*16:00",
+    ),
+    "no table": (lambda _: [1], "futr_df is a list, but a DataFrame of pandas or polars"),
+    "no covariate": (
+        lambda t: t.drop(columns="price"),
+        "futr_df must have one column 'price', but its columns are unique_",
+    ),
     "no stamps": (lambda t: t.drop(columns="ds"), "futr_df must have one column 'ds'"),
-    "a hole": (lambda t: t.drop(index=5), "futr_df has no row for series 'b' at 2024-01-02 17:00:00: .* 1 rows are missing"),
+    "a hole": (
+        lambda t: t.drop(index=5),
+        "futr_df has no row for series 'b' at 2024-01-02 17:00:00: .* 1 rows are missing",
+    ),
     "no rows": (lambda t: t.iloc[:0], "futr_df has no row for series 'a'.* 8 rows are missing"),
     "too short": (lambda t: t[t["unique_id"] == "a"], "no row for series 'b' .* Its series are 'a'"),
-    "NaN": (lambda t: t.assign(price=t["price"].where(t.index != 6)), "no number in column 'price' for series 'b' at .*18:00"),
+    "NaN": (
+        lambda t: t.assign(price=t["price"].where(t.index != 6)),
+        "no number in column 'price' for series 'b' at .*18:00",
+    ),
     "doubled": (lambda t: pd.concat([t, t.tail(1)]), "futr_df has two rows for series 'b' at .*19:00:00: keep one"),
     "a time zone": (
         lambda t: t.assign(ds=t["ds"].dt.tz_localize("Europe/Berlin")),
@@ -87,8 +99,8 @@ def test_rows_and_columns_that_are_not_asked_for_do_not_matter(planned: Forecast
 
 
 STATICS: dict[str, tuple[Change, str]] = {
-    "missing": (lambda t: None, "static_df is missing, but stat_exog_list asks for zeal, kind"),
-    "no table": (lambda t: "x", "static_df is a str, but a pandas data frame"),
+    "missing": (lambda _: None, "static_df is missing, but stat_exog_list asks for zeal, kind"),
+    "no table": (lambda _: "x", "static_df is a str, but a DataFrame of pandas or polars"),
     "a series missing": (lambda t: t.iloc[:1], "static_df has no row for series 'b'"),
     "doubled": (lambda t: pd.concat([t, t]), "static_df has two rows for series 'a'"),
     "NaN": (lambda t: t.assign(zeal=[1.0, np.nan]), "static_df has no number in column 'zeal' for series 'b'"),
@@ -108,7 +120,9 @@ def test_a_static_table_that_cannot_be_used(case: str, settled: Forecaster) -> N
 
 
 def test_what_only_training_has_not_seen(settled: Forecaster) -> None:
-    with pytest.raises(InputError, match="static_df has 'w' in column 'kind' for series 'b', .* the categories are 'x', 'y'"):
+    with pytest.raises(
+        InputError, match=r"static_df has 'w' in column 'kind' for series 'b', .* the categories are 'x', 'y'"
+    ):
         settled.predict(df=known(), static_df=STATIC.assign(kind=["x", "w"]))
     with pytest.raises(InputError, match="static_df: column 'zeal' holds 'much' in row 1"):
         settled.predict(df=known(), static_df=STATIC.assign(zeal="much"))
@@ -122,7 +136,9 @@ def test_tables_that_nothing_asks_for(settled: Forecaster, planned: Forecaster) 
         plain.predict(df=known(), static_df=STATIC)
     with pytest.raises(InputError, match=r"fit: static_df is given, but stat_exog_list is empty"):
         Forecaster(H, **OPTIONS).fit(known(), static_df=STATIC)
-    with pytest.raises(InputError, match=r"predict: static_df is given without df: that of the training series is known"):
+    with pytest.raises(
+        InputError, match=r"predict: static_df is given without df: that of the training series is known"
+    ):
         settled.predict(static_df=STATIC)
     for column in ("price", "visits"):
         with pytest.raises(InputError, match=f"predict: there is no column '{column}' .*the columns found are"):
@@ -131,7 +147,9 @@ def test_tables_that_nothing_asks_for(settled: Forecaster, planned: Forecaster) 
 
 def test_weights_are_not_negative_and_somewhere_above_zero() -> None:
     fc = Forecaster(H, **OPTIONS, weight_col="w")
-    with pytest.raises(InputError, match=r"fit: column 'w' \(weight_col\) holds -1.0 for series 'b' at 2024-01-01 01:00"):
+    with pytest.raises(
+        InputError, match=r"fit: column 'w' \(weight_col\) holds -1.0 for series 'b' at 2024-01-01 01:00"
+    ):
         fc.fit(known().assign(w=lambda t: np.where(t.index == 41, -1.0, 1.0)))
     with pytest.raises(InputError, match="or the weights in column 'w'"):
         fc.fit(known().assign(w=0.0))
@@ -173,5 +191,5 @@ def test_a_wrong_option_is_refused_by_constructor_and_set_params(options: dict[s
 
 @pytest.mark.parametrize("seed", [-1, 1.5, True, None, 2**70])
 def test_a_wrong_seed_is_refused(seed: Any, settled: Forecaster) -> None:
-    with pytest.raises(InputError, match="Forecaster.simulate: seed is"):
+    with pytest.raises(InputError, match=r"Forecaster.simulate: seed is"):
         settled.simulate(2, seed=seed)

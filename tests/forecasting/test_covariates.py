@@ -13,8 +13,14 @@ Small = Callable[..., Forecaster]
 H = 4
 # What learns noise within seconds: windows of two steps, which are not normalised, since that would hide their level.
 LEARNS: dict[str, Any] = {
-    **{"input_size": 2, "d_model": 16, "max_steps": 100, "learning_rate": 2e-2, "val_check_steps": 50},
-    **{"augmentation": 0.0, "dropout": 0.0, "scaler_type": "none"},
+    "input_size": 2,
+    "d_model": 16,
+    "max_steps": 100,
+    "learning_rate": 2e-2,
+    "val_check_steps": 50,
+    "augmentation": 0.0,
+    "dropout": 0.0,
+    "scaler_type": "none",
 }
 
 
@@ -130,7 +136,7 @@ def with_all(frame: pd.DataFrame) -> Forecaster:
 
 
 def test_nothing_is_known_before_its_time(with_all: Forecaster, frame: pd.DataFrame) -> None:
-    known, future = split(frame, 8)
+    _, future = split(frame, 8)
     later = future.groupby("unique_id").cumcount()
     futr = plans(future)
     want = with_all.predict(futr_df=futr, level=[80])
@@ -140,7 +146,9 @@ def test_nothing_is_known_before_its_time(with_all: Forecaster, frame: pd.DataFr
         changed = futr.assign(price=futr["price"].where(later < step, 50.0))
         found = with_all.predict(futr_df=changed, level=[80]).set_index("unique_id")
         for name in "abc":
-            a, b = (t.loc[name, ["S4D", "S4D-lo-80", "S4D-hi-80"]].to_numpy() for t in (found, want.set_index("unique_id")))
+            a, b = (
+                t.loc[name, ["S4D", "S4D-lo-80", "S4D-hi-80"]].to_numpy() for t in (found, want.set_index("unique_id"))
+            )
             np.testing.assert_allclose(a[:step], b[:step], rtol=1e-5)  # float32 over the same steps
             assert (np.abs(a[step] - b[step]) > 1e-3).any()
     # Beyond the horizon the forecast is fed back, and the covariates of that time are read, in their turn.
@@ -205,7 +213,7 @@ def test_rows_columns_and_types_in_any_order(small: Small, frame: pd.DataFrame) 
 
 
 def test_weight_zero_means_not_learnt_from(small: Small) -> None:
-    """In the first half of the rows the target is the price, in the other its opposite: the weight says which counts."""
+    """In half of the rows the target is the price, in the others its opposite: weights say which count."""
     steps = 240
     price = noise(steps, 0)
     early = np.arange(steps) < steps // 2
@@ -213,7 +221,11 @@ def test_weight_zero_means_not_learnt_from(small: Small) -> None:
     stamps = pd.date_range("2024-01-01", periods=steps, freq="D")
     frame = pd.DataFrame({"unique_id": "a", "ds": stamps, "y": y, "price": price})
     futr = pd.DataFrame(
-        {"unique_id": "a", "ds": pd.date_range(stamps[-1], periods=H + 1, freq="D")[1:], "price": [1.0, -1.0, 1.0, -1.0]}
+        {
+            "unique_id": "a",
+            "ds": pd.date_range(stamps[-1], periods=H + 1, freq="D")[1:],
+            "price": [1.0, -1.0, 1.0, -1.0],
+        }
     )
     for counts, sign in ((early, 1), (~early, -1)):
         fc = small(H, **LEARNS, futr_exog_list=["price"], weight_col="w")

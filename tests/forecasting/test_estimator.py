@@ -180,7 +180,9 @@ def test_thousands_of_series_of_unequal_length_fit_in_one_model(small: Small) ->
     frame["y"] = rng.normal(size=len(frame)) + frame["unique_id"]
     before = time.process_time()
     found = small(max_steps=3).fit(frame).predict(level=[80])
-    assert time.process_time() - before < 30  # some five seconds on a quiet machine, nearly all of them for the linear path
+    assert (
+        time.process_time() - before < 30
+    )  # some five seconds on a quiet machine, nearly all of them for the linear path
     assert len(found) == 12_000
     assert np.isfinite(found.iloc[:, 2:].to_numpy()).all()
 

@@ -100,7 +100,9 @@ def test_what_the_stamps_say_of_the_rate_need_not_be_said_again(small: Small) ->
 
 def test_no_grid_is_found_out_and_told(small: Small) -> None:
     stamps = START + pd.to_timedelta(minutes(), unit="min")
-    with pytest.warns(UserWarning, match=r"lie on no grid, so each row is taken at its own time; freq='irregular' says so"):
+    with pytest.warns(
+        UserWarning, match=r"lie on no grid, so each row is taken at its own time; freq='irregular' says so"
+    ):
         fc = small(H).fit(at(stamps))
     assert fc.freq == "irregular"
     pd.testing.assert_frame_equal(fc.predict(), small(H).fit(at(stamps), "irregular").predict(), check_exact=True)
@@ -113,7 +115,9 @@ def test_no_grid_is_found_out_and_told(small: Small) -> None:
 
 @pytest.mark.parametrize("layer", [name for name, made in LAYERS.items() if not made.capabilities.irregular])
 def test_a_layer_without_time_is_refused(layer: str, small: Small) -> None:
-    with pytest.raises(InputError, match=f"freq is 'irregular', but layer '{layer}' knows no time .* choose one such as"):
+    with pytest.raises(
+        InputError, match=f"freq is 'irregular', but layer '{layer}' knows no time .* choose one such as"
+    ):
         small(H, layer=layer).fit(at(minutes()), "irregular")
 
 

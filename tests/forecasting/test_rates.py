@@ -63,12 +63,12 @@ def test_a_rate_that_is_none(scale: Any, hourly: Forecaster) -> None:
 
 
 def test_a_rate_that_cannot_be(hourly: Forecaster, small: Small, table: Callable[..., pd.DataFrame]) -> None:
-    with pytest.raises(InputError, match="dt_scale is 0.5, but df is missing: pass the history at that rate"):
+    with pytest.raises(InputError, match=r"dt_scale is 0.5, but df is missing: pass the history at that rate"):
         hourly.predict(dt_scale=0.5)
     with pytest.raises(InputError, match="does not lie on a grid of freq '2h'"):
         hourly.predict(df=slow("h"), dt_scale=2)
     for scale in (1e-15, 1e9):
-        with pytest.raises(InputError, match="dt_scale is .*, but 'h' times that is no distance between stamps"):
+        with pytest.raises(InputError, match=r"dt_scale is .*, but 'h' times that is no distance between stamps"):
             hourly.predict(df=slow("h"), dt_scale=scale)
     with pytest.raises(InputError, match="the step of freq 'MS' varies with the calendar"):
         small(3).fit(table()).predict(df=table(), dt_scale=0.5)

@@ -40,7 +40,9 @@ def two(more: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:
 def plans(fc: Forecaster, steps: int = H) -> pd.DataFrame:
     """Covariates of the steps after the last that are known."""
     history = fc._ready("test").history
-    parts = [pd.DataFrame({"unique_id": n, "ds": d}) for n, d in zip(history.ids, history.stamps_after(steps), strict=True)]
+    parts = [
+        pd.DataFrame({"unique_id": n, "ds": d}) for n, d in zip(history.ids, history.stamps_after(steps), strict=True)
+    ]
     return pd.concat(parts).assign(price=0.5)
 
 
@@ -84,12 +86,16 @@ def test_any_chunks_give_the_same(model: str, small: Small, tmp_path: Path) -> N
     times = sorted(rows["ds"].unique())
     one_by_one = after(*(rows[rows["ds"] == time] for time in times))
     close(forecast(one_by_one), want)
-    by_series = after(rows[rows["unique_id"] == "b"], *(rows[rows["unique_id"] == "a"].iloc[i : i + 7] for i in range(0, 40, 7)))
+    by_series = after(
+        rows[rows["unique_id"] == "b"], *(rows[rows["unique_id"] == "a"].iloc[i : i + 7] for i in range(0, 40, 7))
+    )
     close(forecast(by_series), want)
     stored = after(*(rows[rows["ds"].isin(times[i : i + 9])] for i in range(0, len(times), 9)), store=True)
     close(forecast(stored), want)
     close(forecast(stored, h=11), forecast(whole, h=11))
-    pd.testing.assert_frame_equal(stored._ready("test").history.frame(stored.columns), whole._ready("test").history.frame(whole.columns))
+    pd.testing.assert_frame_equal(
+        stored._ready("test").history.frame(stored.columns), whole._ready("test").history.frame(whole.columns)
+    )
     stored.save(tmp_path / "again")
     pd.testing.assert_frame_equal(forecast(Forecaster.load(tmp_path / "again")), forecast(stored), check_exact=True)
 
@@ -107,7 +113,9 @@ def test_what_is_carried_is_what_is_read_while_a_window_holds_it_all(layer: str,
 def test_a_missing_row_is_a_missing_value(small: Small) -> None:
     known, rows = two()
     fc = small(H, input_size=24, max_steps=3).fit(known)
-    filled = pd.concat([g.set_index("ds").asfreq("h").assign(unique_id=n).reset_index() for n, g in rows.groupby("unique_id")])
+    filled = pd.concat(
+        [g.set_index("ds").asfreq("h").assign(unique_id=n).reset_index() for n, g in rows.groupby("unique_id")]
+    )
     close(forecast(small(H, input_size=24, max_steps=3).fit(known).update(filled)), forecast(fc.update(rows)))
 
 
@@ -123,7 +131,7 @@ def test_only_the_series_that_have_rows_move(small: Small) -> None:
 
 
 def test_a_level_that_moves_is_followed(small: Small) -> None:
-    """The window is read again once it has left its anchor: after a window at another level nothing tells of the old."""
+    """The window is read again once it has left its anchor: then nothing tells of the old level."""
     known, rows = two()
     fc = small(H, input_size=24, max_steps=3).fit(known)
     moved = rows.assign(y=rows["y"] * 3 + 100)
@@ -147,7 +155,11 @@ def test_irregular_rows_move_the_states_by_their_own_time(small: Small) -> None:
     late = rows.assign(ds=rows["ds"] + pd.Timedelta("3h13min"))
     found = forecast(fc.update(late))
     close(found, fc.predict(df=pd.concat([known, late]), level=[80]))
-    assert not np.allclose(found["S4D"], forecast(small(H, input_size=120, **options).fit(known, "irregular").update(rows))["S4D"], rtol=1e-6)
+    assert not np.allclose(
+        found["S4D"],
+        forecast(small(H, input_size=120, **options).fit(known, "irregular").update(rows))["S4D"],
+        rtol=1e-6,
+    )
 
 
 def test_counts_go_on(small: Small) -> None:
@@ -165,7 +177,7 @@ BAD: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "earlier rows": (lambda rows: rows.assign(ds=rows["ds"] - 2 * HOUR), "has a row for .* but its history goes to"),
     "off the grid": (lambda rows: rows.assign(ds=rows["ds"] + HOUR / 2), "does not lie on a grid of freq 'h'"),
     "a column missing": (lambda rows: rows.drop(columns="visits"), r"no column 'visits' \(hist_exog_list\)"),
-    "no table": (lambda rows: rows.to_dict(), "df is a dict, but a pandas data frame is expected"),
+    "no table": (lambda rows: rows.to_dict(), "df is a dict, but a DataFrame of pandas or polars"),
     "no rows": (lambda rows: rows.iloc[:0], "the table has no rows"),
     "a time zone": (
         lambda rows: rows.assign(ds=rows["ds"].dt.tz_localize("UTC")),

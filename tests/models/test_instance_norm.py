@@ -12,7 +12,7 @@ WANTED: dict[str, tuple[Callable[[np.ndarray], float], Callable[[np.ndarray], fl
     "standard": (np.mean, np.std),
     "robust": (np.median, lambda x: float(np.subtract(*np.quantile(x, [0.75, 0.25])) / 1.3489795003921634)),
     "minmax": (lambda x: (x.min() + x.max()) / 2, lambda x: (x.max() - x.min()) / 2),
-    "scale": (lambda x: 0.0, lambda x: np.abs(x).mean()),
+    "scale": (lambda _: 0.0, lambda x: np.abs(x).mean()),
 }
 
 

@@ -1,4 +1,4 @@
-"""The linear path at the rate it was trained at, and at others: against a loop that reads the window as it is written."""
+"""The linear path at its own rate and at others, against a loop that reads the window as it is written."""
 
 import math
 from fractions import Fraction
@@ -62,7 +62,9 @@ def test_a_straight_line_is_forecast_the_same_at_any_rate(rate: float) -> None:
     other = rate * torch.arange(-round(L / rate) + 1, 1, dtype=torch.float64)
     found = made((2 * other + 1)[None], rate)[0]
     both = [n for n in range(1, H + 1) if (n / rate).is_integer()]
-    torch.testing.assert_close(found[[int(n / rate) - 1 for n in both]], want[[n - 1 for n in both]], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        found[[int(n / rate) - 1 for n in both]], want[[n - 1 for n in both]], rtol=1e-12, atol=1e-12
+    )
 
 
 def test_it_starts_as_the_seasonal_naive_forecast_with_drift() -> None:

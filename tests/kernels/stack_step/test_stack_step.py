@@ -245,3 +245,37 @@ def test_what_it_refuses() -> None:
         StackStep(program, 1, "cuda")
     with pytest.raises(InputError, match=r"program is in torch.float16: make it in float32 or float64"):
         StackStep(Program(3, torch.float16), 1)
+
+
+@pytest.mark.parametrize("which", [None, torch.tensor([2, 0]), torch.tensor([False, True, True])], ids=str)
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_states_are_taken_from_other_streams(backend: str, which: Tensor | None) -> None:
+    if backend == "native" and (reason := core.why_missing()):
+        pytest.skip(f"native: {reason}")
+    program = stack(torch.float64)
+    ours, theirs = StackStep(program, BATCH, backend), StackStep(program, BATCH, backend)
+    ours(draw(BATCH, 4, program.sample.width))
+    theirs(draw(BATCH, 6, program.sample.width))
+    before, given = ours.states, theirs.states
+    ours.take(theirs, which)
+    taken = torch.zeros(BATCH, dtype=torch.bool)
+    taken[slice(None) if which is None else which] = True
+    for now, old, new, still in zip(ours.states, before, given, theirs.states, strict=True):
+        assert torch.equal(now[taken], new[taken])
+        assert torch.equal(now[~taken], old[~taken])
+        assert torch.equal(still, new)
+    x = draw(BATCH, program.sample.width)
+    assert torch.equal(ours(x)[taken], theirs(x)[taken])  # and they go on alike, each by itself
+    ours(x)
+    for still, other in zip(theirs.states, ours.states, strict=True):
+        assert not torch.equal(still, other)
+
+
+def test_states_are_not_taken_from_what_is_unlike() -> None:
+    program = stack(torch.float64)
+    reference = StackStep(program, BATCH, "reference")
+    with pytest.raises(ShapeError, match=f"StackStep.take: other has {BATCH + 1} streams"):
+        reference.take(StackStep(program, BATCH + 1, "reference"))
+    if not core.why_missing():
+        with pytest.raises(InputError, match=r"StackStep.take: other runs on native, but this stack on reference"):
+            reference.take(StackStep(program, BATCH, "native"))
