@@ -60,7 +60,14 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 def fingerprint(parameters: object, tensors: Iterable[Tensor | None]) -> str:
-    """Return what a training with these parameters and data is told by."""
+    """Return what a training with these parameters and data is told by.
+
+    Args:
+        parameters: whatever decides the result, with a `repr` that is the same in every process.
+        tensors: the data, in order, on the CPU; ``None`` where there is nothing.
+    Returns:
+        SHA-256 of all, as 64 digits.
+    """
     digest = sha256(repr(parameters).encode())
     for tensor in tensors:
         digest.update(b"-" if tensor is None else tensor.contiguous().numpy().tobytes())

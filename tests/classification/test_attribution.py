@@ -52,7 +52,7 @@ def test_it_adds_up_to_the_score(length: int, dt_scale: float) -> None:
     bank = model.model_
     readout = bank.readout(dt_scale)
     beyond = model.sharpness_ * (model._scores("", ragged, dt_scale) - readout.offset)
-    # Shares are sums of a thousand numbers in float32, off by up to 2e-5, not all to one side; each counts for its worth.
+    # Shares are sums of a thousand numbers in float32, off by up to 2e-5 to either side; each counts for its worth.
     rounding = 5e-6 * model.sharpness_ * float((readout.weights.abs() / readout.scale[:, None]).sum(0).max())
     assert rounding < 2e-3 * float(beyond.abs().max())
     np.testing.assert_allclose([part.sum() for part in found], beyond[torch.arange(30), y], atol=rounding)
