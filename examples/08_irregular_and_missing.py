@@ -33,7 +33,7 @@ readings = pd.DataFrame(
 train, test = readings.iloc[:-24], readings.iloc[-24:]
 
 # %%
-# ``freq="irregular"`` says so; without it, a note tells that no grid fits. The stamps to forecast are asked for by name.
+# ``freq="irregular"`` says so; without it, a note tells that no grid fits. The stamps to forecast are asked for.
 
 fc = Forecaster(h=24, input_size=96, d_model=32, max_steps=250, random_seed=0, verbose=False)
 fc.fit(train, freq="irregular")
@@ -73,6 +73,6 @@ top.fill_between(pred["ds"], pred["S4D-lo-80"], pred["S4D-hi-80"], color="#c8553
 bottom.plot(fine["ds"].tail(96), fine["y"].tail(96), color="#33415c", linewidth=1, label="half-hours")
 bottom.plot(half["ds"], half["S4D"], ".-", color="#2a9d8f", label="forecast by a model of hours")
 for axes in (top, bottom):
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_ylabel("level")

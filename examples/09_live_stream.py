@@ -30,7 +30,7 @@ from statespace.forecasting import ForecastStream
 stream = ForecastStream(fc, level=[95])
 found = stream.follow(new["ds"].to_numpy()[:, None], new["y"].to_numpy()[:, None])
 score = found.score
-print(f"{(np.abs(score) >= 4).sum()} of {len(score)} rows are anomalies; the largest score is {np.abs(score).max():.0f}")
+print(f"{(np.abs(score) >= 4).sum()} of {len(score)} rows are anomalies, the largest score {np.abs(score).max():.0f}")
 
 # %%
 # The forecaster goes on from where the stream is: nothing was trained, and no window was read again.
