@@ -5,6 +5,7 @@ two trained ones.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def check_quantiles(where: str, quantiles: Sequence[float] | float | None) -> li
     """
     if quantiles is None:
         return []
-    shares = list(quantiles) if isinstance(quantiles, list | tuple | np.ndarray) else [quantiles]
+    shares: list[Any] = list(quantiles) if isinstance(quantiles, list | tuple | np.ndarray) else [quantiles]
     for share in shares:
         is_number = isinstance(share, int | float | np.number) and not isinstance(share, bool)
         if not is_number or not QUANTILES[0] <= share <= QUANTILES[-1]:
@@ -83,7 +84,7 @@ def columns(
         ``name``, ``name-lo-80``, ``name-hi-80`` …, ``name_ql0.1`` …, each ``(…)``.
     """
     found = {name: quantiles[..., MIDDLE] if point is None else point}
-    asked = {}
+    asked: dict[str, float] = {}
     for level in levels:
         asked |= {f"{name}-lo-{level}": 0.5 - level / 200, f"{name}-hi-{level}": 0.5 + level / 200}
     asked |= {f"{name}_ql{share}": share for share in shares}

@@ -6,6 +6,8 @@ where the level has moved by more than a scale, or the scale by more than a fact
 A series that stays where it is, is never read again.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -53,7 +55,7 @@ class Live:
     @torch.no_grad()
     def _read(self, which: Tensor) -> None:
         """Read the windows of some series, and carry what is left of them."""
-        past = _some(self.past, which)
+        past = _each(self.past, which)
         window = normalise(past.x, past.observed, self.network.scaler)
         self._location[which], self._scale[which] = window.location, window.scale
         rows, known = self.network.rows(window.x, past)
@@ -144,7 +146,7 @@ class Live:
             # Up to where an anchor may change, rows are normalised alike.
             alone = self._reads_late or rows.dt is not None
             end = begin + (1 if alone else CHECKED - int((self._since % CHECKED).max()))
-            segment = History(*(None if part is None else part[:, begin:end] for part in rows))
+            segment = _each(rows, slice(None), slice(begin, end))
             if alone:
                 parts.append(self.forecast(1, segment))
                 self.push(segment)
@@ -202,8 +204,9 @@ class Live:
 
     def load_state_dict(self, found: dict[str, Tensor]) -> None:
         """Go on from what `state_dict` gave, of the same network and as many series."""
-        past = {name: found.get(f"past.{name}") for name in History._fields}
-        self.past = History(**past)
+        self.past = self.past._replace(
+            **{name: found[at] for name in History._fields if (at := f"past.{name}") in found}
+        )
         held = self._carried.state
         parts = [found[f"state.{place}"].clone() for place in range(len(flatten(held)))]
         self._carried.state = unflatten(parts, held)
@@ -227,8 +230,9 @@ def as_row(x: Tensor, hist: Tensor | None = None, futr: Tensor | None = None, dt
     )
 
 
-def _some(past: History, which: Tensor) -> History:
-    return History(*(None if part is None else part[which] for part in past))
+def _each(past: History, *index: Any) -> History:
+    """Return a part of every part of windows that is there."""
+    return past._replace(**{name: part[index] for name, part in past._asdict().items() if part is not None})
 
 
 def _later(past: History, rows: History, length: int) -> History:

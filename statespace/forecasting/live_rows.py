@@ -57,7 +57,8 @@ class RowReader:
     """
 
     def __init__(self, columns: Columns, ids: Mapping[Any, int], like: Any, kind: str) -> None:
-        self.columns, self.kind, self.header = columns, kind, None if kind == "csv" else ()
+        self.columns, self.kind = columns, kind
+        self.header: tuple[str, ...] | None = None if kind == "csv" else ()
         # Names of series may be numbers in the model, and are text in CSV.
         self._places = {str(name): place for name, place in ids.items()}
         self._whole = not isinstance(like, pd.Timestamp)
@@ -91,7 +92,7 @@ class RowReader:
             try:
                 if isinstance(fields, str):
                     raise ValueError(fields)
-                name, stamp, value, *others = fields
+                name, stamp, value, *others = list(fields)
                 place = self._places.get(str(name))
                 if place is None:
                     raise ValueError(f"series {name!r} was not there in training")

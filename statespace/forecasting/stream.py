@@ -102,7 +102,7 @@ class ForecastStream:
         """
         where, apart = "stream", ticks - self._last[which]
         if self._irregular:
-            return np.sign(apart)
+            return np.asarray(np.sign(apart))
         if self._step is None:
             later = apart > 0
             found = np.zeros(len(apart), np.int64)
@@ -212,8 +212,14 @@ class ForecastStream:
         dt = None
         if self._irregular:
             dt = torch.as_tensor((ticks - self._last[which]) / fitted.reader.step, dtype=torch.float32)
-        parts = (torch.as_tensor(part, dtype=torch.float32) if part.shape[1] else None for part in (hist, futr))
-        return self._live.row(torch.as_tensor(z, dtype=torch.float32), *parts, dt, places), places
+        row = self._live.row(
+            torch.as_tensor(z, dtype=torch.float32),
+            torch.as_tensor(hist, dtype=torch.float32) if hist.shape[1] else None,
+            torch.as_tensor(futr, dtype=torch.float32) if futr.shape[1] else None,
+            dt,
+            places,
+        )
+        return row, places
 
     def _take(
         self,

@@ -9,6 +9,7 @@
 An output of counts or amounts is trained by gradient alone, from the seasonal naive forecast on.
 """
 
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -159,7 +160,9 @@ def train(
     if has_validation:
         held_out = source.cut(*(part[-MOST_HELD_OUT:] for part in data.val))
         if linear is not None:
-            share = _share(network.eval(), linear, held_out)
+            # Where two stretches of time cannot be held against each other, nothing says that it is worth anything.
+            judged = choice is not None and isfinite(choice.error)
+            share = _share(network.eval(), linear, held_out) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
             _shrink(network, share)
         if how.conformal:

@@ -92,8 +92,8 @@ def appended(history: Panel, rows: Panel, which: np.ndarray, steps: int) -> Pane
 
 def advance(where: str, fitted: Fitted, live: Live, rows: Panel, which: np.ndarray) -> None:
     """Take new rows into the states of `live`, in order of time for each series."""
-    static = tuple(None if part is None else part[which] for part in fitted.static)
-    beside = fitted.reader.beside(where, rows, None, static)
+    first, second = (None if part is None else part[which] for part in fitted.static)
+    beside = fitted.reader.beside(where, rows, None, (first, second))
     if rows.ticks is not None and beside.dt is not None:
         begins = rows.lengths.cumsum() - rows.lengths
         lasts = as_ticks(pd.Series([fitted.history.last[place] for place in which]))
@@ -104,5 +104,5 @@ def advance(where: str, fitted: Fitted, live: Live, rows: Panel, which: np.ndarr
     for step in range(int(rows.lengths.max(initial=0))):
         here = np.flatnonzero(rows.lengths > step)
         at, places = torch.as_tensor(starts[here] + step), torch.as_tensor(which[here])
-        known = (None if part is None else part[at] for part in (beside.hist, beside.futr, beside.dt))
-        live.push(live.row(z[at], *known, places), live.among(places))
+        hist, futr, dt = (None if part is None else part[at] for part in (beside.hist, beside.futr, beside.dt))
+        live.push(live.row(z[at], hist, futr, dt, places), live.among(places))

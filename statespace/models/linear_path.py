@@ -22,23 +22,28 @@ from statespace.models.instance_norm import Normalised
 
 
 def seasonal_naive(input_size: int, h: int, season_length: int, drift: float) -> Tensor:
-    """Return the weights ``(h, input_size)`` of the seasonal naive forecast with a share of the seasonal drift.
+    """Return the weights ``(h, input_size)`` of the seasonal naive forecast with a damped seasonal drift.
+
+    The last season goes on, and k seasons ahead the mean change from season to season is added Σ β^j times, j = 1 … k.
 
     Args:
         input_size: length of the window, in steps.
         h: horizon, in steps.
         season_length: steps in a season.
-        drift: share of the mean change from season to season that goes on, 0 to 1.
+        drift: β, the share of a change that goes on for another season, 0 to 1.
+    Source:
+        Gardner and McKenzie, Management Science 31(10), 1985, 1237-1246, for damped trends.
     """
     weight = torch.zeros(h, input_size)
     season = min(season_length, input_size)
     steps = torch.arange(h)
     weight[steps, input_size - season + steps % season] = 1.0
     if input_size >= 2 * season and season > 1:
-        # The mean change from season to season over the window, once for each season ahead.
+        # The mean change from season to season over the window, damped once more for each season ahead.
         changes = input_size // season - 1
         first = input_size - (changes + 1) * season
-        ahead = drift * (steps // season + 1.0)[:, None] / (season * changes)
+        damped = drift ** torch.arange(1.0, (h - 1) // season + 2)
+        ahead = damped.cumsum(0)[steps // season][:, None] / (season * changes)
         weight[:, input_size - season :] += ahead
         weight[:, first : first + season] -= ahead
     return weight

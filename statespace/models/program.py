@@ -43,6 +43,8 @@ class _Work(NamedTuple):
 
 def _norm(work: _Work, norm: nn.Module, x: Register, observed: bool = True) -> Register | None:
     """Write a norm; what is not observed leaves it as zeros."""
+    weight: Tensor
+    bias: Tensor
     match norm:
         case nn.LayerNorm(weight=nn.Parameter() as weight, bias=nn.Parameter() as bias, eps=eps):
             centred = True

@@ -36,13 +36,13 @@ class Moments(NamedTuple):
         G: second moments of the features, ``(f, f)``, float64.
         M: moments of features and errors of the start, ``(f, h)``, float64.
         square: sums of squares of these errors, ``(h,)``, float64.
-        count: number of windows.
+        windows: number of windows.
     """
 
     G: Tensor
     M: Tensor
     square: Tensor
-    count: int
+    windows: int
 
     def plus(self, other: "Moments", sign: int = 1) -> "Moments":
         """Return the moments of both sets together, or with ``sign=-1`` of what is left of a set without a part."""
@@ -50,7 +50,7 @@ class Moments(NamedTuple):
             self.G + sign * other.G,
             self.M + sign * other.M,
             self.square + sign * other.square,
-            self.count + sign * other.count,
+            self.windows + sign * other.windows,
         )
 
     def moved(self, change: Tensor) -> "Moments":
@@ -96,7 +96,7 @@ def _solve(of: Moments, groups: Tensor, unit: Tensor, penalties: Sequence[float]
     free = torch.isfinite(penalty).nonzero()[:, 0]
     change = torch.zeros_like(of.M)
     if len(free):
-        G = of.G[free][:, free] + of.count * torch.diag(penalty[free] * unit[groups[free]])
+        G = of.G[free][:, free] + of.windows * torch.diag(penalty[free] * unit[groups[free]])
         change[free] = torch.cholesky_solve(of.M[free], torch.linalg.cholesky(G))
     return change
 
@@ -134,7 +134,7 @@ class _Judge:
         """Return the mean squared error."""
         known = (_solve(others, self.groups, self.unit, penalties) for others in self.rest)
         errors = sum(_error(part, change) for part, change in zip(self.parts, known, strict=True))
-        return errors / (self.all.count * self.all.M.shape[1])
+        return errors / (self.all.windows * self.all.M.shape[1])
 
     def best(self, penalties: Sequence[float], group: int) -> tuple[float, list[float]]:
         """Return the least error that one group's penalty can reach, and all penalties then."""
@@ -181,11 +181,11 @@ def fit_readout(
     groups = torch.cat([groups, groups.new_zeros(1)])
     count = int(groups.max()) + 1
     nothing = [float("inf")] * count
-    parts = [part for origins in blocks if (part := moments(readout, features, source, origins, scaler)).count]
+    parts = [part for origins in blocks if (part := moments(readout, features, source, origins, scaler)).windows]
     if len(parts) < 2:
         return Choice(tuple(nothing), False, float("nan"), float("nan"))
     everything = _together(parts).plus(moments(readout, features, source, between, scaler))
-    diagonal = torch.diagonal(everything.G) / everything.count
+    diagonal = torch.diagonal(everything.G) / everything.windows
     unit = torch.stack([diagonal[groups == group].mean() for group in range(count)])
     unit = torch.where(unit > 0, unit, 1.0)  # of a constant series nothing is to be told
     to_zero = -torch.cat([readout.weight.T, readout.bias[None]]).detach().double()
@@ -194,8 +194,8 @@ def fit_readout(
     move = to_zero if choice.from_zero else torch.zeros_like(to_zero)
     change = (move + _solve(everything.moved(move), groups, unit, choice.penalties)).to(readout.weight.dtype)
     with torch.no_grad():
-        readout.weight += change[:-1].T
-        readout.bias += change[-1]
+        readout.weight.add_(change[:-1].T)
+        readout.bias.add_(change[-1])
     return choice
 
 
