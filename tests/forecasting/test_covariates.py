@@ -15,7 +15,7 @@ H = 4
 LEARNS: dict[str, Any] = {
     "input_size": 2,
     "d_model": 16,
-    "max_steps": 100,
+    "max_steps": 150,
     "learning_rate": 2e-2,
     "val_check_steps": 50,
     "augmentation": 0.0,

@@ -17,7 +17,7 @@ Small = Callable[..., Forecaster]
 Table = Callable[..., pd.DataFrame]
 H = 4
 STATIC = pd.DataFrame(
-    {"unique_id": list("ab"), "zeal": [1.0, 2.0], "area": [5, 9], "kind": ["x", "y"], "big": [True, False]}
+    {"unique_id": list("ab"), "zeal": [1.0, 2.0], "area": [9, 5], "kind": ["x", "y"], "big": [True, False]}
 )
 
 OPTIONS: dict[str, dict[str, Any]] = {

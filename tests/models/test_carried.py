@@ -103,6 +103,6 @@ def test_some_series_start_again_and_the_others_stay(layer: str) -> None:
 
 
 @pytest.mark.parametrize("mixing", ["glu", "gated", "none"])
-@pytest.mark.parametrize("layer", ["s4d", "s6", "mamba", "mamba2"])
+@pytest.mark.parametrize("layer", ["s4d", "s6", "mamba"])
 def test_what_the_forecaster_runs_on_has_a_compiled_form(layer: str, mixing: str) -> None:
     assert make(layer, mixing)[0].why == ""
