@@ -160,8 +160,10 @@ def train(
     if has_validation:
         held_out = source.cut(*(part[-MOST_HELD_OUT:] for part in data.val))
         if linear is not None:
-            # Where two stretches of time cannot be held against each other, nothing says that it is worth anything.
-            judged = choice is not None and isfinite(choice.error)
+            # Where two stretches of time cannot be held against each other, nothing says that it is worth anything, but
+            # that the linear path knows no covariates.
+            told = network.hist or network.futr or network.static or len(network.embed_codes)
+            judged = bool(told) or (choice is not None and isfinite(choice.error))
             share = _share(network.eval(), linear, held_out) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
             _shrink(network, share)
