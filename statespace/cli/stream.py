@@ -62,7 +62,7 @@ class _Lines:
     def __iter__(self) -> Iterator[list[str]]:
         while not self.stopped:
             ready, _, _ = select.select([self._descriptor, self._woken], [], [])
-            if self._descriptor not in ready:
+            if self.stopped or self._descriptor not in ready:  # a pipe may close as the wish to stop comes
                 continue
             found = os.read(self._descriptor, _CHUNK)
             whole, newline, self.rest = (self.rest + found).rpartition(b"\n") if found else (self.rest, b"", b"")
