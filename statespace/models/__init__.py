@@ -8,7 +8,7 @@ from statespace.models.generation import TextGenerator
 from statespace.models.history import History
 from statespace.models.language import MambaLM
 from statespace.models.linear import DLinear, NLinear
-from statespace.models.outputs import OUTPUTS, Output
+from statespace.models.outputs import OUTPUTS
 from statespace.models.outputs.levels import QUANTILES
 from statespace.models.responses import ResponseFeatures
 from statespace.models.sequence import POOLINGS, SequenceModel
@@ -28,7 +28,6 @@ __all__ = [
     "History",
     "MambaLM",
     "NLinear",
-    "Output",
     "ResponseFeatures",
     "SequenceModel",
     "Stream",

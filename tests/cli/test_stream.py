@@ -1,4 +1,4 @@
-"""The command as a process: pipes, SIGTERM, going on without a lost or doubled row, and memory that stays."""
+"""The command in this process and in its own: pipes, SIGTERM, no lost or doubled row, and memory that stays."""
 
 import json
 import os
@@ -7,13 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from statespace import Forecaster
+from statespace.cli.main import main
 
 COMMAND = [sys.executable, "-m", "statespace.cli.main", "stream"]
 
@@ -34,8 +39,29 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(model: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, str(model), *options], input=text, capture_output=True, text=True, check=False)
+class Result(NamedTuple):
+    """What a run has left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(model: Path, text: str, *options: str) -> Result:
+    """Run the command in this process, on a file in the place of a pipe."""
+    out, err = StringIO(), StringIO()
+    with TemporaryFile("w+") as rows, redirect_stdout(out), redirect_stderr(err):
+        rows.write(text)
+        rows.flush()
+        os.lseek(rows.fileno(), 0, os.SEEK_SET)
+        before, sys.stdin = sys.stdin, rows
+        try:
+            code = main(["stream", str(model), *options])
+        except SystemExit as ending:
+            code = int(str(ending.code))
+        finally:
+            sys.stdin = before
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def csv(frame: pd.DataFrame) -> str:
