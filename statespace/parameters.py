@@ -22,9 +22,16 @@ class Parameters:
         return {name: getattr(self, name) for name in self._names()}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, for the next `fit`."""
+        """Set parameters by name, for the next `fit`: all of them, or none if one of them is refused.
+
+        Raises:
+            InputError: a name is not known, or the estimator checks its parameters when it is made and refuses a value.
+        """
+        for name in params:
+            choose(f"{type(self).__name__}.set_params", "parameter", name, self._names())
+        type(self)(**self.get_params() | params)
         for name, value in params.items():
-            setattr(self, choose(f"{type(self).__name__}.set_params", "parameter", name, self._names()), value)
+            setattr(self, name, value)
         return self
 
     def __repr__(self) -> str:

@@ -170,12 +170,6 @@ class Forecaster(Parameters):
         """Check the parameters."""
         check_options(self.get_params(), self.name)
 
-    def set_params(self, **params: Any) -> "Forecaster":
-        """Set parameters by name, for the next `fit`."""
-        super().set_params(**params)
-        check_options(self.get_params(), self.name)
-        return self
-
     def __sklearn_is_fitted__(self) -> bool:
         return self._fitted is not None
 

@@ -195,6 +195,12 @@ class Live:
         found = self.network.read(raw)
         return found if block == steps else self.network.prolong(found, joined(self.past, ahead), steps)
 
+    def copy(self) -> "Live":
+        """Return the same series, to go on apart from these."""
+        found = Live(self.network, self.past)
+        found.load_state_dict(self.state_dict())
+        return found
+
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that is carried, as tensors by name: `load_state_dict` goes on from there to the same bits."""
         found = {f"past.{name}": part for name, part in self.past._asdict().items() if part is not None}

@@ -63,7 +63,7 @@ class ForecastStream:
         where = "ForecastStream"
         self._fc, self._fitted = forecaster, forecaster._ready(where)
         self._levels = check_levels(where, level)
-        self._live = forecaster.live(where)
+        self._live = forecaster.live(where).copy()  # the forecaster stays where it is until `keep`
         history, reader = self._fitted.history, self._fitted.reader
         self.ids = {name: place for place, name in enumerate(history.ids)}
         self._like = history.last[0]
@@ -272,4 +272,4 @@ class ForecastStream:
             ticks=None if history.ticks is None else self._ticks[of, at],
         )
         self._fitted = replace(self._fitted, history=kept)
-        self._fc._fitted = self._fitted
+        self._fc._fitted, self._fc._live = self._fitted, self._live.copy()

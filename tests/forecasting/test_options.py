@@ -150,3 +150,11 @@ def test_bands_hold_what_they_promise_on_intermittent_series(distribution: str, 
     low, high = law.ppf(0.1), law.ppf(0.9)
     want = (law.cdf(high) - law.cdf(low - 1)).mean()
     assert 0.8 - 3 * (0.2 * 0.8 / len(found)) ** 0.5 < inside < want + 0.05  # three standard errors of a share
+
+
+def test_parameters_are_set_together_or_not_at_all() -> None:
+    fc = Forecaster(7)
+    for wrong, message in (({"max_steps": 3, "dropout": 2.0}, "dropout is 2.0"), ({"d_model": 4, "hh": 1}, "'hh'")):
+        with pytest.raises(InputError, match=message):
+            fc.set_params(**wrong)
+        assert fc.get_params() == Forecaster(7).get_params()

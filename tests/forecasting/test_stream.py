@@ -156,12 +156,27 @@ def test_the_state_does_not_grow(small: Small) -> None:
     stream = ForecastStream(fc)
 
     def size() -> int:
+        stream.keep()
         return sum(part.numel() for part in fc.live().state_dict().values())
 
     before = size()
     last = stream.last[:, None] + 3_600_000_000 * np.arange(1, 201)
     stream.follow(last.T, np.zeros((200, 3)))
     assert size() == before
+
+
+def test_the_forecaster_stays_where_it_is_until_it_is_brought_along(small: Small) -> None:
+    fc = small().fit(series("h").groupby("unique_id").head(60))
+    before = fc.predict()
+    stream = ForecastStream(fc)
+    last = stream.last.copy()
+    stream.follow((last[:, None] + 3_600_000_000 * np.arange(1, 20)).T, np.ones((19, 3)))
+    pd.testing.assert_frame_equal(fc.predict(), before, rtol=1e-5)
+    stream.keep()
+    moved = fc.predict()
+    assert (moved["ds"] - before["ds"] == pd.Timedelta(hours=19)).all()
+    stream.follow((last[:, None] + 3_600_000_000 * np.arange(20, 30)).T, np.ones((10, 3)))
+    pd.testing.assert_frame_equal(fc.predict(), moved)
 
 
 def test_a_stamp_off_the_grid_is_refused(small: Small) -> None:
