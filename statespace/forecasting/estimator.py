@@ -27,14 +27,14 @@ from statespace.forecasting.paths import simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
 from statespace.forecasting.static import Static
-from statespace.forecasting.training import Training, train
+from statespace.forecasting.training import train
 from statespace.forecasting.updating import advance, appended, new_rows
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
 from statespace.models import OUTPUTS, ForecastNetwork
 from statespace.parameters import Parameters
-from statespace.training import Outcome, WindowDataModule, WindowSource, threads_for, usual_strength
+from statespace.training import Outcome, WindowDataModule, WindowSource, threads_for
 
 FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
 ENOUGH = 5000  # windows
@@ -253,7 +253,9 @@ class Forecaster(Parameters):
         with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self.d_model):
             torch.manual_seed(self.random_seed)
             windows = int(np.maximum(series.lengths - size - self.h, 0).sum())
-            features = FEATURES if series.ticks is None and windows >= ENOUGH else 0
+            # Counts and amounts are trained by gradient alone, which does not fit so many weights.
+            closed = series.ticks is None and not OUTPUTS[self.distribution]().positive
+            features = FEATURES if closed and windows >= ENOUGH else 0
             if before is None:
                 network = self._network(size, series.ticks is None, features, reader, season, drift)
             else:
@@ -363,19 +365,7 @@ class Forecaster(Parameters):
                 f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}"
                 + ("." if self.weight_col is None else f", or the weights in column {self.weight_col!r}.")
             )
-        asked = self.augmentation
-        how = Training(
-            self.max_steps,
-            self.learning_rate,
-            self.weight_decay,
-            usual_strength(len(data.train[0])) if asked is None else asked,
-            self.val_check_steps,
-            self.early_stop_patience_steps,
-            self.intervals == "conformal",
-            self.accelerator,
-            self.verbose,
-        )
-        return train(model, data, lengths, how)
+        return train(model, data, lengths, self)
 
     # ---------------------------------------------------------------------------------------------------- predicting
 

@@ -10,7 +10,7 @@ An output of counts or amounts is trained by gradient alone, from the seasonal n
 """
 
 from math import isfinite
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,41 +20,26 @@ from statespace.forecasting.conformal import calibrate
 from statespace.forecasting.paths import copula
 from statespace.models import ForecastNetwork
 from statespace.models.instance_norm import normalise
-from statespace.models.linear_path import LEVEL, LinearPath
+from statespace.models.linear_path import FEATURES, LEVEL, LinearPath
 from statespace.models.outputs.levels import normal_score
-from statespace.training import ForecastModule, Outcome, WindowDataModule, Windows, WindowSource, fit
+from statespace.training import (
+    ForecastModule,
+    Outcome,
+    WindowDataModule,
+    Windows,
+    WindowSource,
+    fit,
+    usual_strength,
+)
 from statespace.training.closed_form import Choice, Origins, fit_readout
+
+if TYPE_CHECKING:
+    from statespace.forecasting.estimator import Forecaster
 
 TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
 MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
 MOST_WINDOWS = 60_000  # that the linear path is fitted to; more would tell little
 _BLOCKS = 5  # stretches of time that are left out in turn
-
-
-class Training(NamedTuple):
-    """How the network is trained.
-
-    Attributes:
-        max_steps: optimiser steps at most.
-        learning_rate: peak of it.
-        weight_decay: of the matrices.
-        augmentation: strength of it.
-        val_check_steps: steps between two validations.
-        patience: validations without improvement after which it stops.
-        conformal: whether intervals are moved until they cover the tail.
-        accelerator: where.
-        verbose: whether to show a bar.
-    """
-
-    max_steps: int
-    learning_rate: float
-    weight_decay: float
-    augmentation: float
-    val_check_steps: int
-    patience: int
-    conformal: bool
-    accelerator: str
-    verbose: bool
 
 
 def _blocks(source: WindowSource, origins: Origins, seed: int) -> tuple[list[Origins], Origins]:
@@ -79,7 +64,10 @@ def _fit_linear(
 ) -> Choice:
     """Fit the linear path to the training windows of `data` from where it is; return what was chosen."""
     blocks, between = _blocks(data.source, data.train, data.seed)
-    if linear.bank is not None and choice is None:
+    fresh = not bool(linear.weight[:, linear.groups == FEATURES].any())
+    if (
+        linear.bank is not None and fresh and choice is None
+    ):  # weights that are there belong to the features as they are
         some = torch.linspace(0, len(data.train[0]) - 1, min(2000, len(data.train[0]))).long()
         past = data.source.cut(*(part[some] for part in data.train)).past
         linear.bank.standardise(normalise(past.x, past.observed, network.scaler).x)
@@ -122,7 +110,7 @@ def _shrink(network: ForecastNetwork, share: float) -> None:
 
 
 def train(
-    network: ForecastNetwork, data: WindowDataModule, lengths: Tensor, how: Training
+    network: ForecastNetwork, data: WindowDataModule, lengths: Tensor, how: "Forecaster"
 ) -> tuple[Outcome, np.ndarray]:
     """Train a forecaster.
 
@@ -130,11 +118,12 @@ def train(
         network: it is changed.
         data: windows to train on, and of the tail.
         lengths: of the series, ``(series,)``.
-        how: options.
+        how: the forecaster, whose parameters say how.
     Returns:
         How it went, and the correlation of errors over the horizon on the tail.
     """
     source, has_validation = data.source, len(data.val[0]) > 0
+    strength = usual_strength(len(data.train[0])) if how.augmentation is None else how.augmentation
     linear = None if network.output.positive else network.linear
     choice: Choice | None = None
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
@@ -144,12 +133,12 @@ def train(
 
     def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
         return fit(
-            ForecastModule(network, peak, how.weight_decay, steps, how.augmentation),
+            ForecastModule(network, peak, how.weight_decay, steps, strength),
             data,
             max_steps=steps,
             has_validation=validate,
             check_every=how.val_check_steps,
-            patience=how.patience,
+            patience=how.early_stop_patience_steps,
             accelerator=how.accelerator,
             title=title,
             verbose=how.verbose,
@@ -167,7 +156,7 @@ def train(
             share = _share(network.eval(), linear, held_out) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
             _shrink(network, share)
-        if how.conformal:
+        if how.intervals == "conformal":
             calibrate(network.eval(), held_out)
         correlation = _correlation(network.eval(), held_out)
     more = int(TAIL_SHARE * outcome.best_step)
