@@ -4,7 +4,8 @@
    and stays as it is: a large penalty leaves it at the seasonal naive forecast, where the data say no more.
 2. The network learns what is left, and how wide the quantiles are, with early stopping on the tail.
 3. What it adds to the linear path is shrunk by the factor that serves the tail best.
-4. Both go on with the tail included: on short series the newest season is worth more than the best stop.
+4. Both go on with the tail included: on short series the newest season is worth more than the best stop. What the
+   network had added to make up for a path that did not know the tail is shrunk once more.
 
 An output of counts or amounts is trained by gradient alone, from the seasonal naive forecast on.
 """
@@ -172,5 +173,6 @@ def train(
         last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
         outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
         if linear is not None:
-            _shrink(network, share)
+            # The linear path knows the tail by now: what made up for that it did not is to go.
+            _shrink(network, min(share, _share(network.eval(), linear, held_out)))
     return outcome, correlation
