@@ -108,10 +108,12 @@ def test_missing_rows_are_the_same_as_missing_values(small: Small, table: Table)
 
 def test_the_same_seed_gives_the_same_model_and_another_another(small: Small, table: Table) -> None:
     torch.manual_seed(123)
-    first = small(random_seed=1).fit(table()).predict()
+    first = small(random_seed=1).fit(table()).predict(level=[80])
     torch.manual_seed(321)
-    pd.testing.assert_frame_equal(first, small(random_seed=1).fit(table()).predict())
-    assert not first["S4D"].equals(small(random_seed=2).fit(table()).predict()["S4D"])
+    pd.testing.assert_frame_equal(first, small(random_seed=1).fit(table()).predict(level=[80]))
+    # On few data the point forecast is the linear path's alone, which no seed moves; the band is always the network's.
+    another = small(random_seed=2).fit(table()).predict(level=[80])
+    assert not first["S4D-lo-80"].equals(another["S4D-lo-80"])
 
 
 def test_fit_and_predict_leave_the_global_random_state_alone(small: Small, table: Table) -> None:
