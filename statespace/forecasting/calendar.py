@@ -223,6 +223,19 @@ def season_length(freq: Freq) -> int:
     return max(_SEASONS.get(unit if unit == "B" else unit.removeprefix("B"), 1) // offset.n, 1)
 
 
+def week_length(freq: Freq) -> int:
+    """Return the steps in a week, where a step is a part of a day: 168 for hours; 1 for all others.
+
+    Args:
+        freq: alias of pandas or a whole number.
+    """
+    if isinstance(freq, int) or freq == IRREGULAR:
+        return 1
+    step = _fixed_step(pd.tseries.frequencies.to_offset(freq))
+    whole = step is not None and step < pd.Timedelta(days=1) and pd.Timedelta(days=7).value % step.value == 0
+    return pd.Timedelta(days=7) // step if whole else 1
+
+
 def _localised(wall: pd.DatetimeIndex, tz: Any) -> pd.DatetimeIndex:
     """Read the time on the wall: one that summer time skips is the next that exists, of two the first is meant."""
     return wall.tz_localize(tz, nonexistent="shift_forward", ambiguous=np.ones(len(wall), bool))

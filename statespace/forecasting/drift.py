@@ -1,4 +1,6 @@
-"""How much of a change from season to season goes on: 1 for a steady trend, 0 for a series that comes back.
+"""How series change from season to season: how much, and how much of a change goes on.
+
+`persistence` is 1 for a steady trend, 0 for a series that comes back:
 
     s_j+1 - s_j ≈ β (s_j - s_j-k) / k,    s_j the mean of season j,  k the changes that a window sees
 
@@ -38,3 +40,31 @@ def persistence(values: np.ndarray, lengths: np.ndarray, season: int, input_size
         product += float((before[known] * after[known]).sum())
         square += float((before[known] ** 2).sum())
     return min(1.0, max(0.0, product / square)) if square > 0 else 0.0
+
+
+_LEAST = 0.1  # of the typical change: a series that repeats itself exactly is not to count for all others
+
+
+def typical_change(values: np.ndarray, lengths: np.ndarray, season: int) -> np.ndarray:
+    """Return the mean absolute change of each series from season to season, the scale of MASE.
+
+    Args:
+        values: scaled series one behind the other, NaN in gaps.
+        lengths: steps of each series.
+        season: steps in a season.
+    Returns:
+        ``(series,)``, at least a tenth of the median over series, which also stands for those that do not tell; ones
+        where none does.
+    Source:
+        Hyndman and Koehler, International Journal of Forecasting 22(4), 2006, 679-688, for the scale.
+    """
+    found = np.full(len(lengths), np.nan)
+    for place, series in enumerate(np.split(values, lengths.cumsum()[:-1])):
+        change = np.abs(series[season:] - series[:-season])
+        if np.isfinite(change).any():
+            found[place] = np.nanmean(change)
+    told = found[found > 0]
+    if not len(told):
+        return np.ones(len(lengths))
+    typical = float(np.median(told))
+    return np.maximum(np.nan_to_num(found, nan=typical), _LEAST * typical)

@@ -12,10 +12,10 @@ import torch
 
 from statespace.errors import InputError
 from statespace.forecasting.boxcox import best_power
-from statespace.forecasting.calendar import IRREGULAR, Freq
+from statespace.forecasting.calendar import IRREGULAR, Freq, week_length
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.cross_validation import CUTOFF, cross_validation, predict_insample
-from statespace.forecasting.drift import persistence
+from statespace.forecasting.drift import persistence, typical_change
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
 from statespace.forecasting.frames import Kind, as_pandas, kind_of, like
 from statespace.forecasting.inference import NoGridError
@@ -38,6 +38,7 @@ from statespace.training import Outcome, WindowDataModule, WindowSource, threads
 
 FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
 ENOUGH = 5000  # windows
+MOST_STEPS = 512  # of a window, by default
 MADE_WITH = (
     *("h", "layer", "d_model", "n_layers", "d_state", "mixing", "distribution", "scaler_type"),
     *("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays", "weight_col"),
@@ -74,8 +75,8 @@ class Forecaster(Parameters):
 
     Args:
         h: horizon, in steps.
-        input_size: steps of history in a window; by default three horizons or three seasons, whichever is more, and
-            at most 512.
+        input_size: steps of history in a window; by default three horizons, three seasons, or a week of hours or parts
+            of hours, whichever is most, and at most 512.
         layer: the layer of the backbone, a key of `statespace.layers.LAYERS`; the forecast's column is named after it.
         max_steps: optimiser steps at most.
         learning_rate: peak learning rate; the dynamics stay at or below 1e-3.
@@ -234,7 +235,7 @@ class Forecaster(Parameters):
                 "pass a longer series, or a smaller h."
             )
         season = self.season_length or usual_season(series.freq)
-        size = self.input_size or min(512, max(3 * self.h, 3 * season))
+        size = self.input_size or self._usual_size(series, season)
         reader = self._reader(where, series, static_df) if before is None else before.reader
         series = replace(series, step=reader.step)
         self._check_values(where, series)
@@ -248,7 +249,9 @@ class Forecaster(Parameters):
         scaling = self._scaling(where, series, log, power)
         scaled = scaling.forward(series.values, series.lengths)
         drift = persistence(scaled, series.lengths, season, size)
-        beside = reader.beside(where, series, static_df)
+        beside = reader.beside(where, series, static_df)._replace(number=torch.arange(len(series)))
+        if self.point == "median":  # is judged by absolute errors, in which hard series shall not rule over the others
+            beside = beside._replace(unit=torch.as_tensor(typical_change(scaled, series.lengths, season)))
         z, lengths = torch.as_tensor(scaled, dtype=torch.float32), torch.as_tensor(series.lengths)
         with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self.d_model):
             torch.manual_seed(self.random_seed)
@@ -257,9 +260,11 @@ class Forecaster(Parameters):
             closed = series.ticks is None and not OUTPUTS[self.distribution]().positive
             features = FEATURES if closed and windows >= ENOUGH else 0
             if before is None:
-                network = self._network(size, series.ticks is None, features, reader, season, drift)
+                network = self._network(size, series.ticks is None, features, reader, 0, season, drift)
             else:
                 network = before.network
+            if closed and network.linear is not None:
+                network.linear.belong_to(len(series))
             source = WindowSource(z, lengths, network.input_size, self.h, beside)
             self.outcome, correlation = self._train(where, series, source, lengths, network)
         history = series.tail(network.input_size)
@@ -287,6 +292,13 @@ class Forecaster(Parameters):
                 "fit without warm_start."
             )
         return fitted
+
+    def _usual_size(self, series: Panel, season: int) -> int:
+        """Return the length of a window: it sees a week of hours where the series are long enough to learn from it."""
+        week = week_length(series.freq)
+        if week > MOST_STEPS or np.median(series.lengths) < 3 * week:
+            week = 1
+        return min(MOST_STEPS, max(3 * self.h, 3 * season, week))
 
     def _series(self, where: str, df: pd.DataFrame, freq: str | int | None) -> Panel:
         """Put the series on their grid, or on none where no frequency fits and the layer knows of time."""
@@ -324,7 +336,14 @@ class Forecaster(Parameters):
         return Scaling.of(where, series.values, series.lengths, log, series.ids, self.local_scaler_type, power)
 
     def _network(
-        self, size: int, linear: bool, features: int, reader: Reader, season: int = 1, drift: float = 0.0
+        self,
+        size: int,
+        linear: bool,
+        features: int,
+        reader: Reader,
+        series: int,
+        season: int = 1,
+        drift: float = 0.0,
     ) -> ForecastNetwork:
         return ForecastNetwork(
             self.h,
@@ -341,6 +360,7 @@ class Forecaster(Parameters):
             self.scaler_type,
             linear=linear,
             features=features,
+            series=series,
             **reader.sizes,
         )
 
@@ -511,7 +531,7 @@ class Forecaster(Parameters):
         if df is None and self._live is not None:
             found = fitted.forecast_live(self._live, beside, int(steps))
         else:
-            found = fitted.forecast(ahead, scaling, beside, int(steps), dt_scale)
+            found = fitted.forecast(ahead, scaling, fitted.numbered(beside, ahead), int(steps), dt_scale)
         table = {
             self.id_col: pd.Series(history.ids).repeat(steps).to_numpy(),
             self.time_col: stamps[0] if len(stamps) == 1 else np.concatenate(stamps),

@@ -65,6 +65,11 @@ class Fitted:
     correlation: np.ndarray
     made_with: dict[str, Any]
 
+    def numbered(self, beside: Beside, series: Panel) -> Beside:
+        """Return what is known beside series, with their numbers among those trained on, -1 for others."""
+        number = {name: place for place, name in enumerate(self.history.ids)}
+        return beside._replace(number=torch.tensor([number.get(name, -1) for name in series.ids]))
+
     def source(self, series: Panel, scaling: Scaling, beside: Beside, length: int, h: int) -> WindowSource:
         """Return the series as windows of the network are cut from them, scaled."""
         z = torch.as_tensor(scaling.forward(series.values, series.lengths), dtype=torch.float32)
@@ -78,7 +83,7 @@ class Fitted:
     def goes_on(self) -> Live:
         """Return the series trained on as they go on."""
         beside = self.reader.beside("Forecaster", self.history, None, self.static)
-        return Live(self.network, self.window(self.history, self.scaling, beside))
+        return Live(self.network, self.window(self.history, self.scaling, self.numbered(beside, self.history)))
 
     def forecast_live(self, live: Live, ahead: Beside, steps: int) -> "Quantiles":
         """Forecast the series trained on from the states that are carried; see `forecast`.
@@ -163,6 +168,7 @@ def stored(fitted: Fitted) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "input_size": network.input_size,
         "linear": network.linear is not None,
         "features": 0 if network.linear is None or network.linear.bank is None else network.linear.bank.features,
+        "own": 0 if network.linear is None else len(network.linear.own),
         "log": fitted.scaling.log,
         "power": fitted.scaling.power,
         "freq": reader.freq,
@@ -181,7 +187,7 @@ def unstored(
     calendar: tuple[str, ...],
     holidays: tuple[str, ...],
     made_with: dict[str, Any],
-    make: Callable[[int, bool, int, Reader], ForecastNetwork],
+    make: Callable[[int, bool, int, Reader, int], ForecastNetwork],
 ) -> Fitted:
     """Return what `stored` gave in its own form.
 
@@ -192,8 +198,8 @@ def unstored(
         calendar: features of the calendar.
         holidays: countries whose holidays are among them.
         made_with: arguments of the forecaster.
-        make: gives the network for an input size, with a linear path or without, for a number of features in it, and
-            for covariates as they are read.
+        make: gives the network for an input size, with a linear path or without, for a number of features in it, for
+            covariates as they are read, and for a number of series with a linear path of their own.
     Raises:
         KeyError, TypeError, ValueError, RuntimeError, AttributeError: something is missing or of another kind.
     """
@@ -205,7 +211,8 @@ def unstored(
     }
     units = arrays["reader.location"], arrays["reader.scale"]
     reader = Reader(columns, description["freq"], float(description["step"]), calendar, holidays, static, *units)
-    made = make(description["input_size"], description["linear"], description["features"], reader)
+    shape = description["input_size"], description["linear"], description["features"]
+    made = make(*shape, reader, description["own"])
     made.load_state_dict(
         {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     )

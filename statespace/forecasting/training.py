@@ -1,7 +1,8 @@
 """How a forecaster is trained: its linear path in closed form, and what is left, with the spread, by gradient.
 
 1. The linear path is fitted on the windows before the validation tail, with penalties from blocked cross-validation,
-   and stays as it is: a large penalty leaves it at the seasonal naive forecast, where the data say no more.
+   and stays as it is: a large penalty leaves it at the seasonal naive forecast, where the data say no more. Of several
+   series each may get a part of its own, drawn to what they have in common.
 2. The network learns what is left, and how wide the quantiles are, with early stopping on the tail.
 3. What it adds to the linear path is shrunk by the factor that serves the tail best.
 4. Both go on with the tail included: on short series the newest season is worth more than the best stop. What the
@@ -33,6 +34,7 @@ from statespace.training import (
     usual_strength,
 )
 from statespace.training.closed_form import Choice, Origins, fit_readout
+from statespace.training.own_readout import fit_own
 
 if TYPE_CHECKING:
     from statespace.forecasting.estimator import Forecaster
@@ -42,13 +44,14 @@ MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more wou
 MOST_WINDOWS = 60_000  # that the linear path is fitted to; more would tell little
 _BLOCKS = 5  # stretches of time that are left out in turn
 
+Chosen = tuple[
+    Choice | None, Tensor | None
+]  # of the common linear path, and penalties of what each series has of its own
 
-def _blocks(source: WindowSource, origins: Origins, seed: int) -> tuple[list[Origins], Origins]:
+
+def _blocks(source: WindowSource, origins: Origins) -> tuple[list[Origins], Origins]:
     """Return windows of each stretch of time, and those with targets in two of them."""
     series, position = origins
-    if len(series) > MOST_WINDOWS:
-        kept = torch.randperm(len(series), generator=torch.Generator().manual_seed(seed))[:MOST_WINDOWS].sort().values
-        series, position = series[kept], position[kept]
     rank = (position - source.starts[series]).double()
     count = len(source.starts)
     first = torch.full((count,), torch.inf, dtype=torch.float64).scatter_reduce(0, series, rank, "amin")[series]
@@ -60,11 +63,36 @@ def _blocks(source: WindowSource, origins: Origins, seed: int) -> tuple[list[Ori
     return [(series[part], position[part]) for part in parts], (series[crosses], position[crosses])
 
 
+def _some(blocks: list[Origins], between: Origins, seed: int) -> tuple[list[Origins], Origins]:
+    """Return as many of the windows as the common path is fitted to."""
+    sizes = [len(series) for series, _ in (*blocks, between)]
+    kept = torch.zeros(sum(sizes), dtype=torch.bool)
+    kept[torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))[:MOST_WINDOWS]] = True
+    *parts, last = (
+        (series[here], position[here])
+        for (series, position), here in zip((*blocks, between), kept.split(sizes), strict=True)
+    )
+    return parts, last
+
+
 def _fit_linear(
-    network: ForecastNetwork, linear: LinearPath, data: WindowDataModule, choice: Choice | None = None
-) -> Choice:
-    """Fit the linear path to the training windows of `data` from where it is; return what was chosen."""
-    blocks, between = _blocks(data.source, data.train, data.seed)
+    network: ForecastNetwork,
+    linear: LinearPath,
+    data: WindowDataModule,
+    before: Chosen = (None, None),
+) -> Chosen:
+    """Fit the linear path to the training windows of `data` from where it is.
+
+    Args:
+        network: normalises the windows.
+        linear: its linear path, which is changed.
+        data: the windows.
+        before: what was chosen before, to be taken again.
+    Returns:
+        What was chosen: for what the series have in common, and for what each has of its own.
+    """
+    choice, penalties = before
+    blocks, between = _blocks(data.source, data.train)
     fresh = not bool(linear.weight[:, linear.groups == FEATURES].any())
     if (
         linear.bank is not None and fresh and choice is None
@@ -72,17 +100,26 @@ def _fit_linear(
         some = torch.linspace(0, len(data.train[0]) - 1, min(2000, len(data.train[0]))).long()
         past = data.source.cut(*(part[some] for part in data.train)).past
         linear.bank.standardise(normalise(past.x, past.observed, network.scaler).x)
-    return fit_readout(
+    found = fit_readout(
         linear,
         lambda _, window: linear.known(window),
         linear.groups,
         data.source,
-        blocks,
-        between,
+        *_some(blocks, between, data.seed),
         (LEVEL,),
         network.scaler,
         choice,
     )
+    if len(linear.own):
+        penalties = fit_own(linear, data.source, blocks, between, found, network.scaler, penalties)
+    return found.choice, penalties
+
+
+def _spread(origins: Origins) -> Origins:
+    """Return so many of the windows as are held out, of all series alike."""
+    series, position = origins
+    chosen = torch.linspace(0, len(series) - 1, min(MOST_HELD_OUT, len(series)), dtype=torch.float64).round().long()
+    return series[chosen], position[chosen]
 
 
 @torch.no_grad()
@@ -97,8 +134,9 @@ def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows) -> fl
     """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1."""
     raw = network.raw(windows.past)
     window = normalise(windows.past.x, windows.past.observed, network.scaler)
-    added = raw.raw[..., 0] - linear.read(window)
-    left = (windows.y - raw.location) / raw.scale - linear.read(window)
+    known = linear.read(window, series=windows.past.series)
+    added = raw.raw[..., 0] - known
+    left = (windows.y - raw.location) / raw.scale - known
     counts = (windows.weight > 0).to(added.dtype)
     square = float((added.square() * counts).sum())
     return min(1.0, max(0.0, float((added * left * counts).sum()) / square)) if square > 0 else 1.0
@@ -126,10 +164,10 @@ def train(
     source, has_validation = data.source, len(data.val[0]) > 0
     strength = usual_strength(len(data.train[0])) if how.augmentation is None else how.augmentation
     linear = None if network.output.positive else network.linear
-    choice: Choice | None = None
+    chosen: Chosen = None, None
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
     if linear is not None:
-        choice = _fit_linear(network, linear, data)
+        chosen = _fit_linear(network, linear, data)
         linear.requires_grad_(False)
 
     def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
@@ -148,12 +186,12 @@ def train(
     outcome = run(data, how.max_steps, how.learning_rate, has_validation, "fit")
     correlation, share = np.eye(source.h), 1.0
     if has_validation:
-        held_out = source.cut(*(part[-MOST_HELD_OUT:] for part in data.val))
+        held_out = source.cut(*_spread(data.val))
         if linear is not None:
             # Where two stretches of time cannot be held against each other, nothing says that it is worth anything, but
             # that the linear path knows no covariates.
             told = network.hist or network.futr or network.static or len(network.embed_codes)
-            judged = bool(told) or (choice is not None and isfinite(choice.error))
+            judged = bool(told) or (chosen[0] is not None and isfinite(chosen[0].error))
             share = _share(network.eval(), linear, held_out) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
             _shrink(network, share)
@@ -161,7 +199,7 @@ def train(
             calibrate(network.eval(), held_out)
         correlation = _correlation(network.eval(), held_out)
     more = int(TAIL_SHARE * outcome.best_step)
-    if has_validation and more and not outcome.interrupted:
+    if has_validation and not outcome.interrupted:
         tail = WindowDataModule(source, lengths, 0, data.batch_size, data.seed + 1)
         if linear is not None and start is not None:
             with torch.no_grad():
@@ -169,9 +207,10 @@ def train(
                     part.copy_(first)
                 for part, first in zip((network.head.weight, network.head.bias), before, strict=True):
                     part.copy_(first)
-            _fit_linear(network, linear, tail, choice)
-        last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
-        outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
+            _fit_linear(network, linear, tail, chosen)
+        if more:
+            last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
+            outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
         if linear is not None:
             # The linear path knows the tail by now: what made up for that it did not is to go.
             _shrink(network, min(share, _share(network.eval(), linear, held_out)))

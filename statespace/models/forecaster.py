@@ -92,6 +92,7 @@ class ForecastNetwork(nn.Module):
         categories: number of different values of each category that belongs to a series.
         linear: whether there is a linear path, which wants a regular grid.
         features: number of features of random systems in the linear path.
+        series: number of series that have a part of their own in the linear path.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -118,6 +119,7 @@ class ForecastNetwork(nn.Module):
         categories: Sequence[int] = (),
         linear: bool = True,
         features: int = 0,
+        series: int = 0,
     ) -> None:
         super().__init__()
         for name, value in {"h": h, "input_size": input_size, "season_length": season_length}.items():
@@ -135,7 +137,7 @@ class ForecastNetwork(nn.Module):
         self.head = nn.Linear(d_model, self.output.parameters)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.constant_(self.head.bias, 0.0)
-        self.linear = LinearPath(input_size, h, season_length, drift, features) if linear else None
+        self.linear = LinearPath(input_size, h, season_length, drift, features, series) if linear else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
 
     def rows(self, x: Tensor, past: History) -> tuple[Tensor, Tensor]:
@@ -221,12 +223,12 @@ class ForecastNetwork(nn.Module):
         u = self.embed(rows) if told is None else self.embed(rows) + told[:, None]
         z, _ = self.backbone(u, dt=past.dt, dt_scale=dt_scale, observed=F.pad(known, (0, steps), value=True))
         raw = self.head(z[:, -steps:])
-        return self.at(raw, window, dt_scale)
+        return self.at(raw, window, dt_scale, past.series)
 
-    def at(self, raw: Tensor, window: Normalised, dt_scale: float = 1.0) -> Raw:
+    def at(self, raw: Tensor, window: Normalised, dt_scale: float = 1.0, series: Tensor | None = None) -> Raw:
         """Add the linear path to what the head puts out, ``(b, steps, parameters)``."""
         if self.linear is not None:
-            linear = self.linear.read(window, dt_scale, raw.shape[1])
+            linear = self.linear.read(window, dt_scale, raw.shape[1], series)
             raw = raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
         return Raw(raw, window.location, window.scale)
 

@@ -19,6 +19,7 @@ class History(NamedTuple):
         static: numbers that belong to the series, ``(b, s)``; None for none.
         codes: their categories, ``(b, c)``, int64; None for none.
         dt: time since the step before, in units of the step that was trained on, ``(b, l + h)``; None for 1.
+        series: its number among the series trained on, ``(b,)``, int64, -1 for others; None where none is one of them.
     """
 
     x: Tensor
@@ -30,6 +31,7 @@ class History(NamedTuple):
     static: Tensor | None = None
     codes: Tensor | None = None
     dt: Tensor | None = None
+    series: Tensor | None = None
 
     def then(self, y: Tensor, observed: Tensor) -> "History":
         """Return the windows as they are `n` steps later, where `y` ``(b, n)`` has come; as long as before."""

@@ -1,9 +1,10 @@
 """The linear path of a forecaster: one matrix from the window to the horizon, on the grid that it was trained on.
 
-    ŷ_n = Σ_k W_n,k x̂(t - k) + v_n μ/s + U_n φ(x̂) + b_n      n = 1 … h steps ahead, k = 0 … l - 1 steps back
+    ŷ_n = Σ_k (W + W⁽ⁱ⁾)_n,k x̂(t - k) + v_n μ/s + U_n φ(x̂) + (b + b⁽ⁱ⁾)_n    n = 1 … h ahead, k = 0 … l - 1 back
 
 x̂ is the window normalised by its location μ and scale s; φ are features of random systems, where there are enough
-windows to fit their weights.
+windows to fit their weights. W⁽ⁱ⁾ and b⁽ⁱ⁾ are what a series i that was trained on has of its own; others are forecast
+by what all have in common.
 
 A window at another rate is read at the same times: for a time τ ahead between two steps n - 1 and n, the row n is
 applied to the window that ended n - τ earlier, by linear interpolation where no sample lies there.
@@ -49,6 +50,9 @@ def seasonal_naive(input_size: int, h: int, season_length: int, drift: float) ->
     return weight
 
 
+MOST_OWN = 2**25  # weights of single series together, 128 MiB: of more series none has its own
+_AT_ONCE = 2**24  # weights of single series that are gathered for a batch
+
 WINDOW, LEVEL, FEATURES = range(3)
 """The groups of inputs of a linear path."""
 
@@ -62,13 +66,24 @@ class LinearPath(nn.Linear):
         season_length: steps in a season, for its start as the seasonal naive forecast.
         drift: share of the change from season to season in it, 0 to 1.
         features: number of features of random systems beside the window, 0 for none.
+        series: number of series with a part of their own, 0 for none.
     Attributes:
         groups: what each input is, ``(in_features,)``: `WINDOW`, `LEVEL` or `FEATURES`.
+        own: what each series has of its own, ``(series, h, input_size + 1)``, the offset last.
     """
 
     groups: Tensor
+    own: Tensor
 
-    def __init__(self, input_size: int, h: int, season_length: int = 1, drift: float = 0.0, features: int = 0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        h: int,
+        season_length: int = 1,
+        drift: float = 0.0,
+        features: int = 0,
+        series: int = 0,
+    ) -> None:
         super().__init__(input_size + 1 + features, h)
         self.input_size = input_size
         self.bank = SystemBank(input_size, features) if features else None
@@ -78,6 +93,12 @@ class LinearPath(nn.Linear):
             self.bias.zero_()
         groups = torch.tensor([WINDOW] * input_size + [LEVEL] + [FEATURES] * features)
         self.register_buffer("groups", groups, persistent=False)
+        self.register_buffer("own", torch.zeros(series, h, input_size + 1))
+
+    def belong_to(self, series: int) -> None:
+        """Make room for what so many series have of their own: none for a single one, or for too many."""
+        weights = series * self.own.shape[1] * self.own.shape[2]
+        self.own = self.own.new_zeros(series if 1 < series and weights <= MOST_OWN else 0, *self.own.shape[1:])
 
     def known(self, window: Normalised) -> Tensor:
         """Return what is read of windows of `input_size` steps, ``(b, in_features)``."""
@@ -86,7 +107,26 @@ class LinearPath(nn.Linear):
             parts.append(self.bank(window.x))
         return torch.cat(parts, 1)
 
-    def read(self, window: Normalised, dt_scale: float = 1.0, steps: int | None = None) -> Tensor:
+    def _of_its_own(self, x: Tensor, series: Tensor | None, steps: slice) -> Tensor:
+        """Return what each series adds of its own, ``(b, steps)``; zero for series without such a part."""
+        found = x.new_zeros(len(x), len(range(*steps.indices(self.out_features))))
+        if series is None or not len(self.own):
+            return found
+        known = torch.nonzero(series >= 0)[:, 0]
+        weight, x, series = self.own[:, steps], x[known], series[known]
+        added = x.new_zeros(len(x), found.shape[1])
+        if len(x) * weight[0].numel() <= _AT_ONCE:
+            each = weight[series]
+            added = torch.einsum("bl,bhl->bh", x, each[..., :-1]) + each[..., -1]
+        else:
+            for one in series.unique():
+                here = series == one
+                added[here] = F.linear(x[here], weight[one, :, :-1], weight[one, :, -1])
+        return found.index_copy(0, known, added)
+
+    def read(
+        self, window: Normalised, dt_scale: float = 1.0, steps: int | None = None, series: Tensor | None = None
+    ) -> Tensor:
         """Forecast from windows.
 
         Args:
@@ -94,11 +134,13 @@ class LinearPath(nn.Linear):
                 beyond is zero.
             dt_scale: time between two samples in steps of the grid.
             steps: how many to forecast; by default all up to ``h``.
+            series: number of the series of each window, ``(b,)``, -1 for one that is not known; None for none known.
         Returns:
             ``(b, steps)``, at the times ``dt_scale, 2 dt_scale, …``, normalised as the windows.
         """
         if dt_scale == 1:
-            return F.linear(self.known(window), self.weight[:steps], self.bias[:steps])
+            common = F.linear(self.known(window), self.weight[:steps], self.bias[:steps])
+            return common + self._of_its_own(window.x, series, slice(steps))
         x = window.x
         steps = math.floor(self.out_features / dt_scale + 1e-9) if steps is None else steps
         ahead = dt_scale * torch.arange(1, steps + 1, dtype=torch.float64)
@@ -113,6 +155,7 @@ class LinearPath(nn.Linear):
                 torch.where(at >= 0, x[:, at.clamp(min=0).long()], 0)
                 for at in (low, (low + 1).clamp(max=x.shape[1] - 1))
             )
-            known = self.known(window._replace(x=(1 - share) * first + share * second))
-            parts.append(known @ self.weight[n - 1] + self.bias[n - 1])
+            read = window._replace(x=(1 - share) * first + share * second)
+            common = self.known(read) @ self.weight[n - 1] + self.bias[n - 1]
+            parts.append(common + self._of_its_own(read.x, series, slice(n - 1, n))[:, 0])
         return torch.stack(parts, 1)

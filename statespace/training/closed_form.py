@@ -1,11 +1,14 @@
 """The readout of a window in closed form: ridge regression towards where it starts, over all training windows.
 
-    ΔW = argmin Σ s² ‖(y - μ)/s - W₀ φ - ΔW φ‖² + Σ_g λ_g ‖ΔW_g‖² = (G + Λ)⁻¹ M,   G = Σ s² φ φᵀ,   M = Σ s² φ eᵀ
+    ΔW = argmin Σ s²/u² ‖(y - μ)/s - W₀ φ - ΔW φ‖² + Σ_g λ_g ‖ΔW_g‖² = (G + Λ)⁻¹ M,
 
-φ holds the normalised window, features of it, and 1; μ and s are location and scale of the window: errors count in the
-units of the series. A large penalty λ leaves a group of weights where it starts, at the seasonal naive forecast.
-Penalties, relative to the mean of their part of the diagonal of G, are chosen by blocked cross-validation: the error on
-a stretch of time follows from its own G and M, so that each costs one factorisation, and no pass over the data.
+    G = Σ s²/u² φ φᵀ,   M = Σ s²/u² φ eᵀ
+
+φ holds the normalised window, features of it, and 1; μ and s are location and scale of the window, and u is the unit in
+which errors of its series count. A large penalty λ leaves a group of weights where it starts, at the seasonal naive
+forecast. Penalties, relative to the mean of their part of the diagonal of G, are chosen by blocked cross-validation:
+the error on a stretch of time follows from its own G and M, so that each costs one factorisation, and no pass over the
+data.
 
 Source: Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd ed., section 3.4.1, for ridge
 regression; Bergmeir and Benítez, Information Sciences 191, 2012, 192-213, for blocks of time.
@@ -80,17 +83,16 @@ def moments(
         batch = source.cut(series, origin)
         window = normalise(batch.past.x, batch.past.observed, scaler)
         known = features(batch.past, window)
-        error = batch.y - window.location - readout(known) * window.scale
-        whole = (batch.weight > 0).all(1)
-        phi = (torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale)[whole]
-        error = error[whole]
+        whole, unit = (batch.weight > 0).all(1), source.unit[series][:, None]
+        error = ((batch.y - window.location - readout(known) * window.scale) / unit)[whole]
+        phi = (torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale / unit)[whole]
         found = found.plus(
             Moments((phi.T @ phi).double(), (phi.T @ error).double(), error.double().square().sum(0), len(error))
         )
     return found
 
 
-def _solve(of: Moments, groups: Tensor, unit: Tensor, penalties: Sequence[float]) -> Tensor:
+def solve(of: Moments, groups: Tensor, unit: Tensor, penalties: Sequence[float]) -> Tensor:
     """Return the change of the weights ``(f, h)``; groups of infinite penalty stay."""
     penalty = torch.tensor(penalties, dtype=torch.float64)[groups]
     free = torch.isfinite(penalty).nonzero()[:, 0]
@@ -101,18 +103,18 @@ def _solve(of: Moments, groups: Tensor, unit: Tensor, penalties: Sequence[float]
     return change
 
 
-def _error(of: Moments, change: Tensor) -> float:
+def squared_error(of: Moments, change: Tensor) -> float:
     """Return the sum of squared errors over windows whose moments are known."""
     return float(of.moved(change).square.sum())
 
 
 class Choice(NamedTuple):
-    """What came out.
+    """What was chosen.
 
     Attributes:
         penalties: for each group.
         from_zero: whether weights were drawn to zero, the mean of the window, and not to where they started.
-        error: mean squared error of windows left out, in the units of the series; NaN where none could be.
+        error: mean squared error of windows left out, in the units of each series; NaN where none could be.
         start_error: the same of the start.
     """
 
@@ -120,6 +122,20 @@ class Choice(NamedTuple):
     from_zero: bool
     error: float
     start_error: float
+
+
+class Fit(NamedTuple):
+    """What came out.
+
+    Attributes:
+        choice: the penalties, and what they are worth.
+        change: of the weights, ``(f, h)``, the offset last.
+        left_out: the change where each block of windows is left out.
+    """
+
+    choice: Choice
+    change: Tensor
+    left_out: tuple[Tensor, ...]
 
 
 class _Judge:
@@ -132,8 +148,8 @@ class _Judge:
 
     def __call__(self, penalties: Sequence[float]) -> float:
         """Return the mean squared error."""
-        known = (_solve(others, self.groups, self.unit, penalties) for others in self.rest)
-        errors = sum(_error(part, change) for part, change in zip(self.parts, known, strict=True))
+        known = (solve(others, self.groups, self.unit, penalties) for others in self.rest)
+        errors = sum(squared_error(part, change) for part, change in zip(self.parts, known, strict=True))
         return errors / (self.all.windows * self.all.M.shape[1])
 
     def best(self, penalties: Sequence[float], group: int) -> tuple[float, list[float]]:
@@ -159,7 +175,7 @@ def fit_readout(
     spare: Sequence[int] = (),
     scaler: str = "standard",
     choice: Choice | None = None,
-) -> Choice:
+) -> Fit:
     """Fit a linear readout to windows, with penalties that serve stretches of time it has not seen.
 
     The penalty of the first group is chosen with all others infinite, once drawn to the start and once to zero; those
@@ -176,15 +192,18 @@ def fit_readout(
         scaler: how windows are normalised.
         choice: what was chosen before, to be taken again.
     Returns:
-        The penalties, and what they are worth. With fewer than two blocks to judge by, the start is left alone.
+        The fit. With fewer than two blocks to judge by, the start is left alone.
     """
     groups = torch.cat([groups, groups.new_zeros(1)])
     count = int(groups.max()) + 1
     nothing = [float("inf")] * count
-    parts = [part for origins in blocks if (part := moments(readout, features, source, origins, scaler)).windows]
+    each = [moments(readout, features, source, origins, scaler) for origins in blocks]
+    parts = [part for part in each if part.windows]
     if len(parts) < 2:
-        return Choice(tuple(nothing), False, float("nan"), float("nan"))
-    everything = _together(parts).plus(moments(readout, features, source, between, scaler))
+        none = torch.zeros(readout.in_features + 1, readout.out_features, dtype=torch.float64)
+        return Fit(Choice(tuple(nothing), False, float("nan"), float("nan")), none, (none,) * len(blocks))
+    judged = _together(parts)
+    everything = judged.plus(moments(readout, features, source, between, scaler))
     diagonal = torch.diagonal(everything.G) / everything.windows
     unit = torch.stack([diagonal[groups == group].mean() for group in range(count)])
     unit = torch.where(unit > 0, unit, 1.0)  # of a constant series nothing is to be told
@@ -192,11 +211,15 @@ def fit_readout(
     if choice is None:
         choice = _choose(parts, groups, unit, to_zero, spare)
     move = to_zero if choice.from_zero else torch.zeros_like(to_zero)
-    change = (move + _solve(everything.moved(move), groups, unit, choice.penalties)).to(readout.weight.dtype)
+    change = move + solve(everything.moved(move), groups, unit, choice.penalties)
+    left_out = [
+        move + solve(judged.plus(part, -1).moved(move), groups, unit, choice.penalties) if part.windows else change
+        for part in each
+    ]
     with torch.no_grad():
         readout.weight.add_(change[:-1].T)
         readout.bias.add_(change[-1])
-    return choice
+    return Fit(choice, change, tuple(left_out))
 
 
 def _choose(parts: Sequence[Moments], groups: Tensor, unit: Tensor, to_zero: Tensor, spare: Sequence[int]) -> Choice:

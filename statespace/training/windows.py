@@ -43,6 +43,8 @@ class Beside(NamedTuple):
         codes: categories of each series, ``(series, c)``, int64.
         dt: time since the step before, ``(total,)``.
         weight: how much each value counts as a target, ``(total,)``.
+        number: of each series among those trained on, ``(series,)``, int64, -1 for others.
+        unit: in which errors of each series count where all series share weights, ``(series,)``; None for 1.
     """
 
     hist: Tensor | None = None
@@ -51,6 +53,8 @@ class Beside(NamedTuple):
     codes: Tensor | None = None
     dt: Tensor | None = None
     weight: Tensor | None = None
+    number: Tensor | None = None
+    unit: Tensor | None = None
 
 
 class WindowSource:
@@ -72,7 +76,8 @@ class WindowSource:
         self.starts = self.ends - lengths
         self.input_size, self.h = input_size, h
         self.offsets = torch.arange(-input_size, h)
-        self.static, self.codes, self.dt = beside.static, beside.codes, beside.dt
+        self.static, self.codes, self.dt, self.number = beside.static, beside.codes, beside.dt, beside.number
+        self.unit = values.new_ones(len(lengths)) if beside.unit is None else beside.unit.to(values.dtype)
         self.weight = self.observed if beside.weight is None else self.observed * beside.weight.nan_to_num(0.0)
         self.hist = self.hist_observed = self.futr = self.futr_known = None
         if beside.hist is not None:
@@ -117,6 +122,7 @@ class WindowSource:
             None if self.static is None else self.static[series],
             None if self.codes is None else self.codes[series],
             None if self.dt is None else torch.where(inside, self.dt[position], 1.0),
+            None if self.number is None else self.number[series],
         )
         return Windows(past, at(self.values, after), at(self.observed, after), at(self.weight, after))
 

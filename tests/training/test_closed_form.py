@@ -10,7 +10,7 @@ from statespace.models.history import History
 from statespace.models.instance_norm import Normalised, normalise
 from statespace.training import closed_form
 from statespace.training.closed_form import fit_readout
-from statespace.training.windows import WindowSource
+from statespace.training.windows import Beside, WindowSource
 
 SIZE, H, STEPS = 12, 3, 400
 
@@ -93,7 +93,7 @@ def test_weights_and_left_out_errors_are_those_of_ridge_regression(
     values = series() if not from_zero else torch.randn(STEPS, generator=torch.Generator().manual_seed(2))
     source = WindowSource(values, torch.tensor([STEPS]), SIZE, H)
     readout = repeat()
-    choice = fit_readout(readout, features, GROUPS, source, BLOCKS, BETWEEN)
+    choice, _, left_out = fit_readout(readout, features, GROUPS, source, BLOCKS, BETWEEN)
     assert choice[:2] == ((penalty, penalty), from_zero)
     drawn_to = repeat()
     if from_zero:
@@ -104,12 +104,32 @@ def test_weights_and_left_out_errors_are_those_of_ridge_regression(
     np.testing.assert_allclose((readout.weight - drawn_to.weight).detach().numpy(), change[:-1].T, atol=2e-4)
     np.testing.assert_allclose(readout.bias.detach().numpy(), change[-1], atol=2e-4)
     assert choice.error == pytest.approx(refit.left_out(), rel=1e-3)
+    for block, found in enumerate(left_out):
+        others = refit.change([other for number, other in enumerate(BLOCKS) if number != block])
+        drawn = np.vstack(
+            [(drawn_to.weight - repeat().weight).detach().T, (drawn_to.bias - repeat().bias).detach()[None]]
+        )
+        np.testing.assert_allclose(found.numpy(), others + drawn, atol=2e-4)
+
+
+def test_the_unit_of_a_series_says_how_much_its_errors_count() -> None:
+    values = torch.cat([series(1), 5 * series(2)])
+    lengths = torch.tensor([STEPS, STEPS])
+    second = [(torch.cat([at, at + 1]), torch.cat([position, position + STEPS])) for at, position in [*BLOCKS, BETWEEN]]
+    heavy, alone = repeat(), repeat()
+    source = WindowSource(values, lengths, SIZE, H, Beside(unit=torch.tensor([1.0, 1e6])))
+    fit_readout(heavy, features, GROUPS, source, second[:-1], second[-1])
+    fit_readout(alone, features, GROUPS, WindowSource(values[:STEPS], lengths[:1], SIZE, H), BLOCKS, BETWEEN)
+    # Penalties are relative to all windows, of which half count for nothing here: the same in both.
+    torch.testing.assert_close(heavy.weight, alone.weight, atol=1e-4, rtol=1e-3)
 
 
 def test_a_random_walk_is_left_to_its_last_value() -> None:
     walk = torch.randn(STEPS, generator=torch.Generator().manual_seed(1)).cumsum(0)
     readout = repeat()
-    choice = fit_readout(readout, features, GROUPS, WindowSource(walk, torch.tensor([STEPS]), SIZE, H), BLOCKS, BETWEEN)
+    choice = fit_readout(
+        readout, features, GROUPS, WindowSource(walk, torch.tensor([STEPS]), SIZE, H), BLOCKS, BETWEEN
+    ).choice
     assert choice.error <= choice.start_error
     assert (readout.weight - repeat().weight).abs().max() < 0.1
 
@@ -128,7 +148,7 @@ def test_windows_with_gaps_among_their_targets_do_not_count() -> None:
 def test_one_stretch_of_time_leaves_the_start() -> None:
     readout = repeat()
     source = WindowSource(series(), torch.tensor([STEPS]), SIZE, H)
-    choice = fit_readout(readout, features, GROUPS, source, BLOCKS[:1], BETWEEN)
+    choice = fit_readout(readout, features, GROUPS, source, BLOCKS[:1], BETWEEN).choice
     assert choice[:2] == ((float("inf"), float("inf")), False)
     assert torch.equal(readout.weight, repeat().weight)
 
@@ -137,7 +157,7 @@ def test_spare_features_serve_only_where_the_window_teaches_nothing() -> None:
     generator = torch.Generator().manual_seed(1)
     for values, used in ((series(), False), (torch.randn(STEPS, generator=generator).cumsum(0), True)):
         source = WindowSource(values, torch.tensor([STEPS]), SIZE, H)
-        choice = fit_readout(repeat(), features, GROUPS, source, BLOCKS, BETWEEN, spare=(1,))
+        choice = fit_readout(repeat(), features, GROUPS, source, BLOCKS, BETWEEN, spare=(1,)).choice
         assert (choice.penalties[0] == float("inf")) == used
         if not used:
             assert choice.penalties[1] == float("inf")

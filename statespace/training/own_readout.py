@@ -1,0 +1,117 @@
+"""What each series has of its own in the linear path: ridge regression towards what all series have in common.
+
+    ΔW⁽ⁱ⁾ = argmin Σ s² ‖(y - μ)/s - ŷ - ΔW⁽ⁱ⁾ [x̂, 1]‖² + λ_i ‖ΔW⁽ⁱ⁾‖²       over the windows of series i
+
+ŷ is the common forecast. The penalty λ_i is chosen on stretches of time that neither the common path nor the series'
+own part has seen; one without bound leaves a series to what all have in common.
+
+Source: Robinson, Statistical Science 6(1), 1991, 15-32, for effects of single series drawn to those of all.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from statespace.models.instance_norm import normalise
+from statespace.models.linear_path import LinearPath
+from statespace.training.closed_form import Fit, Moments, Origins, solve, squared_error
+from statespace.training.windows import WindowSource
+
+OWN_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, float("inf"))
+_LEAST_WINDOWS = 100  # of a series: fewer say too little of so many weights
+_MOST_WINDOWS = 20_000  # of a series: more would tell little and take memory
+_STEPS_JUDGED = 12
+_WORTH = 0.99  # of the common error: less than that is chance
+
+
+def _moments(z: Tensor, error: Tensor) -> Moments:
+    return Moments((z.T @ z).double(), (z.T @ error).double(), error.double().square().sum(0), len(z))
+
+
+class _Series:
+    """The windows of one series, and what the common path leaves of their targets."""
+
+    def __init__(self, path: LinearPath, source: WindowSource, series: int, position: Tensor, scaler: str) -> None:
+        batch = source.cut(torch.full_like(position, series), position)
+        window = normalise(batch.past.x, batch.past.observed, scaler)
+        known = path.known(window)
+        self.whole = (batch.weight > 0).all(1)
+        self.left = batch.y - window.location - (known @ path.weight.T + path.bias) * window.scale
+        ones = torch.ones_like(window.scale)
+        self.z = torch.cat([window.x, ones], 1) * window.scale
+        self.known = torch.cat([known, ones], 1) * window.scale
+
+    def judge(self, fit: Fit, block: Tensor) -> Tensor:
+        """Return the squared errors of blocks left out, summed, for each penalty; windows of block -1 are in none."""
+        every = max(1, self.left.shape[1] // _STEPS_JUDGED)
+        parts = {int(number): self.whole & (block == number) for number in block.unique() if number >= 0}
+        parts = {number: part for number, part in parts.items() if part.any()}
+        found = torch.zeros(len(OWN_PENALTIES), dtype=torch.float64)
+        if len(parts) < 2:
+            return found
+        groups = torch.zeros(self.z.shape[1], dtype=torch.int64)
+        for number, tested in parts.items():
+            # The common path as it is without this stretch.
+            change = (fit.change - fit.left_out[number])[:, ::every].to(self.known.dtype)
+            error = self.left[:, ::every] + self.known @ change
+            others = torch.stack([part for other, part in parts.items() if other != number]).any(0)
+            rest, test = (_moments(self.z[part], error[part]) for part in (others, tested))
+            unit = torch.diagonal(rest.G).mean()[None] / rest.windows
+            if not unit > 0:
+                return torch.zeros_like(found)
+            found += torch.tensor(
+                [squared_error(test, solve(rest, groups, unit, [penalty])) for penalty in OWN_PENALTIES]
+            )
+        return found
+
+    def change(self, penalty: float) -> Tensor:
+        """Return what the series has of its own, ``(h, input_size + 1)``."""
+        of = _moments(self.z[self.whole], self.left[self.whole])
+        unit = torch.diagonal(of.G).mean()[None] / of.windows
+        return solve(of, torch.zeros(len(of.G), dtype=torch.int64), unit, [penalty]).T.to(self.z.dtype)
+
+
+@torch.no_grad()
+def fit_own(
+    path: LinearPath,
+    source: WindowSource,
+    blocks: Sequence[Origins],
+    between: Origins,
+    fit: Fit,
+    scaler: str = "standard",
+    penalties: Tensor | None = None,
+) -> Tensor:
+    """Fit what each series has of its own, in place.
+
+    Args:
+        path: the common path as it is fitted, with places for all series in `own`.
+        source: the series.
+        blocks: windows of each stretch of time, as `fit_readout` was given them or more.
+        between: windows with targets in two of them.
+        fit: what `fit_readout` gave.
+        scaler: how windows are normalised.
+        penalties: of each series, as chosen before; None to choose them.
+    Returns:
+        The penalty of each series, ``(series,)``, infinite where nothing of its own serves it.
+    """
+    series, position = (torch.cat(parts) for parts in zip(*blocks, between, strict=True))
+    sizes = [len(origins[0]) for origins in (*blocks, between)]
+    block = torch.repeat_interleave(torch.tensor([*range(len(blocks)), -1]), torch.tensor(sizes))
+    path.own.zero_()
+    errors = torch.zeros(len(path.own), len(OWN_PENALTIES), dtype=torch.float64)
+    order = series.argsort(stable=True).split(torch.bincount(series, minlength=len(path.own)).tolist())
+    kept = [part[:: max(1, -(-len(part) // _MOST_WINDOWS))] for part in order]
+    each = [number for number, part in enumerate(kept) if len(part) >= _LEAST_WINDOWS]
+    if penalties is None:
+        for number in each:
+            windows = _Series(path, source, number, position[kept[number]], scaler)
+            errors[number] = windows.judge(fit, block[kept[number]])
+        least, best = errors.min(1)
+        serves = least < _WORTH * errors[:, -1]
+        penalties = torch.tensor(OWN_PENALTIES, dtype=torch.float64)[best].where(serves, torch.inf)
+    for number in each:
+        if penalties[number] < float("inf"):
+            windows = _Series(path, source, number, position[kept[number]], scaler)
+            path.own[number] = windows.change(float(penalties[number]))
+    return penalties
