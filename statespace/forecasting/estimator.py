@@ -520,7 +520,7 @@ class Forecaster(Parameters):
         if df is not None:
             history = reader.panel(where, df, dt_scale)
             self._check_values(where, history)
-            scaling = self._scaling(where, history, scaling.log, scaling.power)
+            scaling = fitted.known_units(history, self._scaling(where, history, scaling.log, scaling.power))
             _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
         elif dt_scale != 1:
             raise InputError(f"{where}: dt_scale is {dt_scale}, but df is missing: pass the history at that rate.")

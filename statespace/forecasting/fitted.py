@@ -1,7 +1,7 @@
 """What a `Forecaster` has once it is fitted, how it forecasts with that, and how it is stored as plain data."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,10 +65,21 @@ class Fitted:
     correlation: np.ndarray
     made_with: dict[str, Any]
 
-    def numbered(self, beside: Beside, series: Panel) -> Beside:
-        """Return what is known beside series, with their numbers among those trained on, -1 for others."""
+    def numbers(self, series: Panel) -> np.ndarray:
+        """Return the numbers of series among those trained on, ``(series,)``, -1 for others."""
         number = {name: place for place, name in enumerate(self.history.ids)}
-        return beside._replace(number=torch.tensor([number.get(name, -1) for name in series.ids]))
+        return np.array([number.get(name, -1) for name in series.ids])
+
+    def numbered(self, beside: Beside, series: Panel) -> Beside:
+        """Return what is known beside series, with their numbers."""
+        return beside._replace(number=torch.as_tensor(self.numbers(series)))
+
+    def known_units(self, series: Panel, scaling: Scaling) -> Scaling:
+        """Return the scaling of series, where those trained on keep theirs: a short history does not tell the level."""
+        number = self.numbers(series)
+        keeps = (number >= 0) & (self.scaling.scale[number] > 0)  # a constant one has none
+        location = np.where(keeps, self.scaling.location[number], scaling.location)
+        return replace(scaling, location=location, scale=np.where(keeps, self.scaling.scale[number], scaling.scale))
 
     def source(self, series: Panel, scaling: Scaling, beside: Beside, length: int, h: int) -> WindowSource:
         """Return the series as windows of the network are cut from them, scaled."""

@@ -79,6 +79,7 @@ def _fit_linear(
     network: ForecastNetwork,
     linear: LinearPath,
     data: WindowDataModule,
+    verbose: bool,
     before: Chosen = (None, None),
 ) -> Chosen:
     """Fit the linear path to the training windows of `data` from where it is.
@@ -87,6 +88,7 @@ def _fit_linear(
         network: normalises the windows.
         linear: its linear path, which is changed.
         data: the windows.
+        verbose: whether to show a progress bar.
         before: what was chosen before, to be taken again.
     Returns:
         What was chosen: for what the series have in common, and for what each has of its own.
@@ -111,7 +113,7 @@ def _fit_linear(
         choice,
     )
     if len(linear.own):
-        penalties = fit_own(linear, data.source, blocks, between, found, network.scaler, penalties)
+        penalties = fit_own(linear, data.source, blocks, between, found, network.scaler, penalties, verbose)
     return found.choice, penalties
 
 
@@ -167,7 +169,7 @@ def train(
     chosen: Chosen = None, None
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
     if linear is not None:
-        chosen = _fit_linear(network, linear, data)
+        chosen = _fit_linear(network, linear, data, how.verbose)
         linear.requires_grad_(False)
 
     def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
@@ -207,7 +209,7 @@ def train(
                     part.copy_(first)
                 for part, first in zip((network.head.weight, network.head.bias), before, strict=True):
                     part.copy_(first)
-            _fit_linear(network, linear, tail, chosen)
+            _fit_linear(network, linear, tail, how.verbose, chosen)
         if more:
             last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from statespace.models.instance_norm import normalise
 from statespace.models.linear_path import LinearPath
@@ -81,6 +82,7 @@ def fit_own(
     fit: Fit,
     scaler: str = "standard",
     penalties: Tensor | None = None,
+    verbose: bool = False,
 ) -> Tensor:
     """Fit what each series has of its own, in place.
 
@@ -92,6 +94,7 @@ def fit_own(
         fit: what `fit_readout` gave.
         scaler: how windows are normalised.
         penalties: of each series, as chosen before; None to choose them.
+        verbose: whether to show a progress bar, should it take longer than a moment.
     Returns:
         The penalty of each series, ``(series,)``, infinite where nothing of its own serves it.
     """
@@ -104,7 +107,7 @@ def fit_own(
     kept = [part[:: max(1, -(-len(part) // _MOST_WINDOWS))] for part in order]
     each = [number for number, part in enumerate(kept) if len(part) >= _LEAST_WINDOWS]
     if penalties is None:
-        for number in each:
+        for number in tqdm(each, "linear path", unit="series", delay=1.0, disable=not verbose):
             windows = _Series(path, source, number, position[kept[number]], scaler)
             errors[number] = windows.judge(fit, block[kept[number]])
         least, best = errors.min(1)
