@@ -175,8 +175,14 @@ def forecaster(job: Job) -> Predict:
     train, val, _ = job.series.ends
     usual = {"season_length": job.series.data.season, "val_size": val - train, "random_seed": job.seed}
     fc = Forecaster(job.h, job.input_size, **{"verbose": False} | usual | job.given)
-    fc.fit(_table(job.series.values[:val].T), 1)
-    return lambda x: torch.as_tensor(fc.predict(_table(x))[fc.name].to_numpy(np.float32)).view(-1, job.h)
+    channels = job.series.values[:val].T
+    fc.fit(_table(channels), 1)
+
+    def predict(x: Tensor) -> Tensor:
+        known_as = {row: row % len(channels) for row in range(len(x))}
+        return torch.as_tensor(fc.predict(_table(x), known_as=known_as)[fc.name].to_numpy(np.float32)).view(-1, job.h)
+
+    return predict
 
 
 def _table(rows: Tensor) -> pd.DataFrame:

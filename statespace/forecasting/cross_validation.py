@@ -113,7 +113,9 @@ def _forecast(
     if static_df is not None:
         renamed = pd.DataFrame({key: names, "own": own}).merge(static_df, how="left", on=key)
         options = options | {"static_df": renamed.drop(columns=key).rename(columns={"own": key})}
-    found = fc.predict(df=own_past, h=h, **options)
+    known = fc._ready("Forecaster").numbers(names) >= 0
+    known_as = {one: name for one, name, there in zip(own, names, known, strict=True) if there}
+    found = fc.predict(df=own_past, h=h, known_as=known_as, **options)
     # Back from the order of names, in which predict answers, to that of the windows.
     order = np.empty(len(own), np.int64)
     order[pd.Index(own).get_indexer(found[key].iloc[::h])] = np.arange(len(own))

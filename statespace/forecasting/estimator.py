@@ -1,7 +1,7 @@
 """`Forecaster`: fit on a long data frame, predict a long data frame, with the conventions that forecasters know."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,24 @@ def _note_silent(where: str, history: Panel) -> None:
             "the forecast is NaN.",
             stacklevel=3,
         )
+
+
+def _names(where: str, ids: list[Any], known_as: Mapping[Any, Any] | None, trained: list[Any]) -> list[Any]:
+    """Return the names by which series are known; None, which names none, for those that are not."""
+    if known_as is None:
+        return ids
+    if not isinstance(known_as, Mapping):
+        raise InputError(
+            f"{where}: known_as is a {type(known_as).__name__}, but a dict is expected: the name of a series trained "
+            "on for each series of df that belongs to one."
+        )
+    for given, there, what in (
+        (known_as, ids, "is not in df"),
+        (known_as.values(), trained, "was not trained on"),
+    ):
+        if wrong := [name for name in given if name not in set(there)]:
+            raise InputError(f"{where}: known_as names series {wrong[0]!r}, which {what}.")
+    return [known_as.get(name) for name in ids]
 
 
 @dataclass(eq=False, repr=False)
@@ -403,6 +421,7 @@ class Forecaster(Parameters):
         futr_df: pd.DataFrame | None = None,
         static_df: pd.DataFrame | None = None,
         dt_scale: float = 1.0,
+        known_as: Mapping[Any, Any] | None = None,
     ) -> pd.DataFrame:
         """Forecast the steps after the last of each series.
 
@@ -416,6 +435,8 @@ class Forecaster(Parameters):
             static_df: the static table of `df`.
             dt_scale: time between two steps of `df` in units of that in training: 0.5 for half-hours after hours. The
                 forecast is at the steps of `df`.
+            known_as: the series trained on that series of `df` belong to, by name, such as windows of one of them; an
+                empty one for none. By default each is known by its own name.
         Returns:
             A row for each series and step with the columns of the training table and ``S4D``, ``S4D-lo-80``,
             ``S4D-hi-80`` …, named after the layer, and ``S4D_ql0.1`` … for `quantiles`.
@@ -424,7 +445,7 @@ class Forecaster(Parameters):
         """
         where = "Forecaster.predict"
         levels, shares = check_levels(where, level), check_quantiles(where, quantiles)
-        table, found = self._forecast(where, df, h, futr_df, static_df, dt_scale)
+        table, found = self._forecast(where, df, h, futr_df, static_df, dt_scale, known_as)
         point = found.mean if self.point == "mean" else None
         named = columns(found.values, levels, self.name, shares, point)
         result = pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
@@ -503,6 +524,7 @@ class Forecaster(Parameters):
         futr_df: pd.DataFrame | None,
         static_df: pd.DataFrame | None,
         dt_scale: float,
+        known_as: Mapping[Any, Any] | None = None,
     ) -> tuple[dict[str, Any], Quantiles]:
         """Forecast as `predict` does; return names and stamps of the rows as columns, and the quantiles."""
         fitted = self._ready(where)
@@ -517,11 +539,15 @@ class Forecaster(Parameters):
         steps = max(1, int(self.h / dt_scale + 1e-9)) if h is None else h
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
             raise InputError(f"{where}: h is {steps!r}, but a whole number from 1 on is expected.")
+        number = np.arange(len(history))
         if df is not None:
             history = reader.panel(where, df, dt_scale)
             self._check_values(where, history)
-            scaling = fitted.known_units(history, self._scaling(where, history, scaling.log, scaling.power))
+            number = fitted.numbers(_names(where, history.ids, known_as, fitted.history.ids))
+            scaling = fitted.known_units(number, self._scaling(where, history, scaling.log, scaling.power))
             _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
+        elif known_as is not None:
+            raise InputError(f"{where}: known_as is given without df: the series trained on are known.")
         elif dt_scale != 1:
             raise InputError(f"{where}: dt_scale is {dt_scale}, but df is missing: pass the history at that rate.")
         elif static_df is not None:
@@ -531,7 +557,8 @@ class Forecaster(Parameters):
         if df is None and self._live is not None:
             found = fitted.forecast_live(self._live, beside, int(steps))
         else:
-            found = fitted.forecast(ahead, scaling, fitted.numbered(beside, ahead), int(steps), dt_scale)
+            beside = beside._replace(number=torch.as_tensor(number))
+            found = fitted.forecast(ahead, scaling, beside, int(steps), dt_scale)
         table = {
             self.id_col: pd.Series(history.ids).repeat(steps).to_numpy(),
             self.time_col: stamps[0] if len(stamps) == 1 else np.concatenate(stamps),

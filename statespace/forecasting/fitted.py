@@ -1,6 +1,6 @@
 """What a `Forecaster` has once it is fitted, how it forecasts with that, and how it is stored as plain data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -65,18 +65,13 @@ class Fitted:
     correlation: np.ndarray
     made_with: dict[str, Any]
 
-    def numbers(self, series: Panel) -> np.ndarray:
+    def numbers(self, names: Sequence[Any]) -> np.ndarray:
         """Return the numbers of series among those trained on, ``(series,)``, -1 for others."""
         number = {name: place for place, name in enumerate(self.history.ids)}
-        return np.array([number.get(name, -1) for name in series.ids])
+        return np.array([number.get(name, -1) for name in names])
 
-    def numbered(self, beside: Beside, series: Panel) -> Beside:
-        """Return what is known beside series, with their numbers."""
-        return beside._replace(number=torch.as_tensor(self.numbers(series)))
-
-    def known_units(self, series: Panel, scaling: Scaling) -> Scaling:
+    def known_units(self, number: np.ndarray, scaling: Scaling) -> Scaling:
         """Return the scaling of series, where those trained on keep theirs: a short history does not tell the level."""
-        number = self.numbers(series)
         keeps = (number >= 0) & (self.scaling.scale[number] > 0)  # a constant one has none
         location = np.where(keeps, self.scaling.location[number], scaling.location)
         return replace(scaling, location=location, scale=np.where(keeps, self.scaling.scale[number], scaling.scale))
@@ -94,7 +89,8 @@ class Fitted:
     def goes_on(self) -> Live:
         """Return the series trained on as they go on."""
         beside = self.reader.beside("Forecaster", self.history, None, self.static)
-        return Live(self.network, self.window(self.history, self.scaling, self.numbered(beside, self.history)))
+        beside = beside._replace(number=torch.arange(len(self.history)))
+        return Live(self.network, self.window(self.history, self.scaling, beside))
 
     def forecast_live(self, live: Live, ahead: Beside, steps: int) -> "Quantiles":
         """Forecast the series trained on from the states that are carried; see `forecast`.

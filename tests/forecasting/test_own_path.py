@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from statespace import Forecaster
+from statespace.errors import InputError
 from statespace.models import linear_path
 
 OPTIONS = {"input_size": 12, "max_steps": 2, "d_model": 4, "n_layers": 1, "d_state": 4, "verbose": False}
@@ -36,7 +37,29 @@ def test_known_series_are_forecast_by_their_own_part_and_others_by_the_common_on
     own = fitted.predict()
     pd.testing.assert_frame_equal(fitted.predict(table), own)
     renamed = fitted.predict(table.replace({"unique_id": {"slow": "another", "fast": "yet another"}}))
-    assert np.abs(renamed["S4D"] - own.sort_values("unique_id", ascending=False)["S4D"].to_numpy()).max() > 1e-3
+    by_common = fitted.predict(table, known_as={})
+    np.testing.assert_allclose(renamed["S4D"], by_common.sort_values("unique_id", ascending=False)["S4D"], rtol=1e-5)
+    assert np.abs(by_common["S4D"] - own["S4D"]).max() > 0.1
+    known_as = {"another": "slow", "yet another": "fast"}
+    other = fitted.predict(table.replace({"unique_id": {n: o for o, n in known_as.items()}}), known_as=known_as)
+    np.testing.assert_allclose(other["S4D"], own.sort_values("unique_id", ascending=False)["S4D"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("known_as", "message"),
+    [
+        ({"slow": "slower"}, "known_as names series 'slower', which was not trained on"),
+        ({"slower": "slow"}, "known_as names series 'slower', which is not in df"),
+        ("slow", "known_as is a str, but a dict is expected"),
+    ],
+)
+def test_names_that_are_not_there_are_told(
+    known_as: object, message: str, fitted: Forecaster, table: pd.DataFrame
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted.predict(table, known_as=known_as)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="known_as is given without df"):
+        fitted.predict(known_as={})
 
 
 def test_what_is_its_own_serves_a_series(table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
