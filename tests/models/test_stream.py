@@ -188,10 +188,12 @@ def test_what_it_refuses() -> None:
     with pytest.raises(InputError, match=r"Ahead takes no single steps, since it looks ahead: run whole signals by"):
         model.stream()
     model = make()
-    with pytest.raises(InputError, match=r"batch is 0, but at least one stream is expected"):
-        model.stream(0)
-    with pytest.raises(InputError, match=r"dt_scale is -1"):
-        model.stream(dt_scale=-1)
+    for batch in (0, "a", 1.5, True):
+        with pytest.raises(InputError, match=rf"batch is {batch!r}, but a number of streams from 1 on is expected"):
+            model.stream(batch)  # type: ignore[arg-type]
+    for rate in (-1, 0.0, float("nan"), "a", None):
+        with pytest.raises(InputError, match=rf"dt_scale is {rate!r}, but a positive number"):
+            model.stream(dt_scale=rate)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"backend is 'fast', which is not known: choose one of auto, native"):
         model.stream(backend="fast")
     for way in ("auto", "layers"):
@@ -213,3 +215,22 @@ def test_what_it_refuses() -> None:
             live.load_state_dict(model.state_dict())
         with pytest.raises(ShapeError, match=r"state holds .* \(2, 3, 2\), but .* \(2, 3, 10\) is expected"):
             live.load_state_dict(state | {"states": [part[..., :2] for part in state["states"]]})
+
+
+@pytest.mark.parametrize("way", ["auto", "layers"])
+def test_a_sample_that_is_not_finite_is_refused_and_leaves_the_streams_where_they_are(way: str) -> None:
+    live, whole = make().stream(2, backend=way), torch.randn(2, 9, CHANNELS, dtype=torch.float64)
+    live.push(torch.full((2, CHANNELS), 1e308, dtype=torch.float64))  # finite, though its sum is not
+    live.reset()
+    first = live.push(whole[:, :4])
+    for value in (torch.nan, torch.inf):
+        wrong = whole[:, 4:].clone()
+        wrong[1, 2, 0] = value
+        for samples in (wrong, wrong[:, 2]):
+            with pytest.raises(InputError, match=f"samples holds {value} in stream 1, which its state would keep"):
+                live.push(samples)
+    again = make().stream(2, backend=way)
+    assert torch.equal(
+        torch.cat([first, live.push(whole[:, 4:])], 1),
+        torch.cat([again.push(whole[:, :4]), again.push(whole[:, 4:])], 1),
+    )
