@@ -45,6 +45,11 @@ def test_known_series_are_forecast_by_their_own_part_and_others_by_the_common_on
     np.testing.assert_allclose(other["S4D"], own.sort_values("unique_id", ascending=False)["S4D"], rtol=1e-5)
 
 
+def test_a_window_of_a_known_series_is_read_in_the_units_of_the_whole(fitted: Forecaster, table: pd.DataFrame) -> None:
+    windows = table.groupby("unique_id").tail(OPTIONS["input_size"])
+    pd.testing.assert_frame_equal(fitted.predict(windows), fitted.predict())
+
+
 @pytest.mark.parametrize(
     ("known_as", "message"),
     [
