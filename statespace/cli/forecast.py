@@ -9,6 +9,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``statespace forecast``."""
     series.add_arguments(parser, out="forecast/")
     parser.add_argument("--no-holdout", action="store_true", help="skip the second fit that measures on held-out steps")
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="keep the training there, a folder of its own; the same command goes on from it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,10 +29,14 @@ def run(options: argparse.Namespace) -> int:
     from statespace.forecasting.report import write
 
     levels = series.expect_possible("forecast", frame, options)
-    report = forecast(frame, lambda: series.make(options), options.freq, levels, holdout=not options.no_holdout)
+    report = forecast(
+        frame, lambda: series.make(options), options.freq, levels, not options.no_holdout, options.checkpoint
+    )
     plotted = series.plotted("forecast", report.history[options.id_col], options)
     title = f"Forecast of {options.data}" if options.report else None
     written = write(report, options.out, options.format, plotted, title)
+    for kept in report.kept:
+        kept.clear()
     if not options.quiet:
         print(series.summary(report.metrics))
         print(f"written to {options.out}: {', '.join(written)}")

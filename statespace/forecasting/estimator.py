@@ -21,7 +21,7 @@ from statespace.forecasting.frames import Kind, as_pandas, kind_of, like
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
-from statespace.forecasting.options import check_options, listed
+from statespace.forecasting.options import LISTS, check_options, listed
 from statespace.forecasting.panel import Columns, Panel, panel
 from statespace.forecasting.paths import simulate
 from statespace.forecasting.reader import Reader
@@ -34,7 +34,7 @@ from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
 from statespace.models import OUTPUTS, ForecastNetwork
 from statespace.parameters import Parameters
-from statespace.training import Outcome, WindowDataModule, WindowSource, threads_for
+from statespace.training import Outcome, Stages, WindowDataModule, WindowSource, fingerprint, threads_for
 
 FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
 ENOUGH = 5000  # windows
@@ -60,7 +60,7 @@ def _note_silent(where: str, history: Panel) -> None:
         warnings.warn(
             f"{where}: nothing was observed in the last {int(history.lengths.max())} steps of series {shown}: "
             "the forecast is NaN.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -226,6 +226,7 @@ class Forecaster(Parameters):
         freq: str | int | None = None,
         static_df: pd.DataFrame | None = None,
         warm_start: bool = False,
+        checkpoint: Path | str | None = None,
     ) -> "Forecaster":
         """Train on all series of a long data frame.
 
@@ -236,12 +237,26 @@ class Forecaster(Parameters):
                 the system, in units of the typical one.
             static_df: a row for each series with the columns of ``stat_exog_list``.
             warm_start: whether to go on from the network that was fitted before, on these series or others.
+            checkpoint: a folder of its own that the training is kept in. If it is there, the same call goes on from it,
+                after Ctrl-C or kill -9, to what it would have come to; once it is through, the folder is taken away.
         Returns:
             The forecaster itself.
         Raises:
-            InputError: a table or `freq` cannot be used, or every series is too short.
+            InputError: a table or `freq` cannot be used, every series is too short, or `checkpoint` is of another fit.
         """
-        where = "Forecaster.fit"
+        self._fit("Forecaster.fit", df, freq, static_df, warm_start, checkpoint).clear()
+        return self
+
+    def _fit(
+        self,
+        where: str,
+        df: pd.DataFrame,
+        freq: str | int | None = None,
+        static_df: pd.DataFrame | None = None,
+        warm_start: bool = False,
+        checkpoint: Path | str | None = None,
+    ) -> Stages:
+        """Fit, and return what was kept of it in the folder `checkpoint`."""
         if not isinstance(warm_start, bool | np.bool_):
             raise InputError(f"{where}: warm_start is {warm_start!r}, but True or False is expected.")
         before = self._before(where, freq) if warm_start else None
@@ -271,6 +286,7 @@ class Forecaster(Parameters):
         if self.point == "median":  # is judged by absolute errors, in which hard series shall not rule over the others
             beside = beside._replace(unit=torch.as_tensor(typical_change(scaled, series.lengths, season)))
         z, lengths = torch.as_tensor(scaled, dtype=torch.float32), torch.as_tensor(series.lengths)
+        stages = self._stages(where, checkpoint, series.freq, (z, lengths, *beside), before)
         with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self.d_model):
             torch.manual_seed(self.random_seed)
             windows = int(np.maximum(series.lengths - size - self.h, 0).sum())
@@ -284,7 +300,7 @@ class Forecaster(Parameters):
             if closed and network.linear is not None:
                 network.linear.belong_to(len(series))
             source = WindowSource(z, lengths, network.input_size, self.h, beside)
-            self.outcome, correlation = self._train(where, series, source, lengths, network)
+            self.outcome, correlation = self._train(where, series, source, lengths, network, stages)
         history = series.tail(network.input_size)
         static = beside.static, beside.codes
         made_with = {name: getattr(self, name) for name in MADE_WITH}
@@ -293,7 +309,23 @@ class Forecaster(Parameters):
         static_table = None if static_df is None else as_pandas(where, static_df, "static_df").copy()
         self._tables, self._kind = (as_pandas(where, df).copy(), static_table), kind_of(df)
         _note_silent(where, history)
-        return self
+        return stages
+
+    def _stages(
+        self,
+        where: str,
+        checkpoint: Path | str | None,
+        freq: Freq,
+        data: Sequence[torch.Tensor | None],
+        before: Fitted | None,
+    ) -> Stages:
+        """Return what keeps a training on these data, in the folder `checkpoint` if there is one."""
+        if checkpoint is None:
+            return Stages(where)
+        told = {name: listed(value) if name in LISTS else value for name, value in self.get_params().items()}
+        start = () if before is None else before.network.state_dict().values()
+        run = fingerprint((freq, told | {"verbose": None}), (*data, *start))
+        return Stages(where, Path(checkpoint), run)
 
     def _before(self, where: str, freq: str | int | None) -> Fitted:
         """Return what was fitted before, if training can go on from there."""
@@ -329,7 +361,7 @@ class Forecaster(Parameters):
             warnings.warn(
                 f"{where}: the stamps lie on no grid, so each row is taken at its own time; freq={IRREGULAR!r} says so "
                 "without this note.",
-                stacklevel=3,
+                stacklevel=4,
             )
             return series
 
@@ -383,7 +415,13 @@ class Forecaster(Parameters):
         )
 
     def _train(
-        self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor, model: ForecastNetwork
+        self,
+        where: str,
+        series: Panel,
+        source: WindowSource,
+        lengths: torch.Tensor,
+        model: ForecastNetwork,
+        stages: Stages,
     ) -> tuple[Outcome | None, np.ndarray]:
         """Train `model` with early stopping, then with the validation tail.
 
@@ -403,7 +441,7 @@ class Forecaster(Parameters):
                 f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}"
                 + ("." if self.weight_col is None else f", or the weights in column {self.weight_col!r}.")
             )
-        return train(model, data, lengths, self)
+        return train(model, data, lengths, self, stages)
 
     # ---------------------------------------------------------------------------------------------------- predicting
 

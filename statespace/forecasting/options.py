@@ -27,7 +27,7 @@ _NAMES = {
 }
 _COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps")
 _COUNTS_OR_NONE = {"input_size": 1, "season_length": 1, "val_size": 0}
-_LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays")
+LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays")
 _TEXTS = ("id_col", "time_col", "target_col", "accelerator")
 _TEXTS_OR_NONE = ("weight_col", "alias")
 
@@ -91,7 +91,7 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
             raise InputError(f"{_WHERE}: {option} is {options[option]!r}, but a name, as text, or None is expected.")
     if not isinstance(options["verbose"], bool | np.bool_):
         raise InputError(f"{_WHERE}: verbose is {options['verbose']!r}, but True or False is expected.")
-    for option in _LISTS:
+    for option in LISTS:
         _names(option, options[option])
     names_of(_WHERE, listed(options["calendar"]), listed(options["holidays"]))
     if options["transform"] in ("log", "boxcox") and OUTPUTS[options["distribution"]]().positive:

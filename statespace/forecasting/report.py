@@ -6,6 +6,7 @@ in the same way, with ``cross_validation.csv`` for the forecast and the model.
 """
 
 import json
+import os
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from statespace.forecasting.cross_validation import CUTOFF
 from statespace.forecasting.estimator import Forecaster
 from statespace.forecasting.panel import panel
 from statespace.forecasting.scores import only_levels, summary, with_levels
+from statespace.training import Stages
 
 # What an earlier job may have left in the folder and this one may not replace by the same name.
 STALE = ("forecast.*", "cross_validation.*", "metrics.json", "report.html", "*.png")
@@ -41,6 +43,7 @@ class Report:
             it; ``None`` without one.
         metrics: ``h``, ``season_length`` and others; and those of the backtest, beside seasonal naive; ready for JSON.
         levels: levels of the intervals.
+        kept: of the fits on the way; to be cleared once the report is written.
     """
 
     forecaster: Forecaster
@@ -49,6 +52,7 @@ class Report:
     backtest: pd.DataFrame | None
     metrics: dict[str, Any]
     levels: Sequence[float]
+    kept: Sequence[Stages] = ()
 
 
 def run(
@@ -57,6 +61,7 @@ def run(
     freq: Freq | None,
     levels: Sequence[float],
     holdout: bool = True,
+    checkpoint: Path | str | None = None,
 ) -> Report:
     """Fit on all rows and forecast; then hold out the last `h` steps, fit without them, and measure.
 
@@ -66,12 +71,15 @@ def run(
         freq: distance between two stamps, or ``None`` to infer it.
         levels: levels of the intervals, in percent.
         holdout: whether to measure.
+        checkpoint: a folder of its own that the first fit is kept in, as `Forecaster.fit` keeps it; the second is in
+            the one beside it whose name goes on with ``-held-out``. Who has written the report takes them away.
     Returns:
         Forecast, backtest and metrics.
     Raises:
         InputError: the table cannot be used.
     """
-    fc = make().fit(frame, freq)
+    fc = make()
+    kept = [fc._fit("Forecaster.fit", frame, freq, checkpoint=checkpoint)]
     forecast = fc.predict(level=levels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said once, by fit
@@ -88,19 +96,20 @@ def run(
     elif test[fc.columns.target].notna().sum() == 0:
         reason = f"no series has more than {2 * fc.h} steps with something observed in the last {fc.h}"
     if reason is not None:
-        return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels)
+        return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels, kept)
     train = history.drop(test.index)
     other = make()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            other.fit(train, fc.freq)
+            beside = None if checkpoint is None else Path(f"{os.fspath(checkpoint).rstrip(os.sep)}-held-out")
+            kept.append(other._fit("Forecaster.fit", train, fc.freq, checkpoint=beside))
         if other.outcome is not None and other.outcome.interrupted:
             reason = "the measurement was interrupted"
     except InputError as error:
         reason = str(error)
     if reason is not None:
-        return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels)
+        return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels, kept)
     asked: dict[str, Any] = {}
     if fc.freq == IRREGULAR:  # without a grid, the stamps are asked for
         asked = {"df": train[train[fc.columns.id].isin(test[fc.columns.id])], "futr_df": test}
@@ -111,7 +120,7 @@ def run(
     backtest[fc.columns.target] = test[fc.columns.target].to_numpy()
     found["holdout"] = {"steps": fc.h, "series": int(test[fc.columns.id].nunique())}
     found |= summary(backtest, history, fc.name, fc.columns, fc.season, levels)
-    return Report(fc, history, forecast, only_levels(backtest, fc.name, levels), found, levels)
+    return Report(fc, history, forecast, only_levels(backtest, fc.name, levels), found, levels, kept)
 
 
 def _file_names(names: Sequence[Any]) -> list[str]:

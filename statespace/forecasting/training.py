@@ -27,6 +27,7 @@ from statespace.models.outputs.levels import normal_score
 from statespace.training import (
     ForecastModule,
     Outcome,
+    Stages,
     WindowDataModule,
     Windows,
     WindowSource,
@@ -117,6 +118,36 @@ def _fit_linear(
     return found.choice, penalties
 
 
+def fit_linear(
+    network: ForecastNetwork,
+    linear: LinearPath,
+    data: WindowDataModule,
+    verbose: bool,
+    stages: Stages,
+    stage: str,
+    before: Chosen = (None, None),
+) -> Chosen:
+    """Fit the linear path of a network in closed form, from where it is, unless that was done before a kill.
+
+    Args:
+        network: the network.
+        linear: its linear path, which is changed.
+        data: the windows.
+        verbose: whether to show a progress bar.
+        stages: what is kept of the training, and gone on from.
+        stage: name of this one.
+        before: what was chosen before, to be taken again.
+    Returns:
+        What was chosen: for what the series have in common, and for what each has of its own.
+    """
+    if (found := stages.recall(stage, network)) is not None:
+        choice, penalties = found
+        return None if choice is None else Choice(*choice), penalties
+    choice, penalties = _fit_linear(network, linear, data, verbose, before)
+    stages.keep(stage, network, (None if choice is None else tuple(choice), penalties))
+    return choice, penalties
+
+
 def _spread(origins: Origins) -> Origins:
     """Return so many of the windows as are held out, of all series alike."""
     series, position = origins
@@ -151,7 +182,7 @@ def _shrink(network: ForecastNetwork, share: float) -> None:
 
 
 def train(
-    network: ForecastNetwork, data: WindowDataModule, lengths: Tensor, how: "Forecaster"
+    network: ForecastNetwork, data: WindowDataModule, lengths: Tensor, how: "Forecaster", stages: Stages
 ) -> tuple[Outcome, np.ndarray]:
     """Train a forecaster.
 
@@ -160,6 +191,7 @@ def train(
         data: windows to train on, and of the tail.
         lengths: of the series, ``(series,)``.
         how: the forecaster, whose parameters say how.
+        stages: what is kept of it on the way, and gone on from.
     Returns:
         How it went, and the correlation of errors over the horizon on the tail.
     """
@@ -169,11 +201,14 @@ def train(
     chosen: Chosen = None, None
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
     if linear is not None:
-        chosen = _fit_linear(network, linear, data, how.verbose)
+        chosen = fit_linear(network, linear, data, how.verbose, stages, "linear path")
         linear.requires_grad_(False)
 
     def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
-        return fit(
+        if (found := stages.recall(title, network)) is not None:
+            return Outcome(*found)
+        kept = stages.checkpoint(title, None if validate else how.val_check_steps)
+        outcome = fit(
             ForecastModule(network, peak, how.weight_decay, steps, strength),
             data,
             max_steps=steps,
@@ -183,7 +218,14 @@ def train(
             accelerator=how.accelerator,
             title=title,
             verbose=how.verbose,
+            callbacks=[kept] if kept else [],
+            resume_from=kept.found if kept else None,
         )
+        if outcome.interrupted:
+            stages.interrupted = True
+        else:
+            stages.keep(title, network, outcome)
+        return outcome
 
     outcome = run(data, how.max_steps, how.learning_rate, has_validation, "fit")
     correlation, share = np.eye(source.h), 1.0
@@ -209,7 +251,7 @@ def train(
                     part.copy_(first)
                 for part, first in zip((network.head.weight, network.head.bias), before, strict=True):
                     part.copy_(first)
-            _fit_linear(network, linear, tail, how.verbose, chosen)
+            fit_linear(network, linear, tail, how.verbose, stages, "linear path on the tail", chosen)
         if more:
             last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)

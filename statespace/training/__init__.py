@@ -8,6 +8,7 @@ from statespace.training.module import ForecastModule
 from statespace.training.parameter_groups import parameter_groups
 from statespace.training.signal_augmentation import SignalBatch
 from statespace.training.signals import SignalDataModule, SignalModule, loss_of
+from statespace.training.stages import Stages
 from statespace.training.tasks import TaskBatch, TaskDataModule, TaskModule, as_tensors
 from statespace.training.threads import threads_for
 from statespace.training.windows import Beside, WindowDataModule, Windows, WindowSource
@@ -21,6 +22,7 @@ __all__ = [
     "SignalBatch",
     "SignalDataModule",
     "SignalModule",
+    "Stages",
     "TaskBatch",
     "TaskDataModule",
     "TaskModule",

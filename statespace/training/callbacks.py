@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
 from tqdm import tqdm
 
@@ -43,6 +44,36 @@ class BestWeights(Callback):
         """Put the best weights back, if any were seen."""
         if self.weights is not None:
             pl_module.load_state_dict(self.weights)
+
+
+class Patience(EarlyStopping):
+    """Stop after validations without improvement, at once where a run is resumed that had come to that.
+
+    Args:
+        patience: how many of them.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__("val_loss", patience=max(patience, 1), check_on_train_epoch_end=False)
+        self.reached = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count."""
+        super().on_validation_end(trainer, pl_module)
+        self.reached = trainer.should_stop
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take it from where the checkpoint left it."""
+        trainer.should_stop = self.reached
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run that is resumed must know."""
+        return super().state_dict() | {"reached": self.reached}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it from a checkpoint."""
+        super().load_state_dict(state_dict)
+        self.reached = state_dict["reached"]
 
 
 class StopOnInterrupt(Callback):

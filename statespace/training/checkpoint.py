@@ -3,20 +3,38 @@
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from statespace.errors import InputError
-from statespace.files import expect_writable_folder
+from statespace.files import expect_writable_folder, replace_atomically
+from statespace.training.callbacks import StopOnInterrupt
+from statespace.version import __version__
 
 _RUN = "run"
 
 
+class WholeFiles(TorchCheckpointIO):
+    """Write checkpoints beside their place and rename them; Lightning moves them there from the system's folder for
+    temporary files, which is a copy where that is another disk, and half a file if it is killed meanwhile.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Path | str, storage_options: Any = None) -> None:
+        """Write a checkpoint."""
+        with replace_atomically("fit", path) as beside:
+            torch.save(checkpoint, beside)
+
+
 class RunCheckpoint(ModelCheckpoint):
     """Write the training to one file, after each validation or, without any, every few steps.
+
+    After Ctrl-C nothing is written any more: that validation is beside the schedule, and what goes on later is to be
+    what would have come without it.
 
     Args:
         path: the file; it ends with ``.ckpt``.
@@ -54,13 +72,18 @@ class RunCheckpoint(ModelCheckpoint):
             )
         return self.path
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write, unless training was interrupted."""
+        if not any(isinstance(other, StopOnInterrupt) and other.interrupted for other in trainer.callbacks):
+            super().on_validation_end(trainer, pl_module)
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]) -> None:
         """Write down which training it is."""
         checkpoint[_RUN] = self.run
 
 
 def fingerprint(parameters: object, tensors: Iterable[Tensor | None]) -> str:
-    """Return what a training with these parameters and data is told by.
+    """Return what a training by this version, with these parameters and data, is told by.
 
     Args:
         parameters: whatever decides the result, with a `repr` that is the same in every process.
@@ -68,7 +91,7 @@ def fingerprint(parameters: object, tensors: Iterable[Tensor | None]) -> str:
     Returns:
         SHA-256 of all, as 64 digits.
     """
-    digest = sha256(repr(parameters).encode())
+    digest = sha256(repr((__version__, parameters)).encode())
     for tensor in tensors:
         digest.update(b"-" if tensor is None else tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from lightning.pytorch.callbacks import Checkpoint
 
 from statespace.errors import InputError
-from statespace.training.callbacks import BestWeights, ProgressBar, StopOnInterrupt
+from statespace.training.callbacks import BestWeights, Patience, ProgressBar, StopOnInterrupt
+from statespace.training.checkpoint import WholeFiles
 
 
 class Outcome(NamedTuple):
@@ -97,7 +98,7 @@ def fit(
     if has_validation:
         called.append(best)
         if patience >= 0:
-            called.append(EarlyStopping("val_loss", patience=max(patience, 1), check_on_train_epoch_end=False))
+            called.append(Patience(patience))
     gradients = torch.is_grad_enabled()
     with without_banners():
         trainer = _trainer(
@@ -108,6 +109,7 @@ def fit(
             check_val_every_n_epoch=None if has_validation else 1,
             gradient_clip_val=1.0,
             callbacks=[*called, *callbacks],
+            plugins=[WholeFiles()],
             logger=False,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,

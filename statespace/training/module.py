@@ -6,17 +6,17 @@ Source: Smith and Topin 2018 (arXiv:1708.07120) for the schedule; `statespace.mo
 """
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from statespace.models import ForecastNetwork
 from statespace.training.augmentation import augment
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.random_state import RandomStateModule
 from statespace.training.windows import Windows
 
 
-class ForecastModule(LightningModule):
+class ForecastModule(RandomStateModule):
     """Train a `ForecastNetwork`.
 
     Args:

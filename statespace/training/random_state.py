@@ -24,6 +24,13 @@ class RandomStateModule(LightningModule):
 
     def on_train_start(self) -> None:
         """Put it in place, where training goes on."""
+        self._restore()
+
+    def on_fit_end(self) -> None:
+        """Put it in place, where nothing was left to train."""
+        self._restore()
+
+    def _restore(self) -> None:
         if self._random is not None:
             torch.set_rng_state(self._random.cpu())
             self._random = None

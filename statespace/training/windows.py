@@ -5,6 +5,7 @@ its history is what comes before it in the same series, padded in front where th
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -128,16 +129,21 @@ class WindowSource:
 
 
 class _RandomBatches(IterableDataset[Windows]):
-    """Batches at origins drawn with replacement, for ever."""
+    """Batches at origins drawn with replacement, for ever, without the `first` of them."""
 
-    def __init__(self, source: WindowSource, series: Tensor, origin: Tensor, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, source: WindowSource, series: Tensor, origin: Tensor, batch_size: int, seed: int, first: int
+    ) -> None:
         self.source, self.series, self.origin = source, series, origin
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.first = batch_size, seed, first
 
-    def __iter__(self) -> Iterator[Windows]:
+    def _drawn(self) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
         while True:
-            chosen = torch.randint(len(self.origin), (self.batch_size,), generator=generator)
+            yield torch.randint(len(self.origin), (self.batch_size,), generator=generator)
+
+    def __iter__(self) -> Iterator[Windows]:
+        for chosen in islice(self._drawn(), self.first, None):
             yield self.source.cut(self.series[chosen], self.origin[chosen])
 
 
@@ -202,8 +208,9 @@ class WindowDataModule(LightningDataModule):
         return series[keep], origin[keep]
 
     def train_dataloader(self) -> DataLoader[Windows]:
-        """Return endless random batches."""
-        return DataLoader(_RandomBatches(self.source, *self.train, self.batch_size, self.seed), batch_size=None)
+        """Return endless random batches, from the step that training stands at."""
+        done = self.trainer.global_step if self.trainer else 0
+        return DataLoader(_RandomBatches(self.source, *self.train, self.batch_size, self.seed, done), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Windows]:
         """Return every validation window once."""

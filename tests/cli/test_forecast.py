@@ -19,6 +19,7 @@ import torch
 from statespace import Forecaster
 from statespace.cli.main import main
 from statespace.layers import LAYERS
+from statespace.training import ForecastModule
 
 QUICK = ("--max-steps", "2", "--input-size", "12", "--plot", "--no-holdout")
 Run = Callable[..., tuple[int, str, str]]
@@ -386,3 +387,36 @@ def test_quiet_is_quiet_and_an_error_stands_alone(run: Run, tmp_path: Path) -> N
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert "two rows" in err
+
+
+def test_a_killed_job_goes_on_from_its_checkpoint(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in the second fit, the first is not trained again; both are kept until the report is written."""
+    arguments = ("forecast", csv(tmp_path, frame(60)), "--h", "4", *QUICK[:-1], "--quiet")
+    assert run(*arguments, "--out", "whole")[0] == 0
+
+    class KilledError(Exception):
+        pass
+
+    step, trained = ForecastModule.training_step, []
+
+    def die_in(fit: int) -> None:
+        def counted(self: ForecastModule, *rest: Any) -> torch.Tensor:
+            if self not in trained:
+                trained.append(self)
+            if len(trained) == fit:
+                raise KilledError
+            return step(self, *rest)
+
+        trained.clear()
+        monkeypatch.setattr(ForecastModule, "training_step", counted)
+
+    die_in(2)
+    with pytest.raises(KilledError):
+        run(*arguments, "--checkpoint", "kept/", "--out", "resumed")
+    assert sorted(path.name for path in Path().iterdir()) == ["kept", "kept-held-out", "whole"]
+    die_in(2)
+    assert run(*arguments, "--checkpoint", "kept/", "--out", "resumed") == (0, "", "")
+    assert len(trained) == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["resumed", "whole"]
+    for name in ("forecast.csv", "metrics.json"):
+        assert (Path("resumed") / name).read_bytes() == (Path("whole") / name).read_bytes()
