@@ -35,6 +35,7 @@ from statespace.model_folder import write as write_model
 from statespace.models import OUTPUTS, ForecastNetwork
 from statespace.parameters import Parameters
 from statespace.training import Outcome, Stages, WindowDataModule, WindowSource, fingerprint, threads_for
+from statespace.training.processes import leave_if_read_anew
 
 FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
 ENOUGH = 5000  # windows
@@ -138,6 +139,8 @@ class Forecaster(Parameters):
         local_scaler_type: how each series is scaled as a whole: ``"standard"``, ``"robust"``, ``"minmax"`` or
             ``"none"``.
         alias: name of the forecast's column; by default that of the layer.
+        devices: how many to train on; each has a process of its own, and its share of each batch.
+        strategy: Lightning's name of how they go together: ``"ddp"``, or ``"auto"``, which is the same.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -178,6 +181,8 @@ class Forecaster(Parameters):
     scaler_type: str = "standard"
     local_scaler_type: str = "standard"
     alias: str | None = None
+    devices: int = 1
+    strategy: str = "auto"
 
     outcome: Outcome | None = field(default=None, init=False)
     _fitted: Fitted | None = field(default=None, init=False)
@@ -257,6 +262,8 @@ class Forecaster(Parameters):
         checkpoint: Path | str | None = None,
     ) -> Stages:
         """Fit, and return what was kept of it in the folder `checkpoint`."""
+        if self.devices > 1:
+            leave_if_read_anew()
         if not isinstance(warm_start, bool | np.bool_):
             raise InputError(f"{where}: warm_start is {warm_start!r}, but True or False is expected.")
         before = self._before(where, freq) if warm_start else None

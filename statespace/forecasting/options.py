@@ -17,6 +17,7 @@ _WHERE = "Forecaster"
 _MOST = 2**31 - 1
 _NAMES = {
     "layer": tuple(LAYERS),
+    "strategy": ("auto", "ddp"),
     "mixing": ("auto", *MIXINGS),
     "transform": ("auto", "log", "boxcox", "none"),
     "intervals": ("quantile", "conformal"),
@@ -25,7 +26,7 @@ _NAMES = {
     "local_scaler_type": tuple(SCALERS),
     "scaler_type": tuple(name for name in NORMS if name != "scale"),
 }
-_COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps")
+_COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps", "devices")
 _COUNTS_OR_NONE = {"input_size": 1, "season_length": 1, "val_size": 0}
 LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays")
 _TEXTS = ("id_col", "time_col", "target_col", "accelerator")
@@ -77,6 +78,11 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
     _whole("random_seed", options["random_seed"], 0, 2**63 - 1)
     for option, known in _NAMES.items():
         choose(_WHERE, option, options[option], known)
+    if options["batch_size"] < options["devices"]:
+        raise InputError(
+            f"{_WHERE}: batch_size is {options['batch_size']}, but devices={options['devices']} share each batch: "
+            "raise it to as many at least."
+        )
     infinity = float("inf")
     _number("learning_rate", options["learning_rate"], 0, infinity, "a positive number", include_low=False)
     _number("dropout", options["dropout"], 0, 1, "a probability in [0, 1)")

@@ -216,6 +216,8 @@ def train(
             check_every=how.val_check_steps,
             patience=how.early_stop_patience_steps,
             accelerator=how.accelerator,
+            devices=how.devices,
+            strategy=how.strategy,
             title=title,
             verbose=how.verbose,
             callbacks=[kept] if kept else [],

@@ -95,10 +95,18 @@ class StopOnInterrupt(Callback):
                 signal.signal(signal.SIGINT, self._before)
                 raise KeyboardInterrupt
             self.interrupted = True
-            trainer.should_stop = True
+            trainer.should_stop = trainer.world_size == 1
 
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, stop)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Let all processes stop after the same step: who goes on alone waits for the others for ever."""
+        if trainer.world_size > 1:
+            self.interrupted = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
+            trainer.should_stop = trainer.should_stop or self.interrupted
 
     def release(self) -> None:
         """Give the signal back to whom it belonged."""
@@ -121,6 +129,8 @@ class ProgressBar(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the bar: not before, since what is refused is told in one line and nothing beside it."""
+        if not trainer.is_global_zero:
+            return
         self.bar = tqdm(
             initial=trainer.global_step,
             total=self.total,

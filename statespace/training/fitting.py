@@ -4,10 +4,12 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -15,6 +17,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from statespace.errors import InputError
 from statespace.training.callbacks import BestWeights, Patience, ProgressBar, StopOnInterrupt
 from statespace.training.checkpoint import WholeFiles
+from statespace.training.processes import together
 
 
 class Outcome(NamedTuple):
@@ -50,12 +53,15 @@ def without_banners() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-def _trainer(accelerator: str, **settings: Any) -> Trainer:
+def _trainer(accelerator: str, devices: int, strategy: str, **settings: Any) -> Trainer:
+    # The processes are there already, whatever else the environment says.
+    plugins = [WholeFiles(), *([LightningEnvironment()] if devices > 1 else [])]
     try:
-        return Trainer(accelerator=accelerator, devices=1, **settings)
+        return Trainer(accelerator=accelerator, devices=devices, strategy=strategy, plugins=plugins, **settings)
     except (MisconfigurationException, ValueError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
-        raise InputError(f"fit: accelerator is {accelerator!r}, which cannot be used here: {reason}.") from error
+        asked = f"accelerator is {accelerator!r}" + (f" and devices is {devices}" if devices > 1 else "")
+        raise InputError(f"fit: {asked}, which cannot be used here: {reason}.") from error
 
 
 def fit(
@@ -67,12 +73,16 @@ def fit(
     check_every: int = 20,
     patience: int = 10,
     accelerator: str = "auto",
+    devices: int = 1,
+    strategy: str = "auto",
     title: str = "fit",
     verbose: bool = True,
     callbacks: Sequence[Callback] = (),
     resume_from: Path | None = None,
 ) -> Outcome:
     """Train `module` on `data`, and leave its best weights in it.
+
+    With several devices there is a process for each, started for the time of the training; see `training.processes`.
 
     Args:
         module: what to train; it logs ``loss`` and, with validation, ``val_loss``.
@@ -82,6 +92,8 @@ def fit(
         check_every: steps between two validations.
         patience: validations without improvement after which training stops; -1 for never.
         accelerator: Lightning's name of the device: ``"cpu"``, ``"gpu"``, ``"auto"`` …
+        devices: number of them; `module` shares each batch among them.
+        strategy: Lightning's name of how they go together: ``"ddp"``, or ``"auto"``.
         title: text in front of the bar.
         verbose: whether to show the bar.
         callbacks: what else is to happen meanwhile.
@@ -89,8 +101,54 @@ def fit(
     Returns:
         How it went. After Ctrl-C the best weights so far are in `module` all the same.
     Raises:
+        InputError: there is no such device, or no process can be started here.
         KeyboardInterrupt: Ctrl-C was pressed twice.
     """
+    settings = {
+        "max_steps": max_steps,
+        "has_validation": has_validation,
+        "check_every": check_every,
+        "patience": patience,
+        "accelerator": accelerator,
+        "devices": devices,
+        "strategy": strategy,
+        "title": title,
+        "verbose": verbose,
+        "callbacks": callbacks,
+        "resume_from": resume_from,
+    }
+    if devices == 1:
+        return _fit(module, data, **settings)
+    found = together("fit", devices, _fit_together, module, data, settings)
+    module.load_state_dict(found["weights"])
+    module.eval()
+    return Outcome(*found["outcome"])
+
+
+def _fit_together(module: LightningModule, data: LightningDataModule, settings: dict[str, Any]) -> dict[str, Any]:
+    """Train in one of several processes."""
+    module = deepcopy(module)  # what was passed to them lies in memory that they share
+    outcome = _fit(module, data, **settings)
+    return {"weights": module.state_dict(), "outcome": tuple(outcome)}
+
+
+def _fit(
+    module: LightningModule,
+    data: LightningDataModule,
+    *,
+    max_steps: int,
+    has_validation: bool,
+    check_every: int,
+    patience: int,
+    accelerator: str,
+    devices: int,
+    strategy: str,
+    title: str,
+    verbose: bool,
+    callbacks: Sequence[Callback],
+    resume_from: Path | None,
+) -> Outcome:
+    """Train in this process; see `fit`."""
     best, interrupt = BestWeights(), StopOnInterrupt()
     called: list[Callback] = [interrupt]
     bar = ProgressBar(max_steps, title) if verbose else None
@@ -103,13 +161,15 @@ def fit(
     with without_banners():
         trainer = _trainer(
             accelerator,
+            devices,
+            strategy,
             max_steps=max_steps,
             limit_val_batches=None if has_validation else 0,
             val_check_interval=min(check_every, max_steps) if has_validation else None,
             check_val_every_n_epoch=None if has_validation else 1,
             gradient_clip_val=1.0,
             callbacks=[*called, *callbacks],
-            plugins=[WholeFiles()],
+            use_distributed_sampler=False,  # the module shares the batches
             logger=False,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,

@@ -13,14 +13,16 @@ class RandomStateModule(LightningModule):
         self._random: Tensor | None = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        """Keep the state."""
-        checkpoint["random_state"] = torch.get_rng_state()
+        """Keep the state of each process."""
+        states = self.all_gather(torch.get_rng_state())
+        assert isinstance(states, Tensor)
+        checkpoint["random_state"] = states.reshape(self.trainer.world_size, -1)
 
     def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
         """Take it out again."""
-        state = checkpoint["random_state"]
-        assert isinstance(state, Tensor)
-        self._random = state
+        states = checkpoint["random_state"]
+        assert isinstance(states, Tensor)
+        self._random = states[self.trainer.global_rank]
 
     def on_train_start(self) -> None:
         """Put it in place, where training goes on."""

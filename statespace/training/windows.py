@@ -33,6 +33,11 @@ class Windows(NamedTuple):
     y_observed: Tensor
     weight: Tensor
 
+    def every(self, count: int, first: int) -> "Windows":
+        """Return one window in `count`, from the window `first` on."""
+        past = History(*(None if part is None else part[first::count] for part in self.past))
+        return Windows(past, *(part[first::count] for part in self[1:]))
+
 
 class Beside(NamedTuple):
     """What is known beside the values of the series, step by step in their order, or series by series.
