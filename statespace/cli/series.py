@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--id-col", default="unique_id", help="column with the names of the series (unique_id)")
     parser.add_argument("--time-col", default="ds", help="column with the stamps (ds)")
     parser.add_argument("--target-col", default="y", help="column with the values (y)")
-    parser.add_argument("--layer", default="s4d", help=f"layer of the backbone: {', '.join(LAYERS)} (s4d)")
+    parser.add_argument("--layer", default="s4d", help=f"layer of the backbone: auto, {', '.join(LAYERS)} (s4d)")
     parser.add_argument("--input-size", type=whole, help="steps of history that are looked at; chosen by h and season")
     parser.add_argument("--max-steps", type=whole, default=500, help="training steps at most (500)")
     parser.add_argument("--season-length", type=whole, help="steps in a season; by default the usual one of freq")

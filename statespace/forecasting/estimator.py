@@ -21,11 +21,12 @@ from statespace.forecasting.frames import Kind, as_pandas, kind_of, like
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
-from statespace.forecasting.options import LISTS, check_options, listed
+from statespace.forecasting.options import AUTO, LISTS, check_options, listed
 from statespace.forecasting.panel import Columns, Panel, panel
 from statespace.forecasting.paths import simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
+from statespace.forecasting.search import SEARCHED, Trial, search
 from statespace.forecasting.static import Static
 from statespace.forecasting.training import train
 from statespace.forecasting.updating import advance, appended, new_rows
@@ -48,8 +49,13 @@ MADE_WITH = (
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Write the infinite loss of a training without validation as JSON can: null."""
+    """Write the infinite loss of a training without validation, or astray, as JSON can: null."""
     return {name: None if value == float("inf") else value for name, value in values.items()}
+
+
+def _infinite(values: dict[str, Any]) -> dict[str, Any]:
+    """Undo `_finite`."""
+    return {name: float("inf") if value is None else value for name, value in values.items()}
 
 
 def _note_silent(where: str, history: Panel) -> None:
@@ -97,6 +103,7 @@ class Forecaster(Parameters):
         input_size: steps of history in a window; by default three horizons, three seasons, or a week of hours or parts
             of hours, whichever is most, and at most 512.
         layer: the layer of the backbone, a key of `statespace.layers.LAYERS`; the forecast's column is named after it.
+            ``"auto"`` chooses one, with its learning rate, on the validation tail: see `statespace.forecasting.search`.
         max_steps: optimiser steps at most.
         learning_rate: peak learning rate; the dynamics stay at or below 1e-3.
         batch_size: windows in a training batch.
@@ -141,6 +148,10 @@ class Forecaster(Parameters):
         alias: name of the forecast's column; by default that of the layer.
         devices: how many to train on; each has a process of its own, and its share of each batch.
         strategy: Lightning's name of how they go together: ``"ddp"``, or ``"auto"``, which is the same.
+    Attributes:
+        outcome: how the last fit went; ``None`` before it.
+        chosen_: the arguments that ``layer="auto"`` stands for since the last fit; ``None`` for another layer.
+        trials_: what was tried to find them, in order; empty for another layer.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -185,6 +196,8 @@ class Forecaster(Parameters):
     strategy: str = "auto"
 
     outcome: Outcome | None = field(default=None, init=False)
+    chosen_: dict[str, Any] | None = field(default=None, init=False)
+    trials_: tuple[Trial, ...] = field(default=(), init=False)
     _fitted: Fitted | None = field(default=None, init=False)
     _live: Live | None = field(default=None, init=False)
     _kind: Kind = field(default_factory=Kind, init=False)
@@ -217,6 +230,11 @@ class Forecaster(Parameters):
     def last_stamp(self) -> Any:
         """The stamp of the last row of the first series."""
         return self._ready("Forecaster.last_stamp").history.last[0]
+
+    @property
+    def _knows_time(self) -> bool:
+        """Whether the layer takes the time between samples; a search finds one that does."""
+        return self.layer == AUTO or LAYERS[self.layer].capabilities.irregular
 
     @property
     def season(self) -> int:
@@ -276,6 +294,8 @@ class Forecaster(Parameters):
             )
         season = self.season_length or usual_season(series.freq)
         size = self.input_size or self._usual_size(series, season)
+        if before is not None:
+            size = before.network.input_size
         reader = self._reader(where, series, static_df) if before is None else before.reader
         series = replace(series, step=reader.step)
         self._check_values(where, series)
@@ -300,19 +320,29 @@ class Forecaster(Parameters):
             # Counts and amounts are trained by gradient alone, which does not fit so many weights.
             closed = series.ticks is None and not OUTPUTS[self.distribution]().positive
             features = FEATURES if closed and windows >= ENOUGH else 0
-            if before is None:
-                network = self._network(size, series.ticks is None, features, reader, 0, season, drift)
-            else:
-                network = before.network
+            source = WindowSource(z, lengths, size, self.h, beside)
+            data = self._windows(where, series, source, lengths)
+
+            def made(how: "Forecaster") -> ForecastNetwork:
+                return how._network(size, series.ticks is None, features, reader, 0, season, drift)
+
+            chosen, trials = (None, ()) if before is None else (self.chosen_, self.trials_)
+            if self.layer == AUTO and before is None and data is not None:
+                chosen, trials = search(self, made, data, series.ticks is not None, stages)
+                torch.manual_seed(self.random_seed)
+            how = self._settled(chosen)
+            network = made(how) if before is None else before.network
             if closed and network.linear is not None:
                 network.linear.belong_to(len(series))
-            source = WindowSource(z, lengths, network.input_size, self.h, beside)
-            self.outcome, correlation = self._train(where, series, source, lengths, network, stages)
+            outcome, correlation = None, np.eye(self.h)
+            if data is not None:
+                outcome, correlation = train(network, data, lengths, how, stages)
         history = series.tail(network.input_size)
         static = beside.static, beside.codes
         made_with = {name: getattr(self, name) for name in MADE_WITH}
         self._fitted = Fitted(network.eval(), reader, history, static, scaling, correlation, made_with)
-        self._live = None
+        self._live, self.outcome = None, outcome
+        self.chosen_, self.trials_ = chosen, trials
         static_table = None if static_df is None else as_pandas(where, static_df, "static_df").copy()
         self._tables, self._kind = (as_pandas(where, df).copy(), static_table), kind_of(df)
         _note_silent(where, history)
@@ -362,7 +392,7 @@ class Forecaster(Parameters):
         try:
             return panel(where, df, self.columns, freq)
         except NoGridError:
-            if freq is not None or not LAYERS[self.layer].capabilities.irregular:
+            if freq is not None or not self._knows_time:
                 raise
             series = panel(where, df, self.columns, IRREGULAR)
             warnings.warn(
@@ -373,7 +403,7 @@ class Forecaster(Parameters):
             return series
 
     def _reader(self, where: str, series: Panel, static_df: pd.DataFrame | None) -> Reader:
-        if series.ticks is not None and not LAYERS[self.layer].capabilities.irregular:
+        if series.ticks is not None and not self._knows_time:
             raise InputError(
                 f"{where}: freq is {series.freq!r}, but layer {self.layer!r} knows no time between samples: choose one "
                 "such as 's4d', 's5' or 's6', or put the stamps on a grid."
@@ -421,23 +451,12 @@ class Forecaster(Parameters):
             **reader.sizes,
         )
 
-    def _train(
-        self,
-        where: str,
-        series: Panel,
-        source: WindowSource,
-        lengths: torch.Tensor,
-        model: ForecastNetwork,
-        stages: Stages,
-    ) -> tuple[Outcome | None, np.ndarray]:
-        """Train `model` with early stopping, then with the validation tail.
-
-        Returns:
-            How it went, and the correlation of errors over the horizon on the validation tail.
-        """
-        correlation = np.eye(self.h)
+    def _windows(
+        self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor
+    ) -> WindowDataModule | None:
+        """Return the windows to train on, and those of the validation tail; ``None`` where nothing was observed."""
         if np.isnan(series.values).all():
-            return None, correlation
+            return None
         val_size = self.val_size
         if val_size is None:
             val_size = max(self.h, int(np.median(series.lengths)) // 10)
@@ -448,7 +467,14 @@ class Forecaster(Parameters):
                 f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}"
                 + ("." if self.weight_col is None else f", or the weights in column {self.weight_col!r}.")
             )
-        return train(model, data, lengths, self, stages)
+        return data
+
+    def _settled(self, chosen: dict[str, Any] | None) -> "Forecaster":
+        """Return the forecaster whose arguments say what the network is: this one, or what a search has chosen."""
+        if self.layer != AUTO:
+            return self
+        # Where nothing was observed there was nothing to search by.
+        return type(self)(**self.get_params() | {"alias": self.name, "layer": SEARCHED[0]} | (chosen or {}))
 
     # ---------------------------------------------------------------------------------------------------- predicting
 
@@ -709,7 +735,13 @@ class Forecaster(Parameters):
             "Forecaster.save",
             folder,
             "Forecaster",
-            description | {"params": self.get_params() | fitted.made_with, "outcome": outcome},
+            description
+            | {
+                "params": self.get_params() | fitted.made_with,
+                "outcome": outcome,
+                "chosen": self.chosen_,
+                "trials": [_finite(trial._asdict()) for trial in self.trials_],
+            },
             tensors,
         )
 
@@ -729,13 +761,16 @@ class Forecaster(Parameters):
             fc = cls(**description["params"])
             calendar = listed(fc.calendar), listed(fc.holidays)
             made_with = {name: getattr(fc, name) for name in MADE_WITH}
-            fc._fitted = unstored(description, tensors, fc.columns, *calendar, made_with, fc._network)
+            fc.chosen_ = description.get("chosen")
+            fc.trials_ = tuple(Trial(**_infinite(trial)) for trial in description.get("trials", ()))
+            fc._fitted = unstored(
+                description, tensors, fc.columns, *calendar, made_with, fc._settled(fc.chosen_)._network
+            )
             if live := {n.removeprefix("live."): part for n, part in tensors.items() if n.startswith("live.")}:
                 fc._live = fc._fitted.goes_on()
                 fc._live.load_state_dict(live)
             if (outcome := description["outcome"]) is not None:
-                best = float("inf") if outcome["best_loss"] is None else outcome["best_loss"]
-                fc.outcome = Outcome(**outcome | {"best_loss": best})
+                fc.outcome = Outcome(**_infinite(outcome))
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise InputError(
                 f"Forecaster.load: the model in {str(folder)!r} does not hold what a Forecaster needs "

@@ -13,10 +13,11 @@ from statespace.layers.mixing import MIXINGS
 from statespace.models import OUTPUTS
 from statespace.models.instance_norm import NORMS
 
+AUTO = "auto"
 _WHERE = "Forecaster"
 _MOST = 2**31 - 1
 _NAMES = {
-    "layer": tuple(LAYERS),
+    "layer": (AUTO, *LAYERS),
     "strategy": ("auto", "ddp"),
     "mixing": ("auto", *MIXINGS),
     "transform": ("auto", "log", "boxcox", "none"),

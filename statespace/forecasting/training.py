@@ -181,6 +181,11 @@ def _shrink(network: ForecastNetwork, share: float) -> None:
         network.head.bias[0] *= share
 
 
+def strength_of(how: "Forecaster", data: WindowDataModule) -> float:
+    """Return the strength of the augmentation: as given, or what is usual for so many windows."""
+    return usual_strength(len(data.train[0])) if how.augmentation is None else how.augmentation
+
+
 def train(
     network: ForecastNetwork, data: WindowDataModule, lengths: Tensor, how: "Forecaster", stages: Stages
 ) -> tuple[Outcome, np.ndarray]:
@@ -196,7 +201,7 @@ def train(
         How it went, and the correlation of errors over the horizon on the tail.
     """
     source, has_validation = data.source, len(data.val[0]) > 0
-    strength = usual_strength(len(data.train[0])) if how.augmentation is None else how.augmentation
+    strength = strength_of(how, data)
     linear = None if network.output.positive else network.linear
     chosen: Chosen = None, None
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())

@@ -136,7 +136,7 @@ def test_a_fit_whose_steps_were_all_taken_goes_on_with_its_random_numbers(
     options = OPTIONS | {"max_steps": 20, "early_stop_patience_steps": -1}
     whole = Forecaster(**options).fit(frame)  # type: ignore[arg-type]  # a dictionary of options
     assert whole.outcome is not None
-    assert whole.outcome.best_step == 20  # so that dropout in the tail draws them
+    assert whole.outcome.best_step == 20  # so that there is a tail, in which histories are disturbed
     keep = Stages.keep
     monkeypatch.setattr(
         Stages, "keep", lambda self, stage, *rest: killed() if stage == "fit" else keep(self, stage, *rest)
