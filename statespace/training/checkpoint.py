@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
@@ -74,7 +74,8 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write, unless training was interrupted."""
-        if not any(isinstance(other, StopOnInterrupt) and other.interrupted for other in trainer.callbacks):
+        others: list[Callback] = vars(trainer)["callbacks"]  # set from elsewhere, unseen by type checkers
+        if not any(isinstance(other, StopOnInterrupt) and other.interrupted for other in others):
             super().on_validation_end(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -55,7 +55,7 @@ def without_banners() -> Iterator[None]:
 
 def _trainer(accelerator: str, devices: int, strategy: str, **settings: Any) -> Trainer:
     # The processes are there already, whatever else the environment says.
-    plugins = [WholeFiles(), *([LightningEnvironment()] if devices > 1 else [])]
+    plugins: list[Any] = [WholeFiles(), *([LightningEnvironment()] if devices > 1 else [])]
     try:
         return Trainer(accelerator=accelerator, devices=devices, strategy=strategy, plugins=plugins, **settings)
     except (MisconfigurationException, ValueError) as error:
@@ -104,7 +104,7 @@ def fit(
         InputError: there is no such device, or no process can be started here.
         KeyboardInterrupt: Ctrl-C was pressed twice.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "max_steps": max_steps,
         "has_validation": has_validation,
         "check_every": check_every,

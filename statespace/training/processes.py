@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.lightning import find_free_network_port
-from torch.multiprocessing import ProcessContext, ProcessExitedException, start_processes
+from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from statespace.errors import InputError
 

@@ -35,7 +35,7 @@ class Windows(NamedTuple):
 
     def every(self, count: int, first: int) -> "Windows":
         """Return one window in `count`, from the window `first` on."""
-        past = History(*(None if part is None else part[first::count] for part in self.past))
+        past = History._make(None if part is None else part[first::count] for part in self.past)
         return Windows(past, *(part[first::count] for part in self[1:]))
 
 
