@@ -115,9 +115,7 @@ def search(
     return trials[left[0]].choice, tuple(trials)
 
 
-def _share_linear(
-    networks: Sequence[ForecastNetwork], data: WindowDataModule, verbose: bool, stages: Stages
-) -> None:
+def _share_linear(networks: Sequence[ForecastNetwork], data: WindowDataModule, verbose: bool, stages: Stages) -> None:
     """Give the last of the networks its linear path: fitted if it is the first, or as the first has it."""
     first, last = networks[0], networks[-1]
     if last.linear is None or first.linear is None or last.output.positive:

@@ -13,6 +13,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.strategies import DDPStrategy
 
 from statespace.errors import InputError
 from statespace.training.callbacks import BestWeights, Patience, ProgressBar, StopOnInterrupt
@@ -56,8 +57,10 @@ def without_banners() -> Iterator[None]:
 def _trainer(accelerator: str, devices: int, strategy: str, **settings: Any) -> Trainer:
     # The processes are there already, whatever else the environment says.
     plugins: list[Any] = [WholeFiles(), *([LightningEnvironment()] if devices > 1 else [])]
+    # Buffers stay as they are: there is no need to send them around with each batch.
+    how = DDPStrategy(broadcast_buffers=False) if devices > 1 else strategy
     try:
-        return Trainer(accelerator=accelerator, devices=devices, strategy=strategy, plugins=plugins, **settings)
+        return Trainer(accelerator=accelerator, devices=devices, strategy=how, plugins=plugins, **settings)
     except (MisconfigurationException, ValueError) as error:
         reason = str(error).split("\n")[0].rstrip(".")
         asked = f"accelerator is {accelerator!r}" + (f" and devices is {devices}" if devices > 1 else "")

@@ -4,6 +4,7 @@ They are spawned: whoever calls runs once, and only the function runs in each of
 script anew, up to ``if __name__ == "__main__":``, below which what it does has to stand.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -96,11 +97,15 @@ def _passing_on(context: ProcessContext) -> Iterator[None]:
         pressed = True
         os.kill(context.processes[0].pid, signal.SIGINT)
 
+    told = logging.getLogger("torch.multiprocessing.spawn")
+    level = told.level
+    told.setLevel(logging.ERROR)  # which processes it ends, where one has failed
     if threading.current_thread() is threading.main_thread():
         before = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
+        told.setLevel(level)
         if before is not None:
             signal.signal(signal.SIGINT, before)
         for process in context.processes:

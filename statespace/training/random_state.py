@@ -22,7 +22,7 @@ class RandomStateModule(LightningModule):
         """Take it out again."""
         states = checkpoint["random_state"]
         assert isinstance(states, Tensor)
-        self._random = states[self.trainer.global_rank]
+        self._random = states[self.trainer.global_rank].clone()  # torch reads past the end of a part of a tensor
 
     def on_train_start(self) -> None:
         """Put it in place, where training goes on."""
