@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from statespace import Forecaster
 from statespace.errors import InputError
 from statespace.forecasting import figures, report
 from statespace.forecasting.report import _file_names, run, write
+from statespace.training import Stages
 
 Small = Callable[..., Forecaster]
 Table = Callable[..., pd.DataFrame]
@@ -68,16 +70,16 @@ def test_a_model_that_was_interrupted_is_not_measured(which: int, small: Small, 
 
     def make() -> Forecaster:
         fc = small()
-        fit, number = fc.fit, len(made)
+        fit, number = fc._fit, len(made)
         made.append(fc)
 
-        def interrupted(*arguments: object) -> Forecaster:
-            fit(*arguments)  # type: ignore[arg-type]  # passed on as it came
+        def interrupted(*arguments: Any, **named: Any) -> Stages:
+            kept = fit(*arguments, **named)
             assert fc.outcome is not None
             fc.outcome = fc.outcome._replace(interrupted=number == which)
-            return fc
+            return kept
 
-        fc.fit = interrupted  # type: ignore[method-assign, assignment]  # stands in for Ctrl-C
+        fc._fit = interrupted  # type: ignore[method-assign, assignment]  # stands in for Ctrl-C
         return fc
 
     found = run(table(), make, "MS", [80])

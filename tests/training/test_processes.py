@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from statespace import Forecaster, InputError
 from statespace.training import Windows, WindowSource
+from statespace.training.random_state import RandomStateModule
 
 # A batch and a validation that do not split evenly, by a script as a user would write it.
 OPTIONS: dict[str, Any] = {
@@ -91,3 +93,13 @@ def test_parts_of_a_batch_are_all_of_it() -> None:
 def test_a_batch_too_small_to_share_is_refused() -> None:
     with pytest.raises(InputError, match="batch_size is 1, but devices=2 share each batch: raise it to as many at lea"):
         Forecaster(2, batch_size=1, devices=2)
+
+
+def test_each_process_goes_on_with_random_numbers_of_its_own() -> None:
+    generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
+    module = RandomStateModule()
+    module.trainer = SimpleNamespace(global_rank=2)  # type: ignore[assignment]  # as much of one as is asked
+    module.on_load_checkpoint({"random_state": torch.stack([each.get_state() for each in generators])})
+    with torch.random.fork_rng(devices=[]):
+        module.on_train_start()
+        assert torch.equal(torch.rand(5), torch.rand(5, generator=generators[2]))
