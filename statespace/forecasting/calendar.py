@@ -232,8 +232,10 @@ def week_length(freq: Freq) -> int:
     if isinstance(freq, int) or freq == IRREGULAR:
         return 1
     step = _fixed_step(pd.tseries.frequencies.to_offset(freq))
-    whole = step is not None and step < pd.Timedelta(days=1) and pd.Timedelta(days=7).value % step.value == 0
-    return pd.Timedelta(days=7) // step if whole else 1
+    week = pd.Timedelta(days=7)
+    if step is None or step >= pd.Timedelta(days=1) or week.value % step.value:
+        return 1
+    return int(week / step)
 
 
 def _localised(wall: pd.DatetimeIndex, tz: Any) -> pd.DatetimeIndex:

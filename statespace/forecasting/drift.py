@@ -67,4 +67,4 @@ def typical_change(values: np.ndarray, lengths: np.ndarray, season: int) -> np.n
     if not len(told):
         return np.ones(len(lengths))
     typical = float(np.median(told))
-    return np.maximum(np.nan_to_num(found, nan=typical), _LEAST * typical)
+    return np.asarray(np.maximum(np.nan_to_num(found, nan=typical), _LEAST * typical))

@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -144,9 +144,13 @@ class Stream:
 
     def __init__(self, model: StreamedModel, batch: int = 1, dt_scale: float = 1.0, backend: str = "auto") -> None:
         choose("Stream", "backend", backend, ("auto", *WAYS))
-        if not isinstance(batch, Integral) or isinstance(batch, bool) or batch < 1:
+        if isinstance(batch, bool) or not isinstance(batch, int | np.integer) or batch < 1:
             raise InputError(f"Stream: batch is {batch!r}, but a number of streams from 1 on is expected.")
-        if not isinstance(dt_scale, Real) or isinstance(dt_scale, bool) or not 0 < dt_scale < float("inf"):
+        if (
+            isinstance(dt_scale, bool)
+            or not isinstance(dt_scale, int | float | np.number)
+            or not 0 < dt_scale < math.inf
+        ):
             raise InputError(
                 f"Stream: dt_scale is {dt_scale!r}, but a positive number is expected, 1.0 for the same rate."
             )
