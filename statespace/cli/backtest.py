@@ -2,13 +2,13 @@
 
 import argparse
 
-from statespace.cli import series
+from statespace.cli import covariates, series
 from statespace.cli.options import whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``statespace backtest``."""
-    series.add_arguments(parser, out="backtest/")
+    series.add_arguments(parser, out="backtest/", ahead=False)
     parser.add_argument("--n-windows", type=whole, default=4, help="windows of each series, counted from its end (4)")
     parser.add_argument("--step-size", type=whole, help="steps from one window to the next; h by default")
     parser.add_argument(
@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
     expect_writable_folder("backtest", options.out)
     frame = read_frame(options.data, text=[options.id_col])
+    static, _ = covariates.read("backtest", options)
 
     # Loading this takes seconds: what is wrong with the files is said before.
     from statespace.forecasting.backtest import run as backtest
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
         options.n_windows,
         options.step_size,
         options.refit,
+        static,
     )
     assert report.backtest is not None
     plotted = series.plotted("backtest", report.backtest[options.id_col], options)

@@ -2,12 +2,12 @@
 
 import argparse
 
-from statespace.cli import series
+from statespace.cli import covariates, series
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``statespace forecast``."""
-    series.add_arguments(parser, out="forecast/")
+    series.add_arguments(parser, out="forecast/", ahead=True)
     parser.add_argument("--no-holdout", action="store_true", help="skip the second fit that measures on held-out steps")
     parser.add_argument(
         "--checkpoint",
@@ -23,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
 
     expect_writable_folder("forecast", options.out)
     frame = read_frame(options.data, text=[options.id_col])
+    static, future = covariates.read("forecast", options)
 
     # Loading this takes seconds: what is wrong with the files is said before.
     from statespace.forecasting.report import run as forecast
@@ -30,7 +31,14 @@ def run(options: argparse.Namespace) -> int:
 
     levels = series.expect_possible("forecast", frame, options)
     report = forecast(
-        frame, lambda: series.make(options), options.freq, levels, not options.no_holdout, options.checkpoint
+        frame,
+        lambda: series.make(options),
+        options.freq,
+        levels,
+        not options.no_holdout,
+        options.checkpoint,
+        static,
+        future,
     )
     plotted = series.plotted("forecast", report.history[options.id_col], options)
     title = f"Forecast of {options.data}" if options.report else None

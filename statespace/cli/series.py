@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statespace.cli.options import level, whole
+from statespace.cli import covariates
+from statespace.cli.options import level, positive, whole
 from statespace.errors import InputError
 from statespace.layers import LAYERS
 
@@ -19,8 +20,14 @@ if TYPE_CHECKING:
 _DRAWN = 6  # pictures, unless series are chosen
 
 
-def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
-    """Add the options that describe the table, the forecaster, and what is written into the folder `out`."""
+def add_arguments(parser: argparse.ArgumentParser, out: str, ahead: bool) -> None:
+    """Add the options that describe the table, the forecaster, and what is written into the folder `out`.
+
+    Args:
+        parser: what they are added to.
+        out: folder for the results, where no other is named.
+        ahead: whether steps after the table are forecast.
+    """
     parser.add_argument("data", help="table with a row for each series and stamp: .csv, .csv.gz or .parquet")
     parser.add_argument("--h", type=whole, required=True, help="steps to forecast")
     parser.add_argument("--freq", help="distance between two stamps, such as MS, h, W-SAT or 1; inferred if it can be")
@@ -35,7 +42,25 @@ def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--input-size", type=whole, help="steps of history that are looked at; chosen by h and season")
     parser.add_argument("--max-steps", type=whole, default=500, help="training steps at most (500)")
     parser.add_argument("--season-length", type=whole, help="steps in a season; by default the usual one of freq")
+    parser.add_argument("--learning-rate", type=positive, default=2e-3, help="peak of the learning rate (0.002)")
+    parser.add_argument("--batch-size", type=whole, default=32, help="windows in a training batch (32)")
+    parser.add_argument("--d-model", type=whole, default=32, help="channels (32)")
+    parser.add_argument("--n-layers", type=whole, default=2, help="blocks (2)")
+    parser.add_argument("--val-size", type=whole, help="steps at the end of each series for early stopping; a tenth")
+    parser.add_argument("--accelerator", default="auto", help="device to train on: cpu, gpu, auto … (auto)")
     parser.add_argument("--transform", default="auto", help="auto, log, boxcox or none (auto)")
+    parser.add_argument(
+        "--scaler-type", default="standard", help="of windows: standard, robust, minmax, none (standard)"
+    )
+    parser.add_argument("--local-scaler-type", default="standard", help="of series: the same names (standard)")
+    parser.add_argument(
+        "--distribution",
+        default="quantile",
+        help="what is forecast: quantile, normal, student-t, negative-binomial for counts, tweedie for amounts with "
+        "many zeros (quantile)",
+    )
+    parser.add_argument("--point", default="median", help="what the forecast's column holds: median or mean (median)")
+    parser.add_argument("--alias", help="name of the forecast's column; by default that of the layer")
     parser.add_argument("--intervals", default="quantile", help="quantile or conformal (quantile)")
     parser.add_argument("--seed", type=whole, default=0, help="random seed (0)")
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv", help="of the table (csv)")
@@ -48,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: str) -> None:
         help="write report.html too, a page with charts to zoom into, for any browser",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    covariates.add_arguments(parser, ahead)
 
 
 def make(options: argparse.Namespace) -> "Forecaster":
@@ -59,14 +85,26 @@ def make(options: argparse.Namespace) -> "Forecaster":
         input_size=options.input_size,
         layer=options.layer,
         max_steps=options.max_steps,
+        learning_rate=options.learning_rate,
+        batch_size=options.batch_size,
+        d_model=options.d_model,
+        n_layers=options.n_layers,
+        val_size=options.val_size,
+        accelerator=options.accelerator,
         season_length=options.season_length,
         transform=options.transform,
+        scaler_type=options.scaler_type,
+        local_scaler_type=options.local_scaler_type,
+        distribution=options.distribution,
+        point=options.point,
+        alias=options.alias,
         intervals=options.intervals,
         random_seed=options.seed,
         id_col=options.id_col,
         time_col=options.time_col,
         target_col=options.target_col,
         verbose=not options.quiet,
+        **covariates.chosen(options),
     )
 
 

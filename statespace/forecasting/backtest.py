@@ -25,6 +25,7 @@ def run(
     n_windows: int = 1,
     step_size: int | None = None,
     refit: bool | int = False,
+    static_df: pd.DataFrame | None = None,
 ) -> Report:
     """Backtest a forecaster on a table.
 
@@ -36,6 +37,7 @@ def run(
         n_windows: windows of each series, counted from its end.
         step_size: steps from one window to the next; by default the horizon.
         refit: whether to fit again for each window, or after how many windows.
+        static_df: a row for each series, where the forecaster has such covariates.
     Returns:
         The forecasts with their metrics: on average, for each window and for each series, beside seasonal naive.
     Raises:
@@ -43,7 +45,9 @@ def run(
         KeyboardInterrupt: a training was interrupted.
     """
     fc = make()
-    table = cross_validation("backtest", make, frame, n_windows, step_size, refit, freq, level=with_levels(levels))
+    table = cross_validation(
+        "backtest", make, frame, n_windows, step_size, refit, freq, static_df=static_df, level=with_levels(levels)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said once, by cross_validation
         series = fc._series("backtest", frame, freq)

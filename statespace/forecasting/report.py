@@ -23,7 +23,7 @@ from statespace.files import replace_folder_atomically
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.cross_validation import CUTOFF
 from statespace.forecasting.estimator import Forecaster
-from statespace.forecasting.panel import panel
+from statespace.forecasting.reader import Reader
 from statespace.forecasting.scores import only_levels, summary, with_levels
 from statespace.training import Stages
 
@@ -62,6 +62,8 @@ def run(
     levels: Sequence[float],
     holdout: bool = True,
     checkpoint: Path | str | None = None,
+    static_df: pd.DataFrame | None = None,
+    futr_df: pd.DataFrame | None = None,
 ) -> Report:
     """Fit on all rows and forecast; then hold out the last `h` steps, fit without them, and measure.
 
@@ -73,17 +75,23 @@ def run(
         holdout: whether to measure.
         checkpoint: a folder of its own that the first fit is kept in, as `Forecaster.fit` keeps it; the second is in
             the one beside it whose name goes on with ``-held-out``. Who has written the report takes them away.
+        static_df: a row for each series, where the forecaster has such covariates.
+        futr_df: covariates of the steps to forecast, or without a grid their stamps; those of the held-out steps are
+            taken from `frame`.
     Returns:
         Forecast, backtest and metrics.
     Raises:
         InputError: the table cannot be used.
     """
     fc = make()
-    kept = [fc._fit("Forecaster.fit", frame, freq, checkpoint=checkpoint)]
-    forecast = fc.predict(level=levels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said once, by fit
-        history = panel("forecast", frame, fc.columns, fc.freq).frame(fc.columns)
+        series = fc._series("Forecaster.fit", frame, freq)
+    if fc.columns.futr or futr_df is not None:  # what it lacks is said before the training
+        Reader(fc.columns, series.freq).lead("forecast", series, futr_df, fc.h)
+    kept = [fc._fit("Forecaster.fit", frame, freq, static_df, checkpoint=checkpoint)]
+    forecast = fc.predict(level=levels, futr_df=futr_df)
+    history = series.frame(fc.columns)
     found: dict[str, Any] = {"h": fc.h, "freq": fc.freq, "season_length": fc.season, "rows": len(frame)}
     reason = None
     # Without its last h steps a series must still have one step of history and h targets.
@@ -103,18 +111,17 @@ def run(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             beside = None if checkpoint is None else Path(f"{os.fspath(checkpoint).rstrip(os.sep)}-held-out")
-            kept.append(other._fit("Forecaster.fit", train, fc.freq, checkpoint=beside))
+            kept.append(other._fit("Forecaster.fit", train, fc.freq, static_df, checkpoint=beside))
         if other.outcome is not None and other.outcome.interrupted:
             reason = "the measurement was interrupted"
+        else:
+            known = train[train[fc.columns.id].isin(test[fc.columns.id])]
+            came = test if fc.columns.futr or fc.freq == IRREGULAR else None  # without a grid, the stamps are asked for
+            backtest = other.predict(known, level=with_levels(levels), futr_df=came, static_df=static_df)
     except InputError as error:
         reason = str(error)
     if reason is not None:
         return Report(fc, history, forecast, None, found | {"holdout": None, "reason": reason}, levels, kept)
-    asked: dict[str, Any] = {}
-    if fc.freq == IRREGULAR:  # without a grid, the stamps are asked for
-        asked = {"df": train[train[fc.columns.id].isin(test[fc.columns.id])], "futr_df": test}
-    backtest = other.predict(level=with_levels(levels), **asked)
-    backtest = backtest[backtest[fc.columns.id].isin(test[fc.columns.id])].reset_index(drop=True)
     last = train.groupby(fc.columns.id, sort=False)[fc.columns.time].last()
     backtest.insert(2, CUTOFF, backtest[fc.columns.id].map(last))
     backtest[fc.columns.target] = test[fc.columns.target].to_numpy()
