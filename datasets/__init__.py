@@ -8,6 +8,7 @@ from statespace.datasets.audio import Audio, read_audio
 from statespace.datasets.bundled import DATASETS, Series, load, names
 from statespace.datasets.cases import CASES, load_cases
 from statespace.datasets.live_audio import LiveAudio, read_live
+from statespace.datasets.parts import each_part, part_files, read_parts
 from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
 from statespace.datasets.recordings import Recordings, read_recordings
 from statespace.datasets.resampling import resample
@@ -23,14 +24,17 @@ __all__ = [
     "LiveAudio",
     "Recordings",
     "Series",
+    "each_part",
     "load",
     "load_cases",
     "load_signal",
     "names",
+    "part_files",
     "read_archive",
     "read_audio",
     "read_frame",
     "read_live",
+    "read_parts",
     "read_recordings",
     "resample",
     "write_frame",

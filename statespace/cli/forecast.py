@@ -18,11 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do the job; see the options."""
-    from statespace.datasets import read_frame
     from statespace.files import expect_writable_folder
 
     expect_writable_folder("forecast", options.out)
-    frame = read_frame(options.data, text=[options.id_col])
+    frame = series.read(options)
     static, future = covariates.read("forecast", options)
 
     # Loading this takes seconds: what is wrong with the files is said before.

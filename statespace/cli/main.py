@@ -20,6 +20,7 @@ COMMANDS = {
     "classify": "classify recordings and sensor signals: train, predict, eval, stream",
     "demo": "forecast the bundled series",
     "fit": "train what a file describes: a model of any layers, on any task",
+    "predict": "forecast a table, or one part of it after the other, by a model that is there",
     "stream": "follow series row by row through a pipe: forecasts, intervals, and what is out of the ordinary",
     "verify": "hold every discretization against SciPy, on a family of systems or on your own",
 }

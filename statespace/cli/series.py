@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser, out: str, ahead: bool) -> Non
         out: folder for the results, where no other is named.
         ahead: whether steps after the table are forecast.
     """
-    parser.add_argument("data", help="table with a row for each series and stamp: .csv, .csv.gz or .parquet")
+    parser.add_argument(
+        "data",
+        help="table with a row for each series and stamp: .csv, .csv.gz, .parquet, or a folder of .parquet parts",
+    )
     parser.add_argument("--h", type=whole, required=True, help="steps to forecast")
     parser.add_argument("--freq", help="distance between two stamps, such as MS, h, W-SAT or 1; inferred if it can be")
     parser.add_argument(
@@ -74,6 +78,16 @@ def add_arguments(parser: argparse.ArgumentParser, out: str, ahead: bool) -> Non
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     covariates.add_arguments(parser, ahead)
+
+
+def read(options: argparse.Namespace) -> "pd.DataFrame":
+    """Read the table; of one that lies in parts only the columns that are named."""
+    from statespace.datasets import read_frame, read_parts
+
+    if not Path(options.data).is_dir():
+        return read_frame(options.data, text=[options.id_col])
+    beside = [*(options.futr_exog or ()), *(options.hist_exog or ())] + [options.weight_col] * bool(options.weight_col)
+    return read_parts(options.data, [options.id_col, options.time_col, options.target_col, *beside])
 
 
 def make(options: argparse.Namespace) -> "Forecaster":

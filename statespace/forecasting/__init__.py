@@ -1,6 +1,7 @@
 """Forecasting of long data frames: the estimator, its live streams, its intervals, and what to measure it with."""
 
 from statespace.forecasting.estimator import Forecaster
+from statespace.forecasting.partitions import predict_part
 from statespace.forecasting.stream import ForecastStream
 
-__all__ = ["ForecastStream", "Forecaster"]
+__all__ = ["ForecastStream", "Forecaster", "predict_part"]

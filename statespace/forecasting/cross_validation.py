@@ -19,7 +19,7 @@ import pandas as pd
 
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq
-from statespace.forecasting.frames import as_pandas
+from statespace.forecasting.frames import Table, as_pandas
 from statespace.forecasting.levels import check_levels, check_quantiles
 from statespace.forecasting.panel import Columns, Panel
 
@@ -129,7 +129,7 @@ def _forecast(
 def cross_validation(
     where: str,
     make: Callable[[], "Forecaster"],
-    df: pd.DataFrame,
+    df: Table,
     n_windows: int = 1,
     step_size: int | None = None,
     refit: bool | int = False,
@@ -198,7 +198,7 @@ def cross_validation(
 def predict_insample(
     where: str,
     fc: "Forecaster",
-    df: pd.DataFrame,
+    df: Table,
     static_df: pd.DataFrame | None = None,
     step_size: int = 1,
     level: Sequence[float] | float | None = None,

@@ -17,12 +17,13 @@ from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.cross_validation import CUTOFF, cross_validation, predict_insample
 from statespace.forecasting.drift import persistence, typical_change
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
-from statespace.forecasting.frames import Kind, as_pandas, kind_of, like
+from statespace.forecasting.frames import Kind, Table, as_pandas, kind_of, like
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
 from statespace.forecasting.options import AUTO, LISTS, check_options, listed
-from statespace.forecasting.panel import Columns, Panel, panel
+from statespace.forecasting.panel import Columns, Panel
+from statespace.forecasting.partitioned import read_panel
 from statespace.forecasting.paths import simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
@@ -96,7 +97,8 @@ class Forecaster(Parameters):
     Each window of `input_size` steps is normalised and run through a stack of state space layers, which then runs on
     with nothing observed: what it puts out there is the forecast. See `statespace.models.ForecastNetwork` for the
     equations. A missing value or row is a gap: nothing enters the state, which moves on. Tables may be data frames of
-    pandas or polars, or tables of pyarrow; what comes out is of the kind of what went in.
+    pandas or polars, or tables of pyarrow; what comes out is of the kind of what went in. The path of a folder of
+    Parquet files is a table too, of which only the columns that are used are read.
 
     Args:
         h: horizon, in steps.
@@ -201,7 +203,7 @@ class Forecaster(Parameters):
     _fitted: Fitted | None = field(default=None, init=False)
     _live: Live | None = field(default=None, init=False)
     _kind: Kind = field(default_factory=Kind, init=False)
-    _tables: tuple[pd.DataFrame, pd.DataFrame | None] | None = field(default=None, init=False)
+    _tables: tuple[Table, pd.DataFrame | None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
@@ -245,7 +247,7 @@ class Forecaster(Parameters):
 
     def fit(
         self,
-        df: pd.DataFrame,
+        df: Table,
         freq: str | int | None = None,
         static_df: pd.DataFrame | None = None,
         warm_start: bool = False,
@@ -273,7 +275,7 @@ class Forecaster(Parameters):
     def _fit(
         self,
         where: str,
-        df: pd.DataFrame,
+        df: Table,
         freq: str | int | None = None,
         static_df: pd.DataFrame | None = None,
         warm_start: bool = False,
@@ -344,7 +346,8 @@ class Forecaster(Parameters):
         self._live, self.outcome = None, outcome
         self.chosen_, self.trials_ = chosen, trials
         static_table = None if static_df is None else as_pandas(where, static_df, "static_df").copy()
-        self._tables, self._kind = (as_pandas(where, df).copy(), static_table), kind_of(df)
+        table = df if isinstance(df, str | Path) else as_pandas(where, df).copy()  # what lies on disk is read again
+        self._tables, self._kind = (table, static_table), kind_of(df)
         _note_silent(where, history)
         return stages
 
@@ -387,14 +390,14 @@ class Forecaster(Parameters):
             week = 1
         return min(MOST_STEPS, max(3 * self.h, 3 * season, week))
 
-    def _series(self, where: str, df: pd.DataFrame, freq: str | int | None) -> Panel:
+    def _series(self, where: str, df: Table, freq: str | int | None) -> Panel:
         """Put the series on their grid, or on none where no frequency fits and the layer knows of time."""
         try:
-            return panel(where, df, self.columns, freq)
+            return read_panel(where, df, self.columns, freq)
         except NoGridError:
             if freq is not None or not self._knows_time:
                 raise
-            series = panel(where, df, self.columns, IRREGULAR)
+            series = read_panel(where, df, self.columns, IRREGULAR)
             warnings.warn(
                 f"{where}: the stamps lie on no grid, so each row is taken at its own time; freq={IRREGULAR!r} says so "
                 "without this note.",
@@ -485,7 +488,7 @@ class Forecaster(Parameters):
 
     def predict(
         self,
-        df: pd.DataFrame | None = None,
+        df: Table | None = None,
         h: int | None = None,
         level: Sequence[float] | float | None = None,
         quantiles: Sequence[float] | None = None,
@@ -522,7 +525,7 @@ class Forecaster(Parameters):
         result = pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
         return like(result, self._kind if df is None else kind_of(df))
 
-    def update(self, df: pd.DataFrame) -> "Forecaster":
+    def update(self, df: Table) -> "Forecaster":
         """Take in new rows of the series trained on: they move the state that is carried, and nothing is trained.
 
         What is forecast afterwards follows the new rows, at the cost of a step each and not of a window: see
@@ -554,7 +557,7 @@ class Forecaster(Parameters):
     def simulate(
         self,
         n_paths: int = 100,
-        df: pd.DataFrame | None = None,
+        df: Table | None = None,
         h: int | None = None,
         futr_df: pd.DataFrame | None = None,
         static_df: pd.DataFrame | None = None,
@@ -590,7 +593,7 @@ class Forecaster(Parameters):
     def _forecast(
         self,
         where: str,
-        df: pd.DataFrame | None,
+        df: Table | None,
         h: int | None,
         futr_df: pd.DataFrame | None,
         static_df: pd.DataFrame | None,
@@ -666,7 +669,7 @@ class Forecaster(Parameters):
 
     def cross_validation(
         self,
-        df: pd.DataFrame,
+        df: Table,
         n_windows: int = 1,
         step_size: int | None = None,
         refit: bool | int = False,
@@ -704,7 +707,7 @@ class Forecaster(Parameters):
         result = cross_validation(
             where,
             lambda: type(self)(**self.get_params()),
-            as_pandas(where, df),
+            df,
             n_windows,
             step_size,
             refit,

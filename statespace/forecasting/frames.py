@@ -1,16 +1,21 @@
-"""Tables of polars and pyarrow at the edge: pandas inside, and the kind that came goes out again.
+"""Tables of polars and pyarrow, and folders of Parquet files, at the edge: pandas inside, what came goes out again.
 
 Neither library is loaded unless a table of it came.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
+from statespace.datasets import read_parts
 from statespace.errors import InputError
+
+Table = pd.DataFrame | Path | str
+"""What is taken for a table, besides those of polars and pyarrow: the path is that of a folder of Parquet files."""
 
 
 def _is(table: object, library: str, name: str) -> bool:
@@ -40,18 +45,21 @@ def kind_of(table: object) -> Kind:
     return Kind()
 
 
-def as_pandas(where: str, table: Any, argument: str = "df") -> pd.DataFrame:
+def as_pandas(where: str, table: Any, argument: str = "df", only: Collection[str] | None = None) -> pd.DataFrame:
     """Return a table as a data frame of pandas, which is passed through.
 
     Args:
         where: the function, for the message.
-        table: a DataFrame of pandas or polars, or a Table of pyarrow.
+        table: a DataFrame of pandas or polars, a Table of pyarrow, or the path of a folder of Parquet files.
         argument: its name, for the message.
+        only: columns to read of such a folder; by default all.
     Raises:
         InputError: it is something else, or pyarrow is missing, which polars needs for that.
     """
     if isinstance(table, pd.DataFrame):
         return table
+    if isinstance(table, str | Path):
+        return read_parts(table, only)
     library = kind_of(table).library
     try:
         if library == "polars":
@@ -65,8 +73,8 @@ def as_pandas(where: str, table: Any, argument: str = "df") -> pd.DataFrame:
         ) from error
     lazy = ": call collect() on it first" if _is(table, "polars", "LazyFrame") else ""
     raise InputError(
-        f"{where}: {argument} is a {type(table).__name__}, but a DataFrame of pandas or polars, or a Table of pyarrow, "
-        f"is expected{lazy}."
+        f"{where}: {argument} is a {type(table).__name__}, but a DataFrame of pandas or polars, a Table of pyarrow, or "
+        f"the path of a folder of Parquet files is expected{lazy}."
     )
 
 

@@ -199,9 +199,11 @@ class Live:
 
     def copy(self) -> "Live":
         """Return the same series, to go on apart from these."""
-        found = Live(self.network, self.past)
-        found.load_state_dict(self.state_dict())
-        return found
+        return _goes_on(self.network, self.past, self.state_dict())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what is carried, and not the compiled program that carries it."""
+        return _goes_on, (self.network, self.past, self.state_dict())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return all that is carried, as tensors by name: `load_state_dict` goes on from there to the same bits."""
@@ -220,6 +222,13 @@ class Live:
         self._carried.state = unflatten(parts, held)
         self._behind = self._reads_late
         self._location, self._scale, self._since = (found[name].clone() for name in ("location", "scale", "since"))
+
+
+def _goes_on(network: ForecastNetwork, past: History, state: dict[str, Tensor]) -> Live:
+    """Return series that go on from what `Live.state_dict` gave."""
+    found = Live(network, past)
+    found.load_state_dict(state)
+    return found
 
 
 _BY_STEP = ("x", "observed", "hist", "hist_observed", "futr", "futr_known", "dt")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq, as_stamps, as_ticks, check_freq, future, past, positions
-from statespace.forecasting.frames import as_pandas
+from statespace.forecasting.frames import Table, as_pandas
 from statespace.forecasting.inference import infer_freq
 from statespace.forecasting.stamps import read_stamps, shown
 
@@ -46,6 +46,11 @@ class Columns:
         """The columns of numbers beside the target, in their order, each with the option that names it."""
         found = dict.fromkeys(self.hist, "hist_exog_list") | dict.fromkeys(self.futr, "futr_exog_list")
         return found if self.weight is None else found | {self.weight: "weight_col"}
+
+    @property
+    def all(self) -> list[str]:
+        """All columns of a table that are read."""
+        return [self.id, self.time, self.target, *self.beside]
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,14 @@ def _check_ids(where: str, ids: pd.Series) -> tuple[np.ndarray, list[Any]]:
     if missing.any():
         row = int(missing.argmax())
         raise InputError(f"{where}: column {ids.name!r} is empty in row {row + 1}: every row needs a series.")
+    if isinstance(ids.dtype, pd.CategoricalDtype) and ids.cat.categories.dtype != object:
+        # Each name once, and not one for each row.
+        kinds = pd.Series(ids.cat.categories, name=ids.name)
+        there = np.unique(ids.cat.codes)
+        place, names = _check_ids(where, kinds.iloc[there])
+        number = np.zeros(len(kinds), np.int64)
+        number[there] = place
+        return number[ids.cat.codes], names
     if isinstance(ids.dtype, pd.CategoricalDtype):
         ids = ids.astype(ids.cat.categories.dtype)
     if ids.dtype == object or not (pd.api.types.is_numeric_dtype(ids) or pd.api.types.is_string_dtype(ids)):
@@ -225,12 +238,12 @@ def _irregular(series: Panel, time: pd.Series, same: np.ndarray) -> Panel:
     return replace(series, ticks=ticks, step=float(np.median(between)) if len(between) else 1.0)
 
 
-def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None) -> Panel:
+def panel(where: str, frame: Table, columns: Columns, freq: object = None) -> Panel:
     """Check a long data frame and put its series on a regular grid.
 
     Args:
         where: the function or option, for the messages.
-        frame: a row for each observation, in any order; of pandas, polars or pyarrow.
+        frame: a row for each observation, in any order; of pandas, polars or pyarrow, or the folder of its parts.
         columns: names of its columns.
         freq: distance between two steps, ``None`` to infer it, or ``"irregular"`` for rows at times of their own.
     Returns:
@@ -239,16 +252,20 @@ def panel(where: str, frame: pd.DataFrame, columns: Columns, freq: object = None
         InputError: a column is missing or holds what it may not, stamps are doubled or off the grid, or `freq` is
             unknown or cannot be inferred.
     """
-    frame = as_pandas(where, frame)
+    frame = as_pandas(where, frame, only=columns.all)
     _check_columns(where, frame, columns)
     y = numbers(where, frame[columns.target])
     time = read_stamps(where, frame[columns.time])
     number, names = _check_ids(where, frame[columns.id])
     ticks = _ticks(time)
-    by_series = np.argsort(number, kind="stable")
-    if ((np.diff(ticks[by_series]) < 0) & (np.diff(number[by_series]) == 0)).any():
-        warnings.warn(f"{where}: the stamps in {columns.time!r} were not in order; they were sorted.", stacklevel=3)
-    order = np.lexsort((ticks, number))
+    order: np.ndarray | slice = slice(None)
+    if (
+        (np.diff(number) < 0) | ((np.diff(number) == 0) & (np.diff(ticks) < 0))
+    ).any():  # large tables mostly are sorted
+        by_series = np.argsort(number, kind="stable")
+        if ((np.diff(ticks[by_series]) < 0) & (np.diff(number[by_series]) == 0)).any():
+            warnings.warn(f"{where}: the stamps in {columns.time!r} were not in order; they were sorted.", stacklevel=3)
+        order = np.lexsort((ticks, number))
     number, y, ticks, time = number[order], y[order], ticks[order], time.iloc[order].reset_index(drop=True)
     starts = np.flatnonzero(np.diff(number, prepend=-1))
     same = np.diff(number) == 0

@@ -12,8 +12,10 @@ from torch import Tensor
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq, scaled_freq
 from statespace.forecasting.calendar_features import features, names_of
+from statespace.forecasting.frames import Table, as_pandas
 from statespace.forecasting.future import asked_stamps, read_future
-from statespace.forecasting.panel import Columns, Panel, panel
+from statespace.forecasting.panel import Columns, Panel
+from statespace.forecasting.partitioned import read_panel
 from statespace.forecasting.static import Static
 from statespace.training import Beside
 
@@ -72,15 +74,17 @@ class Reader:
             "categories": self.static.sizes,
         }
 
-    def panel(self, where: str, frame: pd.DataFrame, dt_scale: float = 1.0) -> Panel:
+    def panel(self, where: str, frame: Table, dt_scale: float = 1.0) -> Panel:
         """Check a table and put its series on the grid that was trained on, or on one `dt_scale` times as wide.
 
         Raises:
             InputError: the table cannot be used, or the frequency has no such multiple.
         """
-        if self.columns.weight is not None and isinstance(frame, pd.DataFrame) and self.columns.weight not in frame:
-            frame = frame.assign(**{self.columns.weight: np.nan})  # weights matter in training alone
-        series = panel(where, frame, self.columns, scaled_freq(where, self.freq, dt_scale))
+        if self.columns.weight is not None:
+            frame = as_pandas(where, frame, only=self.columns.all)
+            if self.columns.weight not in frame:
+                frame = frame.assign(**{self.columns.weight: np.nan})  # weights matter in training alone
+        series = read_panel(where, frame, self.columns, scaled_freq(where, self.freq, dt_scale))
         return replace(series, step=self.step * dt_scale) if series.freq == IRREGULAR else series
 
     def lead(self, where: str, series: Panel, futr: pd.DataFrame | None, steps: int) -> tuple[Panel, list[np.ndarray]]:

@@ -9,6 +9,7 @@ import torch
 from statespace.errors import InputError
 from statespace.forecasting.calendar import as_ticks, positions
 from statespace.forecasting.fitted import Fitted
+from statespace.forecasting.frames import Table
 from statespace.forecasting.live import Live
 from statespace.forecasting.panel import Panel
 from statespace.forecasting.stamps import in_kind, shown
@@ -30,7 +31,7 @@ def _steps_after(where: str, history: Panel, rows: Panel, which: np.ndarray) -> 
     return positions(where, pd.Series(np.concatenate(firsts)), pd.Series(lasts), rows.freq)
 
 
-def new_rows(where: str, fitted: Fitted, df: pd.DataFrame) -> tuple[Panel, np.ndarray]:
+def new_rows(where: str, fitted: Fitted, df: Table) -> tuple[Panel, np.ndarray]:
     """Check rows that continue the histories of known series, and put them on the grid from the step after these on.
 
     Args:
