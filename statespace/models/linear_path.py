@@ -6,8 +6,10 @@ x̂ is the window normalised by its location μ and scale s; φ are features of 
 windows to fit their weights. W⁽ⁱ⁾ and b⁽ⁱ⁾ are what a series i that was trained on has of its own; others are forecast
 by what all have in common.
 
-A window at another rate is read at the same times: for a time τ ahead between two steps n - 1 and n, the row n is
-applied to the window that ended n - τ earlier, by linear interpolation where no sample lies there.
+A window at another rate is read at the same times, by linear interpolation where no sample lies there. For a time τ
+ahead between two steps n - 1 and n there are two readings, of which the mean is taken: row n of the window that ended
+n - τ earlier, and what lies on the straight line between rows n - 1 and n of the window as it is, row 0 being the last
+value. The first knows nothing of the newest samples, the second nothing of what happens between two steps.
 
 Source: Zeng et al. 2023 (arXiv:2205.13504), section 4, for one matrix from window to horizon.
 """
@@ -52,6 +54,27 @@ def seasonal_naive(input_size: int, h: int, season_length: int, drift: float) ->
 
 MOST_OWN = 2**25  # weights of single series together, 128 MiB: of more series none has its own
 _AT_ONCE = 2**24  # weights of single series that are gathered for a batch
+
+
+def _at(window: Normalised, earlier: float, dt_scale: float, input_size: int) -> Normalised:
+    """Return the window that ended some time `earlier`, at the steps that were trained on."""
+    x = window.x
+    back = torch.arange(input_size - 1, -1, -1, dtype=torch.float64)
+    place = x.shape[1] - 1 - (back + earlier) / dt_scale  # of each step back among the samples
+    low = place.floor()
+    share = (place - low).to(x.dtype)
+    first, second = (
+        torch.where(at >= 0, x[:, at.clamp(min=0).long()], 0) for at in (low, (low + 1).clamp(max=x.shape[1] - 1))
+    )
+    return window._replace(x=(1 - share) * first + share * second)
+
+
+def _last(x: Tensor, dt_scale: float) -> tuple[Tensor, Tensor]:
+    """Return the last value of each window that is there, where zero stands for none, and when it was: 0 or before."""
+    steps = torch.arange(x.shape[1])
+    place = torch.where(x != 0, steps, -1).max(1).values.clamp(min=0)
+    return x.gather(1, place[:, None])[:, 0], (place - (x.shape[1] - 1)) * dt_scale
+
 
 WINDOW, LEVEL, FEATURES = range(3)
 """The groups of inputs of a linear path."""
@@ -139,23 +162,23 @@ class LinearPath(nn.Linear):
             ``(b, steps)``, at the times ``dt_scale, 2 dt_scale, …``, normalised as the windows.
         """
         if dt_scale == 1:
-            common = F.linear(self.known(window), self.weight[:steps], self.bias[:steps])
-            return common + self._of_its_own(window.x, series, slice(steps))
-        x = window.x
+            return self._rows(window, series, slice(steps))
         steps = math.floor(self.out_features / dt_scale + 1e-9) if steps is None else steps
         ahead = dt_scale * torch.arange(1, steps + 1, dtype=torch.float64)
         row = torch.ceil(ahead - 1e-9)
-        back = torch.arange(self.input_size - 1, -1, -1, dtype=torch.float64)
+        now = self._rows(_at(window, 0.0, dt_scale, self.input_size), series, slice(None))
         parts = []
         for n, tau in zip(row.long().tolist(), ahead.tolist(), strict=True):
-            place = x.shape[1] - 1 - (back + n - tau) / dt_scale  # of each step back among the samples
-            low = place.floor()
-            share = (place - low).to(x.dtype)
-            first, second = (
-                torch.where(at >= 0, x[:, at.clamp(min=0).long()], 0)
-                for at in (low, (low + 1).clamp(max=x.shape[1] - 1))
-            )
-            read = window._replace(x=(1 - share) * first + share * second)
-            common = self.known(read) @ self.weight[n - 1] + self.bias[n - 1]
-            parts.append(common + self._of_its_own(read.x, series, slice(n - 1, n))[:, 0])
+            if n - tau < 1e-9:
+                parts.append(now[:, n - 1])
+                continue
+            earlier = self._rows(_at(window, n - tau, dt_scale, self.input_size), series, slice(n - 1, n))[:, 0]
+            before, since = _last(window.x, dt_scale) if n == 1 else (now[:, n - 2], n - 1.0)
+            share = (tau - since) / (n - since)
+            parts.append((earlier + (1 - share) * before + share * now[:, n - 1]) / 2)
         return torch.stack(parts, 1)
+
+    def _rows(self, window: Normalised, series: Tensor | None, rows: slice) -> Tensor:
+        """Return some steps of the horizon of windows on the grid that was trained on, ``(b, rows)``."""
+        common = F.linear(self.known(window), self.weight[rows], self.bias[rows])
+        return common + self._of_its_own(window.x, series, rows)

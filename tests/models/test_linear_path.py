@@ -27,22 +27,28 @@ def read(made: LinearPath, x: torch.Tensor, dt_scale: float = 1.0, steps: int | 
     return made.read(Normalised(x, zero, zero + 1), dt_scale, steps).detach()
 
 
+def one_row(made: LinearPath, x: np.ndarray, dt_scale: Fraction, n: int, earlier: Fraction) -> float:
+    """Apply row n to the window that ended some time before now, sample by sample; what no window reaches is zero."""
+    total = float(made.bias[n - 1])
+    for k in range(L):
+        place = (len(x) - 1) - (k + earlier) / dt_scale
+        low = math.floor(place)
+        first = x[low] if low >= 0 else 0.0
+        second = x[min(low + 1, len(x) - 1)] if low + 1 >= 0 else 0.0
+        total += float(made.weight[n - 1, L - 1 - k]) * (first + float(place - low) * (second - first))
+    return total
+
+
 def by_hand(made: LinearPath, x: np.ndarray, dt_scale: Fraction, steps: int) -> np.ndarray:
-    """Apply row n to the window that ended n - τ before now, sample by sample; what no window reaches is zero."""
-    weight, bias = made.weight.detach().numpy(), made.bias.detach().numpy()
+    """Between two rows: the mean of the later one, read as much earlier, and of the line from the one before to it."""
     out = np.zeros((len(x), steps))
-    for j in range(steps):
+    for i, j in np.ndindex(out.shape):
         tau = dt_scale * (j + 1)
         n = math.ceil(tau)
-        for i in range(len(x)):
-            total = bias[n - 1]
-            for k in range(L):
-                place = (x.shape[1] - 1) - (k + n - tau) / dt_scale
-                low = math.floor(place)
-                first = x[i, low] if low >= 0 else 0.0
-                second = x[i, min(low + 1, x.shape[1] - 1)] if low + 1 >= 0 else 0.0
-                total += weight[n - 1, L - 1 - k] * (first + float(place - low) * (second - first))
-            out[i, j] = total
+        earlier, later = (one_row(made, x[i], dt_scale, n, ago) for ago in (n - tau, Fraction(0)))
+        before = x[i, -1] if n == 1 else one_row(made, x[i], dt_scale, n - 1, Fraction(0))
+        line = before + float(tau - n + 1) * (later - before)
+        out[i, j] = earlier if tau == n else (earlier + line) / 2
     return out
 
 
@@ -55,6 +61,16 @@ def test_other_rates_are_the_loop(rate: str) -> None:
     assert found.shape == (3, steps)
     np.testing.assert_allclose(found, by_hand(made, x.numpy(), dt_scale, steps), rtol=0, atol=1e-10)
     torch.testing.assert_close(read(made, x, float(dt_scale), 2), found[:, :2])
+
+
+def test_the_first_half_step_begins_at_the_last_value_that_is_there() -> None:
+    """The last two values are missing, zero: a line from the value before them, an hour back, to the first row."""
+    made, x = path(), torch.randn(1, 2 * L, dtype=torch.float64)
+    x[:, -2:] = 0
+    found = float(read(made, x, 0.5)[0, 0])
+    earlier, later = (one_row(made, x[0].numpy(), Fraction(1, 2), 1, Fraction(ago)) for ago in ("1/2", "0"))
+    line = float(x[0, -3]) + (0.5 + 1) / (1 + 1) * (later - float(x[0, -3]))
+    assert found == pytest.approx((earlier + line) / 2, abs=1e-10)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.25, 2.0])
