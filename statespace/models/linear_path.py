@@ -73,7 +73,7 @@ def _last(x: Tensor, dt_scale: float) -> tuple[Tensor, Tensor]:
     """Return the last value of each window that is there, where zero stands for none, and when it was: 0 or before."""
     steps = torch.arange(x.shape[1])
     place = torch.where(x != 0, steps, -1).max(1).values.clamp(min=0)
-    return x.gather(1, place[:, None])[:, 0], (place - (x.shape[1] - 1)) * dt_scale
+    return x.gather(1, place[:, None])[:, 0], (place - (x.shape[1] - 1)).to(x.dtype) * dt_scale
 
 
 WINDOW, LEVEL, FEATURES = range(3)
