@@ -215,7 +215,8 @@ def predict_insample(
         level: coverage of the intervals in percent; ``None`` for none.
         quantiles: probabilities whose quantiles are wanted as columns; ``None`` for none.
     Returns:
-        A table like that of `cross_validation`, from the first cutoff with one step of history on.
+        A table like that of `cross_validation`, from the first cutoff with one step of history on; of series that
+        inform each other, in all of them.
     Raises:
         InputError: `step_size` is no whole number from 1 on.
     """
@@ -225,11 +226,15 @@ def predict_insample(
     longest = None if fc.scaler_type == "none" else fc._ready(where).network.input_size
     grid = Grid.of(fc._series(where, df, fc.freq), fc.columns)
     count = np.maximum((grid.lengths - fc.h - 1) // step + 1, 0)
+    if fc.multivariate:  # series that inform each other are forecast together, or not at all
+        count[:] = count.min()
     series = np.repeat(np.arange(len(count)), count)
     rank = np.arange(len(series)) - np.repeat(count.cumsum() - count, count)
-    origin = (grid.lengths - fc.h)[series] - (count[series] - 1 - rank) * step
-    parts = [
-        _forecast(fc, grid, series[part], origin[part], fc.h, asked, static_df, longest)
-        for part in np.array_split(np.arange(len(series)), -(-len(series) // BATCH))
-    ]
-    return pd.concat(parts, ignore_index=True)
+    ago = count[series] - 1 - rank
+    origin = (grid.lengths - fc.h)[series] - ago * step
+    at_once = np.array_split(np.arange(len(series)), -(-len(series) // BATCH))
+    if fc.multivariate:
+        at_once = [np.flatnonzero(ago == windows) for windows in np.unique(ago)]
+    parts = [_forecast(fc, grid, series[part], origin[part], fc.h, asked, static_df, longest) for part in at_once]
+    in_order = np.argsort(np.repeat(np.concatenate(at_once), fc.h), kind="stable")
+    return pd.concat(parts, ignore_index=True).iloc[in_order].reset_index(drop=True)

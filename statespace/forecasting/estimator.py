@@ -29,6 +29,7 @@ from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
 from statespace.forecasting.search import SEARCHED, Trial, search
 from statespace.forecasting.static import Static
+from statespace.forecasting.together import expect_all, expect_same_end
 from statespace.forecasting.training import train
 from statespace.forecasting.updating import advance, appended, new_rows
 from statespace.layers import LAYERS
@@ -44,7 +45,7 @@ ENOUGH = 5000  # windows
 MOST_STEPS = 512  # of a window, by default
 MADE_WITH = (
     *("h", "layer", "d_model", "n_layers", "d_state", "mixing", "distribution", "scaler_type"),
-    *("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays", "weight_col"),
+    *("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays", "weight_col", "multivariate"),
     *("id_col", "time_col", "target_col"),
 )  # arguments that a network and the tables it reads cannot do without
 
@@ -150,6 +151,8 @@ class Forecaster(Parameters):
         alias: name of the forecast's column; by default that of the layer.
         devices: how many to train on; each has a process of its own, and its share of each batch.
         strategy: Lightning's name of how they go together: ``"ddp"``, or ``"auto"``, which is the same.
+        multivariate: whether series inform each other: each is told of the values of all at the same stamps. Only
+            series that were trained on can be forecast then, all of them at once.
     Attributes:
         outcome: how the last fit went; ``None`` before it.
         chosen_: the arguments that ``layer="auto"`` stands for since the last fit; ``None`` for another layer.
@@ -196,6 +199,7 @@ class Forecaster(Parameters):
     alias: str | None = None
     devices: int = 1
     strategy: str = "auto"
+    multivariate: bool = False
 
     outcome: Outcome | None = field(default=None, init=False)
     chosen_: dict[str, Any] | None = field(default=None, init=False)
@@ -299,6 +303,8 @@ class Forecaster(Parameters):
         if before is not None:
             size = before.network.input_size
         reader = self._reader(where, series, static_df) if before is None else before.reader
+        if before is not None and reader.together:
+            expect_all(where, series.ids, reader.together)
         series = replace(series, step=reader.step)
         self._check_values(where, series)
         log = self.transform == "log" or (
@@ -311,7 +317,7 @@ class Forecaster(Parameters):
         scaling = self._scaling(where, series, log, power)
         scaled = scaling.forward(series.values, series.lengths)
         drift = persistence(scaled, series.lengths, season, size)
-        beside = reader.beside(where, series, static_df)._replace(number=torch.arange(len(series)))
+        beside = reader.beside(where, series, scaled, static_df)._replace(number=torch.arange(len(series)))
         if self.point == "median":  # is judged by absolute errors, in which hard series shall not rule over the others
             beside = beside._replace(unit=torch.as_tensor(typical_change(scaled, series.lengths, season)))
         z, lengths = torch.as_tensor(scaled, dtype=torch.float32), torch.as_tensor(series.lengths)
@@ -412,7 +418,13 @@ class Forecaster(Parameters):
                 "such as 's4d', 's5' or 's6', or put the stamps on a grid."
             )
         static = Static.of(where, static_df, self.id_col, listed(self.stat_exog_list), series.ids)
-        return Reader.of(self.columns, series, listed(self.calendar), listed(self.holidays), static)
+        if series.ticks is not None and self.multivariate:
+            raise InputError(
+                f"{where}: freq is {series.freq!r}, but with multivariate=True the series are to share their stamps: "
+                "put them on a grid, or forecast each alone."
+            )
+        reader = Reader.of(self.columns, series, listed(self.calendar), listed(self.holidays), static)
+        return replace(reader, together=tuple(series.ids)) if self.multivariate else reader
 
     def _check_values(self, where: str, series: Panel) -> None:
         output = OUTPUTS[self.distribution]()
@@ -533,6 +545,7 @@ class Forecaster(Parameters):
 
         Args:
             df: rows later than those that are known, of all series or some, with the columns of the training table.
+                Of a multivariate forecaster, of all series up to one stamp.
         Returns:
             The forecaster itself.
         Raises:
@@ -541,6 +554,8 @@ class Forecaster(Parameters):
         where = "Forecaster.update"
         fitted = self._ready(where)
         rows, which = new_rows(where, fitted, df)
+        if fitted.reader.together:
+            expect_same_end(where, rows, fitted.reader.together)
         self._check_values(where, rows)
         if fitted.scaling.transforms:
             expect_positive(where, rows.values, rows.lengths, rows.ids, f"transform={self.transform!r}")
@@ -616,6 +631,8 @@ class Forecaster(Parameters):
         number = np.arange(len(history))
         if df is not None:
             history = reader.panel(where, df, dt_scale)
+            if reader.together:
+                expect_all(where, history.ids, reader.together)
             self._check_values(where, history)
             number = fitted.numbers(_names(where, history.ids, known_as, fitted.history.ids))
             scaling = fitted.known_units(number, self._scaling(where, history, scaling.log, scaling.power))
@@ -627,7 +644,8 @@ class Forecaster(Parameters):
         elif static_df is not None:
             raise InputError(f"{where}: static_df is given without df: that of the training series is known.")
         ahead, stamps = reader.lead(where, history, futr_df, int(steps))
-        beside = reader.beside(where, ahead, static_df, None if df is not None else fitted.static)
+        z = scaling.forward(ahead.values, ahead.lengths)
+        beside = reader.beside(where, ahead, z, static_df, None if df is not None else fitted.static)
         if df is None and self._live is not None:
             found = fitted.forecast_live(self._live, beside, int(steps))
         else:

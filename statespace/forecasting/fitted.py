@@ -88,7 +88,8 @@ class Fitted:
 
     def goes_on(self) -> Live:
         """Return the series trained on as they go on."""
-        beside = self.reader.beside("Forecaster", self.history, None, self.static)
+        z = self.scaling.forward(self.history.values, self.history.lengths)
+        beside = self.reader.beside("Forecaster", self.history, z, None, self.static)
         beside = beside._replace(number=torch.arange(len(self.history)))
         return Live(self.network, self.window(self.history, self.scaling, beside))
 
@@ -217,7 +218,9 @@ def unstored(
         name: value.numpy() for name, value in tensors.items() if not name.startswith(("model.", "static.", "live."))
     }
     units = arrays["reader.location"], arrays["reader.scale"]
-    reader = Reader(columns, description["freq"], float(description["step"]), calendar, holidays, static, *units)
+    together = tuple(description["ids"]) if made_with["multivariate"] else ()
+    step = float(description["step"])
+    reader = Reader(columns, description["freq"], step, calendar, holidays, static, *units, together)
     shape = description["input_size"], description["linear"], description["features"]
     made = make(*shape, reader, description["own"])
     made.load_state_dict(

@@ -32,6 +32,7 @@ _COUNTS_OR_NONE = {"input_size": 1, "season_length": 1, "val_size": 0}
 LISTS = ("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays")
 _TEXTS = ("id_col", "time_col", "target_col", "accelerator")
 _TEXTS_OR_NONE = ("weight_col", "alias")
+_SWITCHES = ("verbose", "multivariate")
 
 
 def _whole(name: str, value: object, least: int, most: int = _MOST) -> None:
@@ -96,8 +97,9 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
     for option in _TEXTS_OR_NONE:
         if options[option] is not None and (not isinstance(options[option], str) or not options[option]):
             raise InputError(f"{_WHERE}: {option} is {options[option]!r}, but a name, as text, or None is expected.")
-    if not isinstance(options["verbose"], bool | np.bool_):
-        raise InputError(f"{_WHERE}: verbose is {options['verbose']!r}, but True or False is expected.")
+    for option in _SWITCHES:
+        if not isinstance(options[option], bool | np.bool_):
+            raise InputError(f"{_WHERE}: {option} is {options[option]!r}, but True or False is expected.")
     for option in LISTS:
         _names(option, options[option])
     names_of(_WHERE, listed(options["calendar"]), listed(options["holidays"]))

@@ -17,6 +17,7 @@ from statespace.forecasting.future import asked_stamps, read_future
 from statespace.forecasting.panel import Columns, Panel
 from statespace.forecasting.partitioned import read_panel
 from statespace.forecasting.static import Static
+from statespace.forecasting.together import side_by_side
 from statespace.training import Beside
 
 
@@ -37,6 +38,7 @@ class Reader:
         static: how the static table is read.
         location: of each covariate, known up to now, then known beforehand, ``(k + m,)``.
         scale: of each of them.
+        together: names of the series trained on, where they inform each other; none where each is alone.
     """
 
     columns: Columns
@@ -47,6 +49,7 @@ class Reader:
     static: Static = field(default_factory=Static)
     location: np.ndarray = field(default_factory=lambda: np.zeros(0))
     scale: np.ndarray = field(default_factory=lambda: np.ones(0))
+    together: tuple[Any, ...] = ()
 
     @classmethod
     def of(
@@ -68,10 +71,10 @@ class Reader:
     def sizes(self) -> dict[str, Any]:
         """Numbers of covariates of each kind, as `ForecastNetwork` takes them."""
         return {
-            "hist": len(self.columns.hist),
+            "hist": len(self.columns.hist) + len(self.together),
             "futr": len(self.columns.futr) + len(names_of("Forecaster", self.calendar, self.holidays)),
             "static": len(self.static.mean),
-            "categories": self.static.sizes,
+            "categories": [*self.static.sizes, *([len(self.together)] if self.together else [])],
         }
 
     def panel(self, where: str, frame: Table, dt_scale: float = 1.0) -> Panel:
@@ -132,6 +135,7 @@ class Reader:
         self,
         where: str,
         series: Panel,
+        z: np.ndarray,
         static: pd.DataFrame | None = None,
         known: tuple[Tensor | None, Tensor | None] | None = None,
     ) -> Beside:
@@ -140,12 +144,18 @@ class Reader:
         Args:
             where: the function, for messages.
             series: histories, with or without steps ahead.
+            z: their values, scaled, which series that inform each other are told of.
             static: the static table.
             known: its numbers and categories, where they have been read before.
         """
         hist, futr = self.covariates(where, series.beside, lambda: pd.Series(np.concatenate(series.stamps())))
+        if self.together:
+            hist = np.concatenate([hist, side_by_side(where, series, self.together, z)], 1)
         if known is None:
             found, codes = self.static.read(where, static, self.columns.id, series.ids)
+            if self.together:
+                own = np.array([self.together.index(name) for name in series.ids])[:, None]
+                codes = own if codes is None else np.concatenate([codes, own], 1)
             known = _tensor(found), None if codes is None else torch.as_tensor(codes)
         weight = series.beside[:, -1] if self.columns.weight is not None else None
         return Beside(

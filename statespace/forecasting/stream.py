@@ -62,6 +62,11 @@ class ForecastStream:
     def __init__(self, forecaster: "Forecaster", level: Sequence[float] | float | None = None) -> None:
         where = "ForecastStream"
         self._fc, self._fitted = forecaster, forecaster._ready(where)
+        if self._fitted.reader.together:
+            raise InputError(
+                f"{where}: the forecaster is multivariate, and rows of one series would have to wait for those of the "
+                "others: pass the rows of all series to Forecaster.update."
+            )
         self._levels = check_levels(where, level)
         self._live = forecaster.live(where).copy()  # the forecaster stays where it is until `keep`
         history, reader = self._fitted.history, self._fitted.reader

@@ -94,13 +94,13 @@ def appended(history: Panel, rows: Panel, which: np.ndarray, steps: int) -> Pane
 def advance(where: str, fitted: Fitted, live: Live, rows: Panel, which: np.ndarray) -> None:
     """Take new rows into the states of `live`, in order of time for each series."""
     first, second = (None if part is None else part[which] for part in fitted.static)
-    beside = fitted.reader.beside(where, rows, None, (first, second))
+    scaled = fitted.scaling.of_series(which).forward(rows.values, rows.lengths)
+    beside = fitted.reader.beside(where, rows, scaled, None, (first, second))
     if rows.ticks is not None and beside.dt is not None:
         begins = rows.lengths.cumsum() - rows.lengths
         lasts = as_ticks(pd.Series([fitted.history.last[place] for place in which]))
         beside.dt[begins] = torch.as_tensor((rows.ticks[begins] - lasts) / fitted.reader.step, dtype=torch.float32)
-    scaling = fitted.scaling.of_series(which)
-    z = torch.as_tensor(scaling.forward(rows.values, rows.lengths), dtype=torch.float32)
+    z = torch.as_tensor(scaled, dtype=torch.float32)
     starts = rows.lengths.cumsum() - rows.lengths
     for step in range(int(rows.lengths.max(initial=0))):
         here = np.flatnonzero(rows.lengths > step)
