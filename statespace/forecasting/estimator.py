@@ -29,7 +29,7 @@ from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
 from statespace.forecasting.search import SEARCHED, Trial, search
 from statespace.forecasting.static import Static
-from statespace.forecasting.together import expect_all, expect_same_end
+from statespace.forecasting.together import expect_alike, expect_all, expect_same_end
 from statespace.forecasting.training import train
 from statespace.forecasting.updating import advance, appended, new_rows
 from statespace.layers import LAYERS
@@ -631,9 +631,9 @@ class Forecaster(Parameters):
         number = np.arange(len(history))
         if df is not None:
             history = reader.panel(where, df, dt_scale)
-            if reader.together:
-                expect_all(where, history.ids, reader.together)
             self._check_values(where, history)
+            if reader.together:
+                expect_alike(where, history.ids, reader.together, dt_scale)
             number = fitted.numbers(_names(where, history.ids, known_as, fitted.history.ids))
             scaling = fitted.known_units(number, self._scaling(where, history, scaling.log, scaling.power))
             _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))

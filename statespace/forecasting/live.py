@@ -168,7 +168,7 @@ class Live:
         location, scale = (part.repeat_interleave(n, 0) for part in (self._location, self._scale))
         series = None if self.past.series is None else self.past.series.repeat_interleave(n)
         one = self.network.head(z).reshape(count * n, 1, -1)
-        raw = self.network.at(one, Normalised(windows, location, scale), series=series)
+        raw = self.network.at(one, Normalised(windows, location, scale), self.past._replace(series=series))
         found = self.network.read(raw)
         self.past = _later(self.past, segment, length)
         self._since += n
@@ -193,7 +193,7 @@ class Live:
         rows = self._with_told(self.network.questions(block, self.past.x, futr, futr_known))
         z = self._carried.ask(rows, None if dt is None else dt[:, :block])
         x = (self.past.x - self._location) / self._scale * self.past.observed
-        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale), series=self.past.series)
+        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale), self.past)
         found = self.network.read(raw)
         return found if block == steps else self.network.prolong(found, joined(self.past, ahead), steps)
 

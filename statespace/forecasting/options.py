@@ -108,6 +108,11 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
             f"{_WHERE}: transform is {options['transform']!r}, but distribution {options['distribution']!r} is one of "
             "values as they are: use transform='none'."
         )
+    if options["multivariate"] and OUTPUTS[options["distribution"]]().positive:
+        raise InputError(
+            f"{_WHERE}: distribution is {options['distribution']!r}, one of values as they are, but multivariate=True "
+            "sets the series beside each other in common units: forecast each alone, or use another distribution."
+        )
     _check_columns(options, name)
 
 

@@ -75,6 +75,7 @@ class Reader:
             "futr": len(self.columns.futr) + len(names_of("Forecaster", self.calendar, self.holidays)),
             "static": len(self.static.mean),
             "categories": [*self.static.sizes, *([len(self.together)] if self.together else [])],
+            "together": len(self.together),
         }
 
     def panel(self, where: str, frame: Table, dt_scale: float = 1.0) -> Panel:

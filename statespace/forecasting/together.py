@@ -46,6 +46,25 @@ def expect_all(where: str, ids: Sequence[Any], known: Sequence[Any]) -> None:
         )
 
 
+def expect_alike(where: str, ids: Sequence[Any], known: Sequence[Any], dt_scale: float) -> None:
+    """Check that histories are of all series that were trained on, at the rate of training.
+
+    Args:
+        where: the function, for the message.
+        ids: names of the series that came.
+        known: names of those trained on.
+        dt_scale: time between two steps in units of that in training.
+    Raises:
+        InputError: they are not.
+    """
+    expect_all(where, ids, known)
+    if dt_scale != 1:
+        raise InputError(
+            f"{where}: dt_scale is {dt_scale}, but with multivariate=True what the others say is known at the rate of "
+            "training alone: fit each alone, or at that rate."
+        )
+
+
 def expect_same_end(where: str, rows: Panel, known: Sequence[Any]) -> None:
     """Check that new rows are of all series and end at one stamp: what came later would come too late for the others.
 

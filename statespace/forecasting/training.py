@@ -2,7 +2,8 @@
 
 1. The linear path is fitted on the windows before the validation tail, with penalties from blocked cross-validation,
    and stays as it is: a large penalty leaves it at the seasonal naive forecast, where the data say no more. Of several
-   series each may get a part of its own, drawn to what they have in common.
+   series each may get a part of its own, drawn to what they have in common; where they inform each other, what the
+   others say of its errors is fitted in the same way.
 2. The network learns what is left, and how wide the quantiles are, with early stopping on the tail.
 3. What it adds to the linear path is shrunk by the factor that serves the tail best.
 4. Both go on with the tail included: on short series the newest season is worth more than the best stop. What the
@@ -34,7 +35,7 @@ from statespace.training import (
     fit,
     usual_strength,
 )
-from statespace.training.closed_form import Choice, Origins, fit_readout
+from statespace.training.closed_form import Choice, Moments, Origins, fit_readout, ridge
 from statespace.training.own_readout import fit_own
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
 MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
 MOST_WINDOWS = 60_000  # that the linear path is fitted to; more would tell little
+BATCH = 4096  # windows whose moments are summed at once
 _BLOCKS = 5  # stretches of time that are left out in turn
 
 Chosen = tuple[
@@ -156,6 +158,49 @@ def _spread(origins: Origins) -> Origins:
 
 
 @torch.no_grad()
+def _across_moments(network: ForecastNetwork, linear: LinearPath, source: WindowSource, origins: Origins) -> Moments:
+    """Sum over windows what the newest values of all series, and 1, have in common with the linear path's errors."""
+    assert network.across is not None
+    f, h = network.across.weight.shape[2] + 1, source.h
+    found = Moments(*(torch.zeros(size, dtype=torch.float64) for size in ((f, f), (f, h), (h,))), 0)
+    for series, origin in zip(*(part.split(BATCH) for part in origins), strict=True):
+        batch = source.cut(series, origin)
+        window = normalise(batch.past.x, batch.past.observed, network.scaler)
+        whole = (batch.weight > 0).all(1)
+        error = (batch.y - window.location - linear.read(window, series=batch.past.series) * window.scale)[whole]
+        known = network.across.known(batch.past)[whole]
+        phi = torch.cat([known, known.new_ones(len(known), 1)], 1)
+        sums = (phi.T @ phi).double(), (phi.T @ error).double(), error.double().square().sum(0)
+        found = found.plus(Moments(*sums, len(phi)))
+    return found
+
+
+def _fit_across(
+    network: ForecastNetwork, linear: LinearPath, data: WindowDataModule, penalties: list[float] | None = None
+) -> list[float]:
+    """Fit what other series say of each, on top of the linear path; return the penalties, infinite where it is nothing.
+
+    As for the linear path, stretches of time are left out in turn.
+    """
+    across = network.across
+    if across is None:
+        return []
+    blocks, between = _some(*_blocks(data.source, data.train), data.seed)
+    chosen = []
+    for place in range(across.series):
+
+        def own(origins: Origins, place: int = place) -> Moments:
+            rows = origins[0] == place
+            return _across_moments(network, linear, data.source, (origins[0][rows], origins[1][rows]))
+
+        parts = [part for origins in blocks if (part := own(origins)).windows]
+        weights, penalty = ridge(parts, own(between), None if penalties is None else penalties[place])
+        across.weight[place], across.bias[place] = weights[:-1].T, weights[-1]
+        chosen.append(penalty)
+    return chosen
+
+
+@torch.no_grad()
 def _correlation(network: ForecastNetwork, windows: Windows) -> np.ndarray:
     """Return how the errors of a forecast go together over the horizon, from held-out windows."""
     y = windows.y.masked_fill(windows.y_observed == 0, torch.nan)
@@ -167,9 +212,9 @@ def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows) -> fl
     """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1."""
     raw = network.raw(windows.past)
     window = normalise(windows.past.x, windows.past.observed, network.scaler)
-    known = linear.read(window, series=windows.past.series)
-    added = raw.raw[..., 0] - known
-    left = (windows.y - raw.location) / raw.scale - known
+    straight = network.straight(linear, window, windows.past)
+    added = raw.raw[..., 0] - straight
+    left = (windows.y - raw.location) / raw.scale - straight
     counts = (windows.weight > 0).to(added.dtype)
     square = float((added.square() * counts).sum())
     return min(1.0, max(0.0, float((added * left * counts).sum()) / square)) if square > 0 else 1.0
@@ -204,10 +249,12 @@ def train(
     strength = strength_of(how, data)
     linear = None if network.output.positive else network.linear
     chosen: Chosen = None, None
+    penalties: list[float] = []
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
     if linear is not None:
         chosen = fit_linear(network, linear, data, how.verbose, stages, "linear path")
         linear.requires_grad_(False)
+        penalties = _fit_across(network, linear, data)
 
     def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
         if (found := stages.recall(title, network)) is not None:
@@ -259,6 +306,7 @@ def train(
                 for part, first in zip((network.head.weight, network.head.bias), before, strict=True):
                     part.copy_(first)
             fit_linear(network, linear, tail, how.verbose, stages, "linear path on the tail", chosen)
+            _fit_across(network, linear, tail, penalties)
         if more:
             last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
+from statespace.models.across_path import MOST_SERIES, AcrossPath
 from statespace.models.backbone import Backbone
 from statespace.models.history import History
 from statespace.models.instance_norm import NORMS, Normalised, normalise
@@ -93,6 +94,8 @@ class ForecastNetwork(nn.Module):
         linear: whether there is a linear path, which wants a regular grid.
         features: number of features of random systems in the linear path.
         series: number of series that have a part of their own in the linear path.
+        together: number of series that inform each other, whose values are the last covariates that are known up to
+            now, and whose names are the last category; 0 where each is alone.
     Raises:
         InputError: an argument is out of range or its name is not known.
     """
@@ -120,6 +123,7 @@ class ForecastNetwork(nn.Module):
         linear: bool = True,
         features: int = 0,
         series: int = 0,
+        together: int = 0,
     ) -> None:
         super().__init__()
         for name, value in {"h": h, "input_size": input_size, "season_length": season_length}.items():
@@ -138,6 +142,8 @@ class ForecastNetwork(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.constant_(self.head.bias, 0.0)
         self.linear = LinearPath(input_size, h, season_length, drift, features, series) if linear else None
+        read_across = linear and 0 < together <= MOST_SERIES and not self.output.positive
+        self.across = AcrossPath(together, input_size, h) if read_across else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
 
     def rows(self, x: Tensor, past: History) -> tuple[Tensor, Tensor]:
@@ -223,14 +229,21 @@ class ForecastNetwork(nn.Module):
         u = self.embed(rows) if told is None else self.embed(rows) + told[:, None]
         z, _ = self.backbone(u, dt=past.dt, dt_scale=dt_scale, observed=F.pad(known, (0, steps), value=True))
         raw = self.head(z[:, -steps:])
-        return self.at(raw, window, dt_scale, past.series)
+        return self.at(raw, window, past, dt_scale)
 
-    def at(self, raw: Tensor, window: Normalised, dt_scale: float = 1.0, series: Tensor | None = None) -> Raw:
+    def at(self, raw: Tensor, window: Normalised, past: History, dt_scale: float = 1.0) -> Raw:
         """Add the linear path to what the head puts out, ``(b, steps, parameters)``."""
         if self.linear is not None:
-            linear = self.linear.read(window, dt_scale, raw.shape[1], series)
+            linear = self.straight(self.linear, window, past, dt_scale, raw.shape[1])
             raw = raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
         return Raw(raw, window.location, window.scale)
+
+    def straight(
+        self, linear: LinearPath, window: Normalised, past: History, dt_scale: float = 1.0, steps: int | None = None
+    ) -> Tensor:
+        """Return what is forecast in a straight line, from the window and from other series, ``(b, steps)``."""
+        found = linear.read(window, dt_scale, steps, past.series)
+        return found if self.across is None else found + self.across(past, found.shape[1]) / window.scale
 
     def read(self, raw: Raw, dt_scale: float = 1.0) -> Forecast:
         """Return the forecast that the output reads from what the network put out, with its offsets."""

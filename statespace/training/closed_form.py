@@ -222,6 +222,28 @@ def fit_readout(
     return Fit(choice, change, tuple(left_out))
 
 
+def ridge(parts: Sequence[Moments], between: Moments, penalty: float | None = None) -> tuple[Tensor, float]:
+    """Return weights that are drawn to zero, with one penalty for all of them.
+
+    Args:
+        parts: moments of stretches of time, which are left out in turn.
+        between: moments of what lies in two of them: fitted in the end, but never judged.
+        penalty: what was chosen before, to be taken again.
+    Returns:
+        The weights ``(f, h)`` and the penalty; zeros and infinity where fewer than two stretches are there.
+    """
+    if len(parts) < 2:
+        return torch.zeros_like(between.M), float("inf")
+    everything = _together(parts).plus(between)
+    groups = torch.zeros(len(between.G), dtype=torch.long)
+    unit = torch.diagonal(everything.G).mean(0, keepdim=True) / everything.windows
+    unit = torch.where(unit > 0, unit, 1.0)  # of constant series nothing is to be told
+    if penalty is None:
+        every = max(1, between.M.shape[1] // _STEPS_JUDGED)
+        penalty = _Judge([part.every(every) for part in parts], groups, unit).best([float("inf")], 0)[1][0]
+    return solve(everything, groups, unit, [penalty]), penalty
+
+
 def _choose(parts: Sequence[Moments], groups: Tensor, unit: Tensor, to_zero: Tensor, spare: Sequence[int]) -> Choice:
     """Choose penalties, and what to draw to, by leaving out each part in turn."""
     nothing = [float("inf")] * len(unit)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from statespace.forecasting.together import side_by_side
 
 Small = Callable[..., Forecaster]
 H = 4
-LEARNS: dict[str, Any] = {"input_size": 16, "d_model": 16, "max_steps": 150, "learning_rate": 1e-2, "dropout": 0.0}
 
 
 def pair(steps: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -57,9 +55,15 @@ def error(fc: Forecaster, frame: pd.DataFrame, name: str) -> float:
 
 def test_who_follows_another_series_is_foreseen(small: Small) -> None:
     frame = pair()
-    alone, told = (error(small(H, **LEARNS, multivariate=kind), frame, "follower") for kind in (False, True))
-    assert alone > 0.9  # as good as the mean, at best
-    assert told < alone / 3
+    alone, told = (error(small(H, multivariate=kind), frame, "follower") for kind in (False, True))
+    assert alone > 0.4  # what an autoregression hides within four steps
+    assert told < alone / 100  # the noise is 0.0002
+
+
+def test_what_has_nothing_to_do_with_it_changes_little(small: Small) -> None:
+    frame = pd.concat([pair()[400:], pair(seed=1)[:400]]).replace({"unique_id": {"leader": "stranger"}})
+    alone, told = (error(small(H, multivariate=kind), frame, "follower") for kind in (False, True))
+    assert told < 1.1 * alone
 
 
 def test_beside_each_row_stands_what_the_others_are_then() -> None:
@@ -71,18 +75,17 @@ def test_beside_each_row_stands_what_the_others_are_then() -> None:
 
 
 def test_what_others_do_later_is_not_known(small: Small) -> None:
-    frame = ragged()
+    frame = pair(200)
     fc = small(H, multivariate=True).fit(frame)
     cutoff = frame["ds"].max() - pd.Timedelta(hours=6)
-    known = frame[frame["ds"] <= cutoff]
-    want = fc.predict(known)
-    # One series goes on, and nothing that it does after the others' end reaches them.
-    more = frame[(frame["ds"] <= cutoff) | (frame["unique_id"] == "a")]
-    found = fc.predict(more)
-    others = want["unique_id"] != "a"
-    pd.testing.assert_frame_equal(found[others], want[others])
-    changed = known.assign(y=known["y"].where((known["unique_id"] != "a") | (known["ds"] < cutoff), 99.0))
-    assert (fc.predict(changed)[others][fc.name] != want[others][fc.name]).all()  # what it did before does
+    leads, known = frame["unique_id"] == "leader", frame["ds"] <= cutoff
+    follower = slice(0, H)  # of the rows of a forecast
+    want = fc.predict(frame[known])[fc.name][follower]
+    # The leader goes on, and nothing that it does after the follower's end reaches it.
+    found = fc.predict(frame[known | leads])[fc.name][follower]
+    pd.testing.assert_series_equal(found, want)
+    changed = frame.assign(y=frame["y"].mask(leads & (frame["ds"] == cutoff), 99.0))
+    assert abs(fc.predict(changed[known])[fc.name] - want).iloc[H - 1] > 10  # what it did before does
 
 
 def test_a_model_on_disk_and_rows_that_come(small: Small, tmp_path: Path) -> None:
@@ -145,8 +148,12 @@ def test_what_cannot_be_is_refused(small: Small, monkeypatch: pytest.MonkeyPatch
         fc.update(pd.concat([later.head(2), ahead]))
     with pytest.raises(InputError, match=r"ForecastStream: the forecaster is multivariate.* to Forecaster.update"):
         ForecastStream(fc)
+    with pytest.raises(InputError, match=r"dt_scale is 2.0, but with multivariate=True"):
+        fc.predict(frame[frame["ds"].dt.hour % 2 == 0], dt_scale=2)
     with pytest.raises(InputError, match="multivariate is 1, but True or False is expected"):
         Forecaster(H, multivariate=1)  # type: ignore[arg-type]  # what is refused
+    with pytest.raises(InputError, match="distribution is 'tweedie', one of values as they are, but multivariate=True"):
+        Forecaster(H, multivariate=True, distribution="tweedie")
     with pytest.raises(InputError, match=r"fit: freq is 'irregular', but with multivariate=True .* share their stamps"):
         small(H, multivariate=True).fit(frame, freq="irregular")
     halves = frame.assign(ds=frame["ds"] + pd.to_timedelta((frame["unique_id"] == "b") * 30, unit="min"))
