@@ -1,7 +1,7 @@
 """A million rows through ``statespace stream --detect``: rows in a second, and memory from the first to the last.
 
-The command runs as a user runs it, a process with a pipe at each end; rows are written as fast as it takes them. Of 1000
-series, all rows of a stamp follow each other. Memory is what the system counts as resident.
+The command runs as a user runs it, a process with a pipe at each end; rows are written as fast as it takes them. Of
+many series, all rows of a stamp follow each other. Memory is what the system counts as resident.
 
     python benchmarks/stream_rows.py
     python benchmarks/stream_rows.py --rows 100000 --series 1
