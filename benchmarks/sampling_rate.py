@@ -73,8 +73,11 @@ def forecasts(values: np.ndarray, origins: np.ndarray, options: argparse.Namespa
     # The last half-hour before an origin is no hour: so that both know as much, histories end at the hour before.
     known = past[:, :-1]
 
+    channels = dict(enumerate(np.tile(np.arange(values.shape[1]), len(origins)).tolist()))
+
     def ask(fc: Forecaster, windows: np.ndarray, freq: str, **given: Any) -> np.ndarray:
-        return fc.predict(table(windows, freq), **given)[fc.name].to_numpy().reshape(len(windows), -1)
+        found = fc.predict(table(windows, freq), known_as=channels, **given)
+        return found[fc.name].to_numpy().reshape(len(windows), -1)
 
     hours = ask(hourly, known[:, ::2], "h")  # at +1, +2 … hours after the last known
     half = ask(hourly, known, "30min", dt_scale=0.5)  # at +0.5, +1 …
