@@ -208,10 +208,10 @@ def _check_ids(where: str, ids: pd.Series) -> tuple[np.ndarray, list[Any]]:
         # Each name once, and not one for each row.
         kinds = pd.Series(ids.cat.categories, name=ids.name)
         there = np.unique(ids.cat.codes)
-        place, names = _check_ids(where, kinds.iloc[there])
+        place, known = _check_ids(where, kinds.iloc[there])
         number = np.zeros(len(kinds), np.int64)
         number[there] = place
-        return number[ids.cat.codes], names
+        return number[ids.cat.codes], known
     if isinstance(ids.dtype, pd.CategoricalDtype):
         ids = ids.astype(ids.cat.categories.dtype)
     if ids.dtype == object or not (pd.api.types.is_numeric_dtype(ids) or pd.api.types.is_string_dtype(ids)):

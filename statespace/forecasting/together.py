@@ -110,4 +110,4 @@ def side_by_side(where: str, series: Panel, known: Sequence[Any], z: np.ndarray)
     place = {name: column for column, name in enumerate(known)}
     wide = np.full((int(row.max(initial=0)) + 1, len(known)), np.nan, np.float32)
     wide[row, np.repeat([place[name] for name in series.ids], series.lengths)] = z
-    return wide[row]
+    return np.asarray(wide[row])
