@@ -162,7 +162,8 @@ def _across_moments(network: ForecastNetwork, linear: LinearPath, source: Window
     """Sum over windows what the newest values of all series, and 1, have in common with the linear path's errors."""
     assert network.across is not None
     f, h = network.across.weight.shape[2] + 1, source.h
-    found = Moments(*(torch.zeros(size, dtype=torch.float64) for size in ((f, f), (f, h), (h,))), 0)
+    G, M, square = (torch.zeros(size, dtype=torch.float64) for size in ((f, f), (f, h), (h,)))
+    found = Moments(G, M, square, 0)
     for series, origin in zip(*(part.split(BATCH) for part in origins), strict=True):
         batch = source.cut(series, origin)
         window = normalise(batch.past.x, batch.past.observed, network.scaler)
