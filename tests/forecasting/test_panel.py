@@ -31,7 +31,7 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "no rows": (lambda f: f.iloc[:0], "the table has no rows"),
     "no frame": (
         lambda f: f.to_dict(),
-        "df is a dict, but a DataFrame of pandas or polars, or a Table of pyarrow, is expected",
+        "df is a dict, but a DataFrame of pandas or polars, a Table of pyarrow, or the path of a folder",
     ),
     "twice a column": (lambda f: pd.concat([f, f[["y"]]], axis=1), "several columns 'y'"),
     "doubled stamp": (lambda f: pd.concat([f, f.tail(1)]), "series 'a' has two rows for 2003-12-01 00:00:00: keep one"),
