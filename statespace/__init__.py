@@ -11,7 +11,7 @@ from statespace.errors import InputError, ShapeError
 from statespace.version import __version__
 
 if TYPE_CHECKING:
-    from statespace.classification import Classifier, Regressor
+    from statespace.classification import Classifier, Labeler, Regressor
     from statespace.forecasting import Forecaster
     from statespace.systems import DPLR, Diagonal, StateSpace, cont2discrete
     from statespace.verification import verify
@@ -22,6 +22,7 @@ __all__ = [
     "Diagonal",
     "Forecaster",
     "InputError",
+    "Labeler",
     "Regressor",
     "ShapeError",
     "StateSpace",
@@ -32,6 +33,7 @@ __all__ = [
 
 _LOADED_WHEN_ASKED_FOR = {
     "Classifier": "statespace.classification",
+    "Labeler": "statespace.classification",
     "Regressor": "statespace.classification",
     "Forecaster": "statespace.forecasting",
     "DPLR": "statespace.systems",

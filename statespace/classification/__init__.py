@@ -1,6 +1,7 @@
-"""Whole signals: which class they belong to, or which number belongs to them."""
+"""Signals: which class they belong to, which number belongs to them, and what each of their samples is."""
 
 from statespace.classification.classifier import Classifier
+from statespace.classification.labeler import Labeler
 from statespace.classification.regressor import Regressor
 
-__all__ = ["Classifier", "Regressor"]
+__all__ = ["Classifier", "Labeler", "Regressor"]

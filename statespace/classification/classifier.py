@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from statespace.classification.calibration import probabilities
+from statespace.classification.class_weights import class_weights
 from statespace.classification.estimator import SignalEstimator
 from statespace.classification.network import Network
 from statespace.classification.stream import ClassifierStream
-from statespace.classification.targets import is_number, labels_of, plain_label, weights_of
-from statespace.classification.unfitted import not_fitted
-from statespace.errors import InputError, choose
+from statespace.classification.targets import labels_of, plain_label, weights_of
+from statespace.errors import InputError
 
 
 @dataclass(eq=False, repr=False)
@@ -117,35 +118,12 @@ class Classifier(SignalEstimator):
                     "two are needed to tell apart."
                 )
             targets = np.eye(len(self.classes_))[kinds]
-        weights = weights_of(where, sample_weight, len(targets)) * self._class_weights(where, targets)
-        self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups, checkpoint)
-
-    def _class_weights(self, where: str, targets: np.ndarray) -> np.ndarray:
-        if self.class_weight is None:
-            return np.ones(len(targets))
-        if self._kind == "labels":
+        weights = weights_of(where, sample_weight, len(targets))
+        if self._kind == "labels" and self.class_weight is not None:
             raise InputError(f"{where}: class_weight is given, but signals have several labels: pass sample_weight.")
-        if isinstance(self.class_weight, str):
-            choose(where, "class_weight", self.class_weight, ("balanced",))
-            each = len(targets) / (len(self.classes_) * targets.sum(0))
-        elif not isinstance(self.class_weight, Mapping):
-            raise InputError(
-                f"{where}: class_weight is {self.class_weight!r}, but None, 'balanced' or a weight for each class is "
-                "expected."
-            )
-        else:
-            wrong = [v for v in self.class_weight.values() if not (is_number(v) and 0 <= v < 1e100)]
-            if wrong:
-                raise InputError(f"{where}: class_weight holds {wrong[0]!r}, but numbers from 0 on are expected.")
-            unknown = set(self.class_weight) - set(self.classes_.tolist())
-            if unknown:
-                raise InputError(
-                    f"{where}: class_weight names {', '.join(map(repr, unknown))}, but the classes of y are "
-                    f"{', '.join(map(repr, self.classes_.tolist()))}."
-                )
-            each = np.array([self.class_weight.get(name, 1.0) for name in self.classes_.tolist()])
-        weights: np.ndarray = targets @ each
-        return weights
+        if self._kind == "classes":
+            weights = weights * (targets @ class_weights(where, self.class_weight, self.classes_, targets.sum(0)))
+        self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups, checkpoint)
 
     def predict_proba(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
         """Return the probability of each class, ``(b, k)``.
@@ -231,20 +209,16 @@ class Classifier(SignalEstimator):
         Raises:
             InputError: not fitted, or not causal, or the layers cannot be run live.
         """
-        if not hasattr(self, "model_"):
-            raise not_fitted(
-                "Classifier.stream: this Classifier is not fitted: call fit(X, y), or take Classifier.load(folder)."
-            )
-        scaled = self._fitted["scaler_type"] == "channel"
-        location = self._location if scaled else torch.zeros_like(self._location)
-        scale = self._scale if scaled else torch.ones_like(self._scale)
-        return ClassifierStream(self.model_, location, scale, self._kind, self.sharpness_, self.classes_, dt_scale)
+        self._expect_fitted("Classifier.stream")
+        scaling = self._live_scaling()
+        return ClassifierStream(self.model_, *scaling, self._kind, self.sharpness_, self.classes_, dt_scale)
 
     def _extra(self) -> dict[str, Any]:
         names = [plain_label(name) for name in self.classes_]
         return {"loss": self._kind, "classes": names, "dtype": self.classes_.dtype.str}
 
-    def _take_extra(self, description: Mapping[str, Any]) -> None:
+    def _take_extra(self, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        super()._take_extra(description, tensors)
         self._kind = description["loss"]
         self.classes_ = np.array(description["classes"], dtype=description["dtype"])
         if isinstance(self.model_, Network):

@@ -1,4 +1,4 @@
-"""A classifier or regressor that is trained: a stack of layers over the signal, pooling, and a linear head."""
+"""A model of signals that is trained: a stack of layers, pooling or none, and a linear head."""
 
 from math import floor, log2
 from pathlib import Path
@@ -21,11 +21,13 @@ from statespace.training import (
     fit,
     threads_for,
 )
+from statespace.training.signals import cut
 
 WIDEST = 4096  # steps of the first block: means over windows take longer signals down to less than twice as many
 LONGEST = 1024  # steps of the slowest blocks
 _CHECKS = 10  # steps between two validations, at least
 AT_ONCE = 64  # signals predicted together
+AT_ONCE_SAMPLES = 2**16  # samples labelled together, or one signal
 _PATH = 32  # steps on the way from zero to a signal
 
 
@@ -47,6 +49,11 @@ def strides(length: float, n_layers: int) -> list[int]:
     return found
 
 
+def strides_to_samples(length: float, n_layers: int) -> list[int]:
+    """Return the stride of each block of a stack that answers at each sample: as `strides`, the last at full rate."""
+    return [*strides(length, n_layers - 1), 1] if n_layers > 1 else [1]
+
+
 class Network:
     """A stack over signals, trained through Lightning.
 
@@ -66,12 +73,23 @@ class Network:
     def fit(
         self, signals: Signals, targets: Tensor, weights: Tensor, val: np.ndarray, checkpoint: Path | None
     ) -> Fitted:
-        """Train on all but the cases `val`, and leave the weights in place that did best on these.
-
-        A file `checkpoint` is written again and again, gone on from where it is there, and taken away at the end.
-        """
+        """Train, and return what is said of the cases `val`; see `train`."""
         rows = torch.as_tensor(val, dtype=torch.int64)
-        train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), val), dtype=torch.int64)
+        self.train(signals, targets.float(), weights, rows, checkpoint)
+        return Fitted(self.scores(signals.take(rows), 1.0) if len(rows) else targets[:0].float(), rows)
+
+    def train(self, signals: Signals, targets: Tensor, weights: Tensor, rows: Tensor, checkpoint: Path | None) -> None:
+        """Train on all but the cases `rows`, and leave the weights in place that did best on these.
+
+        Args:
+            signals: ``b`` of them.
+            targets: as `SignalBatch.y`.
+            weights: as `SignalBatch.weight`.
+            rows: cases to validate on.
+            checkpoint: file that is written again and again, gone on from where it is there, and taken away at the
+                end; or ``None``.
+        """
+        train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), rows), dtype=torch.int64)
         data = SignalDataModule(
             _batch(signals, targets, weights, train),
             _batch(signals, targets, weights, rows) if len(rows) else None,
@@ -110,7 +128,6 @@ class Network:
         if kept and not self.outcome.interrupted:
             kept.path.unlink(missing_ok=True)
         self.model.eval()
-        return Fitted(self.scores(signals.take(rows), 1.0) if len(rows) else targets[:0].float(), rows)
 
     def scores(self, signals: Signals, dt_scale: float) -> Tensor:
         """Return the scores ``(b, k)`` of signals."""
@@ -122,6 +139,19 @@ class Network:
                 observed = None if part.observed is None else part.observed.float()
                 found.append(self.model(part.x, None, part.lengths, None, dt_scale, observed)[0])
         return torch.cat(found)[order.argsort()].clone()
+
+    def at_samples(self, signals: Signals, dt_scale: float) -> list[Tensor]:
+        """Return the scores of each sample, ``(n, k)`` for each signal, of a stack without pooling."""
+        order = signals.lengths.argsort(descending=True, stable=True)
+        found: list[Tensor] = []
+        with torch.inference_mode():
+            while len(found) < len(order):
+                count = max(1, AT_ONCE_SAMPLES // int(signals.lengths[order[len(found)]]))
+                part = signals.take(order[len(found) : len(found) + count])
+                observed = None if part.observed is None else part.observed.float()
+                scores, _ = self.model(part.x, None, part.lengths, None, dt_scale, observed)
+                found += [row[:length].clone() for row, length in zip(scores, part.lengths.tolist(), strict=True)]
+        return [found[place] for place in order.argsort().tolist()]
 
     def over_time(self, signals: Signals, targets: Tensor, dt_scale: float) -> Tensor:
         """Return how much each sample brings to a score, beyond that of a signal that is zero, by integrated gradients.
@@ -189,6 +219,5 @@ def make(
 
 
 def _batch(signals: Signals, targets: Tensor, weights: Tensor, rows: Tensor) -> SignalBatch:
-    part = signals.take(rows)
-    observed = None if part.observed is None else part.observed.float()
-    return SignalBatch(part.x, part.lengths, observed, targets[rows].float(), weights[rows].float())
+    batch = cut(SignalBatch(signals.x, signals.lengths, signals.observed, targets, weights.float()), rows)
+    return batch if batch.observed is None else batch._replace(observed=batch.observed.float())

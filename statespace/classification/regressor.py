@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from statespace.classification.estimator import SignalEstimator
 from statespace.classification.targets import numbers_of, weights_of
@@ -85,6 +86,7 @@ class Regressor(SignalEstimator):
     def _extra(self) -> dict[str, Any]:
         return {"mean": self._mean.tolist(), "deviation": self._deviation.tolist(), "flat": self._flat}
 
-    def _take_extra(self, description: Mapping[str, Any]) -> None:
+    def _take_extra(self, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        super()._take_extra(description, tensors)
         self._mean, self._deviation = np.array(description["mean"]), np.array(description["deviation"])
         self._flat = description["flat"]

@@ -1,4 +1,4 @@
-"""What a live classifier carries from sample to sample: states, and sums from which the answer so far is read.
+"""What a live model carries from sample to sample: states, and sums from which the answer so far is read.
 
     responses:  count_kq ← count_kq + [y_k > threshold_kq],                        share_kq = count_kq / n
     mean:       s ← s + h_t,                                                       h = s / n
@@ -21,7 +21,7 @@ from statespace.models.program import flatten, unflatten
 _AT_ONCE = 2**20  # numbers in memory: longer chunks are taken in parts, in which float32 counts exactly
 
 
-class Running(ABC):
+class Carried(ABC):
     """A model in the course of one signal."""
 
     at_once: int
@@ -31,20 +31,24 @@ class Running(ABC):
         """Go back to before the first sample."""
 
     @abstractmethod
-    def take(self, x: Tensor, observed: Tensor | None) -> None:
-        """Take samples ``(n, channels)``, at most `at_once`; those where `observed` ``(n,)`` is false do not count."""
-
-    @abstractmethod
-    def scores(self) -> Tensor:
-        """Return the scores ``(1, k)`` of what was taken; NaN while there is nothing to go by."""
-
-    @abstractmethod
     def tensors(self) -> list[Tensor]:
         """Return all that is carried, as real tensors."""
 
     @abstractmethod
     def restore(self, tensors: list[Tensor]) -> None:
         """Take what `tensors` gave."""
+
+
+class Running(Carried):
+    """A model that has one answer for all of the signal so far."""
+
+    @abstractmethod
+    def take(self, x: Tensor, observed: Tensor | None) -> None:
+        """Take samples ``(n, channels)``, at most `at_once`; those where `observed` ``(n,)`` is false do not count."""
+
+    @abstractmethod
+    def scores(self) -> Tensor:
+        """Return the scores ``(1, k)`` of what was taken; NaN while there is nothing to go by."""
 
 
 class RunningResponses(Running):
@@ -88,18 +92,51 @@ class RunningResponses(Running):
         self._state = unflatten(state, self._state)
 
 
+def _expect_constant_memory(where: str, network: Network) -> None:
+    names = network.options["layer"]
+    for name in [names] if isinstance(names, str) else names:
+        can = LAYERS[name].capabilities
+        if can.grows or not can.steps:
+            raise InputError(
+                f"{where}: layer {name!r} does not run in constant memory, so it cannot be run live: fit with another, "
+                "such as 's4d'."
+            )
+
+
+class RunningLabels(Carried):
+    """A causal stack without pooling, with its states: an answer at each sample."""
+
+    def __init__(self, network: Network, dt_scale: float) -> None:
+        _expect_constant_memory("Labeler.stream", network)
+        self._model, self._dt_scale = network.model, dt_scale
+        self.at_once = max(1, _AT_ONCE // network.model.backbone.d_model)
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to before the first sample."""
+        self._state = self._model.initial_state(1)
+
+    def take(self, x: Tensor, observed: Tensor | None) -> Tensor:
+        """Return the scores ``(n, k)`` of the next samples ``(n, channels)``; see `Running.take`."""
+        mask = None if observed is None else observed[None].float()
+        scores, self._state = self._model(x[None], self._state, dt_scale=self._dt_scale, observed=mask)
+        found: Tensor = scores[0]
+        return found
+
+    def tensors(self) -> list[Tensor]:
+        """Return all that is carried."""
+        return flatten(self._state)
+
+    def restore(self, tensors: list[Tensor]) -> None:
+        """Take what `tensors` gave."""
+        self._state = unflatten(tensors, self._state)
+
+
 class RunningNetwork(Running):
     """A causal stack with its states, and the sums of its pooling."""
 
     def __init__(self, network: Network, dt_scale: float) -> None:
-        names = network.options["layer"]
-        for name in [names] if isinstance(names, str) else names:
-            can = LAYERS[name].capabilities
-            if can.grows or not can.steps:
-                raise InputError(
-                    f"Classifier.stream: layer {name!r} does not run in constant memory, so it cannot be run live: fit "
-                    "with another, such as 's4d'."
-                )
+        _expect_constant_memory("Classifier.stream", network)
         self._model, self._dt_scale = network.model, dt_scale
         self.at_once = max(1, _AT_ONCE // network.model.backbone.d_model)
         self.reset()

@@ -36,12 +36,14 @@ class Signals:
         x: samples, ``(b, l, channels)``, float32; zero beyond the end of each.
         lengths: samples of each, ``(b,)``, int64.
         observed: whether any channel of a sample was measured, ``(b, l)``, or ``None`` where each was.
+        sizes: samples of each as it came, padding included, ``(b,)``, int64.
         names: of the channels, if they came as a table.
     """
 
     x: Tensor
     lengths: Tensor
     observed: Tensor | None
+    sizes: Tensor
     names: tuple[str, ...] | None = None
 
     def take(self, rows: Tensor | np.ndarray) -> "Signals":
@@ -50,7 +52,7 @@ class Signals:
         lengths = self.lengths[rows]
         longest = int(lengths.max()) if len(rows) else 0
         observed = None if self.observed is None else self.observed[rows, :longest]
-        return Signals(self.x[rows, :longest], lengths, observed, self.names)
+        return Signals(self.x[rows, :longest], lengths, observed, self.sizes[rows], self.names)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -196,4 +198,5 @@ def read_signals(where: str, X: Any, channels: int | None = None, names: tuple[s
             "np.swapaxes(X, -1, -2): time is the last axis.",
             stacklevel=3,
         )
-    return Signals(x, lengths, observed, found_names)
+    sizes = torch.tensor([given.shape[1] for given in listed])
+    return Signals(x, lengths, observed, sizes, found_names)

@@ -23,8 +23,8 @@ class SignalBatch(NamedTuple):
         x: samples, ``(b, l, channels)``.
         lengths: samples of each, ``(b,)``.
         observed: one where a sample was measured, ``(b, l)``, or ``None``.
-        y: targets, ``(b, k)``.
-        weight: of each signal in the loss, ``(b,)``.
+        y: targets, ``(b, k)``, or the number of the class of each sample, ``(b, l)``, int64.
+        weight: of each signal in the loss, ``(b,)``, or of each sample, ``(b, l)``, zero where nothing is known.
     """
 
     x: Tensor
@@ -35,7 +35,7 @@ class SignalBatch(NamedTuple):
 
 
 def disturb(batch: SignalBatch, strength: float) -> tuple[SignalBatch, float]:
-    """Disturb a batch.
+    """Disturb a batch; targets of samples move with these, and are not mixed.
 
     Args:
         batch: signals.
@@ -57,7 +57,9 @@ def disturb(batch: SignalBatch, strength: float) -> tuple[SignalBatch, float]:
     x = x.gather(1, source[..., None].expand_as(x)).masked_fill(~(inside[..., None] & real), 0)
     if observed is not None:
         observed = observed.gather(1, source) * inside
-    if count > 1:
+    if weight.ndim == 2:
+        y, weight = y.gather(1, source), weight.gather(1, source) * inside
+    elif count > 1:
         share = float(torch.distributions.Beta(MIXUP * strength, MIXUP * strength).sample())
         share = max(share, 1 - share)
         # Only signals of one length mix without telling where the shorter ended.

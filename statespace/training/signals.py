@@ -4,6 +4,8 @@
                                                      - Σ_k y_k log σ(f_k) + (1 - y_k) log σ(-f_k)    several labels
                                                      ‖y - f‖²    numbers
 
+and where each sample has a class of its own, the same over all samples t of all signals, w_it in place of w_i.
+
 Source: Smith and Topin 2018 (arXiv:1708.07120), for the schedule.
 """
 
@@ -21,7 +23,7 @@ from statespace.training.parameter_groups import parameter_groups
 from statespace.training.random_state import RandomStateModule
 from statespace.training.signal_augmentation import SignalBatch, disturb
 
-LOSSES = ("classes", "labels", "numbers")
+LOSSES = ("classes", "labels", "numbers", "steps")
 _AHEAD = 16  # batches that are sorted by length at a time
 
 
@@ -50,7 +52,10 @@ def cut(batch: SignalBatch, rows: Tensor) -> SignalBatch:
     lengths = batch.lengths[rows]
     longest = int(lengths.max())
     observed = None if batch.observed is None else batch.observed[rows, :longest]
-    return SignalBatch(batch.x[rows, :longest], lengths, observed, batch.y[rows], batch.weight[rows])
+    y, weight = batch.y[rows], batch.weight[rows]
+    if weight.ndim == 2:
+        y, weight = y[:, :longest], weight[:, :longest]
+    return SignalBatch(batch.x[rows, :longest], lengths, observed, y, weight)
 
 
 class _Forever(IterableDataset[SignalBatch]):
@@ -113,15 +118,17 @@ class SignalDataModule(LightningDataModule):
 
 
 def loss_of(kind: str, scores: Tensor, y: Tensor) -> Tensor:
-    """Return the loss of each signal, ``(b,)``; see the module.
+    """Return the loss of each signal, ``(b,)``, or of each sample, ``(b, l)``; see the module.
 
     Args:
         kind: one of `LOSSES`.
-        scores: what the network says, ``(b, k)``.
-        y: targets, ``(b, k)``.
+        scores: what the network says, ``(b, k)``, or ``(b, l, k)`` for ``"steps"``.
+        y: targets, ``(b, k)``, or numbers of classes ``(b, l)`` for ``"steps"``.
     Returns:
         The losses.
     """
+    if kind == "steps":
+        return F.cross_entropy(scores.transpose(1, 2), y, reduction="none")
     if kind == "classes":
         return F.cross_entropy(scores, y, reduction="none")
     if kind == "labels":
@@ -130,7 +137,7 @@ def loss_of(kind: str, scores: Tensor, y: Tensor) -> Tensor:
 
 
 class SignalModule(RandomStateModule):
-    """Train a `SequenceModel` with pooling on whole signals.
+    """Train a `SequenceModel` on signals: with pooling on what they are as a whole, without on their samples.
 
     Args:
         model: the network.
@@ -157,7 +164,8 @@ class SignalModule(RandomStateModule):
 
     def _loss(self, batch: SignalBatch, dt_scale: float) -> Tensor:
         scores, _ = self.model(batch.x, None, batch.lengths, None, dt_scale, batch.observed)
-        return (batch.weight * loss_of(self.kind, scores, batch.y)).sum() / batch.weight.sum()
+        total = batch.weight.sum().clamp(min=1e-6)  # a disturbance may have moved all that is known out of sight
+        return (batch.weight * loss_of(self.kind, scores, batch.y)).sum() / total
 
     def training_step(self, batch: SignalBatch, batch_idx: int) -> Tensor:
         """Return the loss of one batch, disturbed."""
