@@ -13,6 +13,7 @@ from statespace.datasets.readers import SUFFIXES, read_frame, write_frame
 from statespace.datasets.recordings import Recordings, read_recordings
 from statespace.datasets.resampling import resample
 from statespace.datasets.signals import SIGNALS, load_signal
+from statespace.datasets.stored import StoredFile, StoredSignals
 
 __all__ = [
     "CASES",
@@ -24,6 +25,8 @@ __all__ = [
     "LiveAudio",
     "Recordings",
     "Series",
+    "StoredFile",
+    "StoredSignals",
     "each_part",
     "load",
     "load_cases",

@@ -15,13 +15,12 @@ import numpy as np
 
 from statespace.datasets.archives import SUFFIXES as ARCHIVES
 from statespace.datasets.archives import read_archive
-from statespace.datasets.arrays import read_array
-from statespace.datasets.audio import read_audio
 from statespace.datasets.listing import FILES, GROUP, LABEL, PATH, SPLIT, Entry, list_folder, list_table
 from statespace.datasets.long_table import CASE, TIME, read_long
 from statespace.datasets.readers import SUFFIXES as TABLES
 from statespace.datasets.readers import read_frame
-from statespace.datasets.resampling import resample
+from statespace.datasets.resampling import resample, resampled_length
+from statespace.datasets.stored import StoredFile, StoredSignals, read_file
 from statespace.errors import InputError, choose
 
 RATES, CHANNELS, UNREADABLE = ("resample", "refuse", "keep"), ("refuse", "mono"), ("stop", "skip")
@@ -33,7 +32,7 @@ class Recordings:
     """Signals with what is said of them.
 
     Attributes:
-        signals: ``(channels, n)`` each, float32.
+        signals: ``(channels, n)`` each, float32: a list, or `StoredSignals`, which are read when they are asked for.
         names: how each is called in the source.
         labels: the class of each, or ``None`` where the source knows none.
         groups: whom each comes from, or ``None``.
@@ -43,7 +42,7 @@ class Recordings:
         skipped: the names of what could not be read, and why.
     """
 
-    signals: list[np.ndarray]
+    signals: Sequence[np.ndarray]
     names: list[str]
     labels: list[str] | None
     groups: list[str] | None
@@ -55,6 +54,11 @@ class Recordings:
     def __len__(self) -> int:
         return len(self.signals)
 
+    @property
+    def channels(self) -> int:
+        """Channels that each has."""
+        return _widths(self.signals)[0]
+
     def take(self, rows: Sequence[int]) -> "Recordings":
         """Return some of the recordings."""
 
@@ -63,7 +67,7 @@ class Recordings:
 
         return replace(
             self,
-            signals=[self.signals[row] for row in rows],
+            signals=_some(self.signals, rows),
             names=[self.names[row] for row in rows],
             labels=some(self.labels),
             groups=some(self.groups),
@@ -72,26 +76,41 @@ class Recordings:
         )
 
 
+def _some(signals: Sequence[np.ndarray], rows: Sequence[int]) -> Sequence[np.ndarray]:
+    return signals.take(rows) if isinstance(signals, StoredSignals) else [signals[row] for row in rows]
+
+
+def _widths(signals: Sequence[np.ndarray]) -> list[int]:
+    return signals.widths if isinstance(signals, StoredSignals) else [len(signal) for signal in signals]
+
+
+def _gaps(signals: Sequence[np.ndarray]) -> list[bool]:
+    if isinstance(signals, StoredSignals):
+        return [file.has_gaps for file in signals.files]
+    return [bool(np.isnan(signal).any()) for signal in signals]
+
+
 def _known(values: Sequence[str | None]) -> list[str] | None:
     return None if None in values else [str(value) for value in values]
 
 
-def _read_files(entries: list[Entry], unreadable: str) -> Recordings:
+def _read_files(entries: list[Entry], unreadable: str, in_memory: bool) -> Recordings:
     kept: list[Entry] = []
     signals: list[np.ndarray] = []
+    files: list[StoredFile] = []
     rates: list[float | None] = []
     skipped: list[tuple[str, str]] = []
     for entry in entries:
         try:
-            if entry.path.suffix.lower() == ".npy":
-                signal, rate = read_array(entry.path), None
-            else:
-                signal, rate = read_audio(entry.path)
+            signal, rate = read_file(entry.path)
         except InputError as error:
             skipped.append((entry.name, str(error)))
             continue
         kept.append(entry)
-        signals.append(signal)
+        if in_memory:
+            signals.append(signal)
+        else:
+            files.append(StoredFile(entry.path, *signal.shape, has_gaps=bool(np.isnan(signal).any())))
         rates.append(rate)
     if len(skipped) == 1 and (unreadable == "stop" or not kept):
         raise InputError(skipped[0][1])
@@ -105,7 +124,7 @@ def _read_files(entries: list[Entry], unreadable: str) -> Recordings:
     if skipped:
         _tell(f"{len(skipped)} of {len(entries)} recordings cannot be read and were left out: {names}.")
     return Recordings(
-        signals,
+        signals if in_memory else StoredSignals(files),
         [entry.name for entry in kept],
         _known([entry.label for entry in kept]),
         _known([entry.group for entry in kept]),
@@ -137,10 +156,10 @@ def _read_archive(path: Path) -> Recordings:
     return _without_rates(signals, [str(row) for row in range(len(signals))], y.tolist())
 
 
-def _read_table(path: Path, unreadable: str) -> Recordings:
+def _read_table(path: Path, unreadable: str, in_memory: bool) -> Recordings:
     table = read_frame(path, text=(PATH, LABEL, GROUP, SPLIT, CASE))
     if PATH in table.columns:
-        return _read_files(list_table("read_recordings", table, path.parent), unreadable)
+        return _read_files(list_table("read_recordings", table, path.parent), unreadable, in_memory)
     if CASE in table.columns and TIME in table.columns:
         return _without_rates(*read_long(str(path), table))
     raise InputError(
@@ -149,18 +168,18 @@ def _read_table(path: Path, unreadable: str) -> Recordings:
     )
 
 
-def _read(source: Path, unreadable: str) -> Recordings:
+def _read(source: Path, unreadable: str, in_memory: bool) -> Recordings:
     name = source.name.lower()
     if source.is_dir():
-        return _read_files(list_folder("read_recordings", source), unreadable)
+        return _read_files(list_folder("read_recordings", source), unreadable, in_memory)
     if not source.exists():
         raise InputError(f"read_recordings: there is no file or folder {str(source)!r}: check its name.")
     if name.endswith(FILES):
-        return _read_files([Entry(source, source.name)], "stop")
+        return _read_files([Entry(source, source.name)], "stop", in_memory)
     if name.endswith(ARCHIVES):
         return _read_archive(source)
     if name.endswith(TABLES):
-        return _read_table(source, unreadable)
+        return _read_table(source, unreadable, in_memory)
     raise InputError(
         f"read_recordings: {str(source)!r} is neither a folder nor one of {', '.join((*FILES, *ARCHIVES, *TABLES))}."
     )
@@ -185,26 +204,32 @@ def _at_one_rate(found: Recordings, rate: float | None, assumed: float | None, h
             "them, or pass rates='resample'."
         )
     _tell(f"{others.total()} of {len(own)} recordings were resampled to {target:g} Hz: {listed}.")
-    signals = []
-    for signal, given, name in zip(found.signals, own, found.names, strict=True):
-        if given != target and np.isnan(signal).any():
+    gaps = _gaps(found.signals)
+    for given, has_gaps, name in zip(own, gaps, found.names, strict=True):
+        if given != target and has_gaps:
             raise InputError(f"read_recordings: {name!r} has gaps (NaN), so it cannot be resampled: fill them.")
         try:
-            signals.append(resample(signal, given, target))
+            resampled_length(1, given, target)
         except InputError as error:
             raise InputError(f"read_recordings: {name!r} cannot be resampled; {error}") from error
+    if isinstance(found.signals, StoredSignals):
+        signals: Sequence[np.ndarray] = found.signals.resampled(own, target)
+    else:
+        signals = [resample(signal, given, target) for signal, given in zip(found.signals, own, strict=True)]
     return replace(found, signals=signals, rate=target, rates=[target] * len(signals))
 
 
 def _with_one_width(found: Recordings, how: str) -> Recordings:
-    widths = Counter(len(signal) for signal in found.signals)
+    widths = Counter(_widths(found.signals))
     if how == "mono":
         if set(widths) == {1}:
             return found
+        if isinstance(found.signals, StoredSignals):
+            return replace(found, signals=found.signals.mixed_down())
         return replace(found, signals=[signal.mean(0, keepdims=True) for signal in found.signals])
     if len(widths) > 1:
         usual = widths.most_common(1)[0][0]
-        odd = next(name for name, signal in zip(found.names, found.signals, strict=True) if len(signal) != usual)
+        odd = next(name for name, width in zip(found.names, _widths(found.signals), strict=True) if width != usual)
         listed = ", ".join(f"{count} with {width}" for width, count in widths.most_common(_SHOWN))
         raise InputError(
             f"read_recordings: the recordings have different numbers of channels ({listed}; {odd!r} is not as most): "
@@ -220,6 +245,7 @@ def read_recordings(
     channels: str = "refuse",
     unreadable: str = "stop",
     assumed: float | None = None,
+    in_memory: bool = True,
 ) -> Recordings:
     """Read all recordings of a folder, a table, an archive or a file.
 
@@ -232,6 +258,8 @@ def read_recordings(
             ``"mono"``.
         unreadable: what to do with files that are broken, cut short or empty: ``"stop"``, or ``"skip"`` them.
         assumed: rate of what does not state one, in Hz; ``None``: `rate`, or as most of the others have.
+        in_memory: whether recordings are kept; else each is looked through, and read anew whenever it is asked for, so
+            that a folder may be larger than memory. Archives and long tables are kept in any case.
     Returns:
         The recordings. A warning says how many were resampled, and which were left out.
     Raises:
@@ -247,7 +275,7 @@ def read_recordings(
                 f"read_recordings: {name} is {value}, but a positive number of samples in a second is expected."
             )
     try:
-        found = _read(Path(source), unreadable)
+        found = _read(Path(source), unreadable, in_memory)
     except OSError as error:
         raise InputError(
             f"read_recordings: {str(source)!r} cannot be read ({error.strerror}): check its name."

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from statespace.classification.heard import SHORTEST, Heard
+from statespace.classification.on_disk import AnySignals
 from statespace.classification.ridge import Fit, Readout, fit_readout
 from statespace.classification.signals import Signals
 from statespace.datasets import resample
 from statespace.models import ResponseFeatures
+from statespace.models.responses import threshold_signals
 
 VIEWS = ("whole", "quarters", "heard")  # each with those before
 _SPAN = 0.25  # of the typical length: the longest time constant
@@ -79,13 +81,15 @@ class Bank:
         """Return the readout for signals with this time between two samples."""
         return self._readouts[-1 if dt_scale > sqrt(2) else 0]
 
-    def fit(self, signals: Signals, targets: Tensor, weights: Tensor, groups: Tensor | None = None) -> Fitted:
+    def fit(self, signals: AnySignals, targets: Tensor, weights: Tensor, groups: Tensor | None = None) -> Fitted:
         """Fit thresholds and readouts; every case is predicted by a readout that has not seen it, or its group."""
         seed = int(self.options["seed"])
-        self.features.fit_thresholds(signals.x, signals.lengths, seed)
+        chosen = threshold_signals(len(signals), seed)
+        one_by_one = (part.x[0] for part in map(signals.take, chosen.split(1)))
+        self.features.fit_thresholds_to(one_by_one, len(signals), seed)
         if self.heard is not None:
             self.heard.fit_thresholds(signals, seed)
-        found = self._features(signals, 1.0)
+        found = torch.cat([self._features(part, 1.0) for part in signals.parts()])
         best: tuple[Fit, str] | None = None
         for view, width in self._widths(len(found)).items():
             fitted = fit_readout(found[:, :width], targets, weights, groups)
@@ -96,7 +100,8 @@ class Bank:
         self._look(view)
         self._readouts = [fitted.readout]
         if float(signals.lengths.float().median()) >= _HALVED:
-            self._readouts.append(fit_readout(self._features(_halved(signals), 2.0), targets, weights, groups).readout)
+            halved = torch.cat([self._features(_halved(part), 2.0) for part in signals.parts()])
+            self._readouts.append(fit_readout(halved, targets, weights, groups).readout)
         return Fitted(fitted.left_out.float(), torch.arange(len(found)))
 
     def _widths(self, cases: int) -> dict[str, int]:
@@ -113,9 +118,10 @@ class Bank:
         found: Tensor = self.features(signals.x, signals.lengths, dt_scale, signals.observed)
         return found if self.heard is None else torch.cat([found, self.heard(signals, dt_scale)], 1)
 
-    def scores(self, signals: Signals, dt_scale: float) -> Tensor:
+    def scores(self, signals: AnySignals, dt_scale: float) -> Tensor:
         """Return the scores ``(b, k)`` of signals."""
-        return self.readout(dt_scale)(self._features(signals, dt_scale))
+        readout = self.readout(dt_scale)
+        return torch.cat([readout(self._features(part, dt_scale)) for part in signals.parts()])
 
     def over_time(self, signals: Signals, targets: Tensor, dt_scale: float) -> Tensor:
         """Return how much each sample brings to a score, beyond that of an average signal.

@@ -3,7 +3,7 @@
 As scikit-learn wants it, parameters are kept as they came, and looked at in `fit`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from statespace.classification.network import Network
-from statespace.classification.signals import Signals, read_signals
+from statespace.classification.on_disk import AnySignals, OnDisk, read_any
+from statespace.classification.signals import Signals
 from statespace.classification.targets import is_number, plain_label
 from statespace.classification.unfitted import not_fitted
 from statespace.errors import InputError, choose
@@ -113,17 +114,22 @@ class SignalModel(Parameters):
 
     # ------------------------------------------------------------------------------------------------ scaling
 
-    def _fit_scaling(self, where: str, signals: Signals) -> Signals:
+    def _fit_scaling(self, where: str, signals: AnySignals) -> AnySignals:
         """Take means and deviations of the channels from training signals, and return these as the model takes them."""
         self.sampling_rate_ = None
         self._fitted = self.get_params()
-        self.n_channels_, self._names_of_channels = signals.x.shape[2], signals.names
-        flat = torch.cat([signals.x[row, :length] for row, length in enumerate(signals.lengths.tolist())]).double()
-        self._location = flat.nanmean(0).float()
+        self.n_channels_, self._names_of_channels = signals.channels, signals.names
+        total, count = (torch.zeros(self.n_channels_, dtype=torch.float64) for _ in range(2))
+        for flat in _flat(signals):
+            total, count = total + flat.nansum(0), count + (~flat.isnan()).sum(0)
+        self._location = (total / count).float()
         if bool(self._location.isnan().any()):
             lost = int(self._location.isnan().nonzero()[0])
             raise InputError(f"{where}: channel {lost} of X has no number in any signal: leave it out.")
-        scale = (flat - self._location).square().nanmean(0).sqrt()
+        squares = torch.zeros_like(total)
+        for flat in _flat(signals):
+            squares += (flat - self._location).square().nansum(0)
+        scale = (squares / count).sqrt()
         constant = scale < 1e-30
         self._scale = torch.where(constant, 1.0, scale).float()
         if bool(constant.all()) and self.scaler_type != "none":
@@ -133,7 +139,11 @@ class SignalModel(Parameters):
             )
         return self._scaled(signals)
 
-    def _scaled(self, signals: Signals) -> Signals:
+    def _scaled(self, signals: AnySignals) -> AnySignals:
+        """Return signals as the model takes them."""
+        return signals.prepared(self._scaled_part) if isinstance(signals, OnDisk) else self._scaled_part(signals)
+
+    def _scaled_part(self, signals: Signals) -> Signals:
         x, lengths = signals.x, signals.lengths
         real = (torch.arange(x.shape[1]) < lengths[:, None])[..., None]
         scaler = self._fitted["scaler_type"]
@@ -161,7 +171,7 @@ class SignalModel(Parameters):
                 f"{where}: this {type(self).__name__} is not fitted: call fit(X, y), or {type(self).__name__}.load."
             )
 
-    def _ready(self, where: str, X: Any, dt_scale: float) -> Signals:
+    def _ready(self, where: str, X: Any, dt_scale: float) -> AnySignals:
         """Return signals as the model takes them, if it is fitted."""
         self._expect_fitted(where)
         if not (is_number(dt_scale) and 0 < dt_scale < np.inf):
@@ -169,7 +179,7 @@ class SignalModel(Parameters):
                 f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected: the time between two samples "
                 "of X, in units of that of training, such as 2 for half the sampling rate."
             )
-        return self._scaled(read_signals(where, X, self.n_channels_, self._names_of_channels))
+        return self._scaled(read_any(where, X, self.n_channels_, self._names_of_channels))
 
     # ------------------------------------------------------------------------------------------------ storing
 
@@ -258,3 +268,10 @@ class SignalModel(Parameters):
     def outcome_(self) -> Outcome | None:
         """How training went; ``None`` where nothing was trained."""
         return getattr(getattr(self, "model_", None), "outcome", None)
+
+
+def _flat(signals: AnySignals) -> Iterator[Tensor]:
+    """Give the samples of all signals, ``(samples, channels)``, float64, some at a time."""
+    for part in signals.parts():
+        for row, length in enumerate(part.lengths.tolist()):
+            yield part.x[row, :length].double()

@@ -180,8 +180,12 @@ class Classifier(SignalEstimator):
                 known = ", ".join(map(repr, self.classes_.tolist()))
                 raise InputError(f"{where}: y names {unknown[0]!r}, but the classes are {known}.")
             targets = torch.tensor([self.classes_.tolist().index(name) for name in named.tolist()])
-        found = self.sharpness_ * self.model_.over_time(signals, targets, float(dt_scale))
-        return [row[:length].numpy() for row, length in zip(found, signals.lengths.tolist(), strict=True)]
+        found: list[np.ndarray] = []
+        for part in signals.parts():
+            wanted = targets[len(found) : len(found) + len(part)]
+            brought = self.sharpness_ * self.model_.over_time(part, wanted, float(dt_scale))
+            found += [row[:length].numpy() for row, length in zip(brought, part.lengths.tolist(), strict=True)]
+        return found
 
     def fit_predict(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, and return what is predicted for the same signals."""

@@ -17,11 +17,11 @@ from statespace.classification.bank import Bank, Fitted, richest
 from statespace.classification.base import SignalModel
 from statespace.classification.calibration import fit_sharpness
 from statespace.classification.network import Network, strides
+from statespace.classification.on_disk import AnySignals, read_any
 from statespace.classification.search import CANDIDATES, is_better, losses
-from statespace.classification.signals import Signals, read_signals
-from statespace.classification.split import validation_rows
 from statespace.classification.targets import groups_of
 from statespace.errors import InputError, choose
+from statespace.training import validation_rows
 
 RESPONSES, AUTO = "responses", "auto"
 _POOLINGS = ("mean", "last", "attention")
@@ -39,7 +39,7 @@ class Known(NamedTuple):
         checkpoint: file for the training of a network, or ``None``.
     """
 
-    signals: Signals
+    signals: AnySignals
     targets: Tensor
     weights: Tensor
     groups: Tensor | None
@@ -72,7 +72,7 @@ class SignalEstimator(SignalModel):
         checkpoint: Path | str | None,
     ) -> None:
         choose(where, "pooling", self.pooling, _POOLINGS)
-        signals = read_signals(where, X)
+        signals = read_any(where, X)
         if len(signals) != len(targets):
             raise InputError(
                 f"{where}: X has {len(signals)} signals but y has {len(targets)} entries: one for each is expected."
@@ -80,7 +80,7 @@ class SignalEstimator(SignalModel):
         named = groups_of(where, groups, len(signals))
         counted = np.flatnonzero(weights > 0)  # a case without weight is as if it were not there
         if len(counted) < len(weights):
-            signals, targets, weights = signals.take(counted), targets[counted], weights[counted]
+            signals, targets, weights = signals.only(counted), targets[counted], weights[counted]
             kinds = None if kinds is None else kinds[counted]
             named = None if named is None else named[counted]
         signals = self._fit_scaling(where, signals)

@@ -1,5 +1,6 @@
 """Pictures of an evaluation: what is confused with what, ROC, calibration, the hardest examples, and what told them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,7 +102,7 @@ def attribution(
     found: Evaluation,
     rows: np.ndarray,
     brought: list[np.ndarray],
-    signals: list[np.ndarray],
+    signals: Sequence[np.ndarray],
     rates: list[float | None],
     path: Path,
 ) -> None:
@@ -148,7 +149,9 @@ def _smoothed(each: np.ndarray, count: int) -> np.ndarray:
     return np.array([piece.mean() for piece in np.array_split(each, min(count, len(each)))])
 
 
-def hardest(found: Evaluation, signals: list[np.ndarray], rates: list[float | None], count: int, path: Path) -> None:
+def hardest(
+    found: Evaluation, signals: Sequence[np.ndarray], rates: list[float | None], count: int, path: Path
+) -> None:
     """Draw the cases whose true class was given the least probability.
 
     Args:

@@ -6,8 +6,10 @@ Which band is loud when, and before or after which, is the same for many voices 
 import torch
 from torch import Tensor, nn
 
+from statespace.classification.on_disk import AnySignals
 from statespace.classification.signals import Signals
 from statespace.models import BandEnergies, ResponseFeatures
+from statespace.models.responses import threshold_signals
 
 SHORTEST = 512  # samples from which it is worth listening
 _FRAMES = 48  # in a signal of typical length
@@ -39,21 +41,31 @@ class Heard(nn.Module):
         self.register_buffer("location", torch.zeros(channels * bands))
         self.register_buffer("scale", torch.ones(channels * bands))
 
-    def _frames(self, signals: Signals, dt_scale: float) -> tuple[Tensor, Tensor]:
-        each = [
+    def _each(self, signals: Signals, dt_scale: float) -> list[Tensor]:
+        return [
             self.energies(x[:length], dt_scale) for x, length in zip(signals.x, signals.lengths.tolist(), strict=True)
         ]
+
+    def _frames(self, signals: Signals, dt_scale: float) -> tuple[Tensor, Tensor]:
+        each = self._each(signals, dt_scale)
         lengths = torch.tensor([len(one) for one in each])
         frames = (nn.utils.rnn.pad_sequence(each, batch_first=True) - self.location) / self.scale
         return frames, lengths
 
-    def fit_thresholds(self, signals: Signals, seed: int) -> "Heard":
+    def fit_thresholds(self, signals: AnySignals, seed: int) -> "Heard":
         """Take means, deviations and thresholds from training signals."""
-        frames, lengths = self._frames(signals, 1.0)
-        flat = torch.cat([one[:length] for one, length in zip(frames, lengths.tolist(), strict=True)]).double()
-        self.location, deviation = flat.mean(0).float(), flat.std(0, correction=0)
+        count, mean, squares = 0, torch.zeros(len(self.location), dtype=torch.float64), torch.zeros(())
+        for part in signals.parts():
+            flat = torch.cat([one.double() for one in self._each(part, 1.0)])
+            apart = flat.mean(0) - mean
+            together = count + len(flat)
+            squares = squares + (flat - flat.mean(0)).square().sum(0) + apart.square() * (count * len(flat) / together)
+            mean, count = mean + apart * (len(flat) / together), together
+        self.location, deviation = mean.float(), (squares / count).sqrt()
         self.scale = torch.where(deviation > 1e-6, deviation, 1.0).float()
-        self.responses.fit_thresholds((frames - self.location) / self.scale, lengths, seed)
+        chosen = threshold_signals(len(signals), seed)
+        one_by_one = (self._frames(part, 1.0)[0][0] for part in map(signals.take, chosen.split(1)))
+        self.responses.fit_thresholds_to(one_by_one, len(signals), seed)
         return self
 
     def forward(self, signals: Signals, dt_scale: float) -> Tensor:

@@ -19,11 +19,11 @@ from statespace.classification.calibration import fit_sharpness, probabilities
 from statespace.classification.class_weights import class_weights
 from statespace.classification.label_stream import LabelerStream
 from statespace.classification.network import Network, strides_to_samples
-from statespace.classification.signals import read_signals
-from statespace.classification.split import validation_rows
+from statespace.classification.on_disk import read_any
 from statespace.classification.step_labels import number_labels, read_labels
 from statespace.classification.targets import groups_of, plain_label
 from statespace.errors import InputError
+from statespace.training import validation_rows
 
 _JUDGED = 100_000  # samples that the probabilities are calibrated on, at most
 
@@ -100,13 +100,13 @@ class Labeler(SignalModel):
     def _fit_steps(self, X: Any, y: Any, groups: Any, checkpoint: Path | str | None) -> None:
         where = "Labeler.fit"
         self._checked(where)
-        signals = read_signals(where, X)
+        signals = read_any(where, X)
         self.classes_, numbers = number_labels(where, read_labels(where, y, signals.sizes.tolist()))
         named = groups_of(where, groups, len(signals))
-        numbers = numbers[:, : signals.x.shape[1]]
+        numbers = numbers[:, : int(signals.lengths.max())]
         known = numbers >= 0
         labelled = torch.nonzero(known.any(1))[:, 0]
-        signals, numbers, known = signals.take(labelled), numbers[labelled], known[labelled]
+        signals, numbers, known = signals.only(labelled), numbers[labelled], known[labelled]
         named = None if named is None else named[labelled.numpy()]
         signals = self._fit_scaling(where, signals)
         counts = torch.bincount(numbers[known], minlength=len(self.classes_)).numpy()
@@ -123,8 +123,7 @@ class Labeler(SignalModel):
         self.sharpness_, self.validation_accuracy_ = 1.0, float("nan")
         self.validation_rows_ = labelled[rows].numpy()
         if len(rows):
-            judged = signals.take(rows)
-            scores = torch.cat(self.model_.at_samples(judged, 1.0))
+            scores = torch.cat(self.model_.at_samples(signals.only(rows), 1.0))
             inside = torch.arange(numbers.shape[1]) < signals.lengths[rows][:, None]
             wanted, weight = numbers[rows][inside], weights[rows][inside]
             told, weight = weight > 0, weight[weight > 0].float()
@@ -176,7 +175,7 @@ class Labeler(SignalModel):
         """
         where = "Labeler.score"
         self._expect_fitted(where)
-        sizes = read_signals(where, X, self.n_channels_, self._names_of_channels).sizes.tolist()
+        sizes = read_any(where, X, self.n_channels_, self._names_of_channels).sizes.tolist()
         right = [
             (values[: len(said)] == said)[known[: len(said)]]
             for (values, known), said in zip(read_labels(where, y, sizes), self.predict(X, dt_scale), strict=True)

@@ -1,5 +1,7 @@
 """A model of signals that is trained: a stack of layers, pooling or none, and a linear head."""
 
+from collections.abc import Iterator
+from itertools import chain
 from math import floor, log2
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from statespace.classification.bank import Fitted
+from statespace.classification.on_disk import AnySignals
 from statespace.classification.signals import Signals
 from statespace.layers import LAYERS
 from statespace.models import Backbone, SequenceModel
@@ -21,13 +24,12 @@ from statespace.training import (
     fit,
     threads_for,
 )
-from statespace.training.signals import cut
 
 WIDEST = 4096  # steps of the first block: means over windows take longer signals down to less than twice as many
 LONGEST = 1024  # steps of the slowest blocks
 _CHECKS = 10  # steps between two validations, at least
 AT_ONCE = 64  # signals predicted together
-AT_ONCE_SAMPLES = 2**16  # samples labelled together, or one signal
+_POOLED, _LABELLED = 2**19, 2**16  # samples that these have at most, where the stack ends at a slow rate and at full
 _PATH = 32  # steps on the way from zero to a signal
 
 
@@ -54,6 +56,36 @@ def strides_to_samples(length: float, n_layers: int) -> list[int]:
     return [*strides(length, n_layers - 1), 1] if n_layers > 1 else [1]
 
 
+def _order(lengths: Tensor) -> Tensor:
+    return lengths.argsort(descending=True, stable=True)
+
+
+def _together(lengths: Tensor, samples: int) -> Iterator[Tensor]:
+    """Give the numbers of signals that are predicted together: of like length, and of so many samples, or one."""
+    order = _order(lengths)
+    while len(order):
+        count = max(1, min(AT_ONCE, samples // max(1, int(lengths[order[0]]))))
+        yield order[:count]
+        order = order[count:]
+
+
+class _Taught:
+    """Some of the signals, with what is to be said of them; see `SignalSource`."""
+
+    def __init__(self, signals: AnySignals, targets: Tensor, weights: Tensor, rows: Tensor) -> None:
+        self._signals, self._targets, self._weights, self._rows = signals, targets, weights, rows
+        self.lengths = signals.lengths[rows]
+
+    def take(self, rows: Tensor, epoch: int | None) -> SignalBatch:  # noqa: ARG002  nothing is drawn
+        rows = self._rows[rows]
+        part = self._signals.take(rows)
+        observed = None if part.observed is None else part.observed.float()
+        y, weight = self._targets[rows], self._weights[rows].float()
+        if weight.ndim == 2:
+            y, weight = y[:, : part.x.shape[1]], weight[:, : part.x.shape[1]]
+        return SignalBatch(part.x, part.lengths, observed, y, weight)
+
+
 class Network:
     """A stack over signals, trained through Lightning.
 
@@ -71,12 +103,12 @@ class Network:
             self.model = make(**model)
 
     def fit(
-        self, signals: Signals, targets: Tensor, weights: Tensor, val: np.ndarray, checkpoint: Path | None
+        self, signals: AnySignals, targets: Tensor, weights: Tensor, val: np.ndarray, checkpoint: Path | None
     ) -> Fitted:
         """Train, and return what is said of the cases `val`; see `train`."""
         rows = torch.as_tensor(val, dtype=torch.int64)
         self.train(signals, targets.float(), weights, rows, checkpoint)
-        return Fitted(self.scores(signals.take(rows), 1.0) if len(rows) else targets[:0].float(), rows)
+        return Fitted(self.scores(signals.only(rows), 1.0) if len(rows) else targets[:0].float(), rows)
 
     def train(self, signals: Signals, targets: Tensor, weights: Tensor, rows: Tensor, checkpoint: Path | None) -> None:
         """Train on all but the cases `rows`, and leave the weights in place that did best on these.
@@ -91,8 +123,8 @@ class Network:
         """
         train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), rows), dtype=torch.int64)
         data = SignalDataModule(
-            _batch(signals, targets, weights, train),
-            _batch(signals, targets, weights, rows) if len(rows) else None,
+            _Taught(signals, targets, weights, train),
+            _Taught(signals, targets, weights, rows) if len(rows) else None,
             self.training["batch_size"],
             self.training["seed"],
         )
@@ -108,9 +140,10 @@ class Network:
         kept = None
         if checkpoint is not None:
             told = {name: value for name, value in self.training.items() if name != "verbose"} | self.options
-            run = fingerprint(told, (signals.x, signals.lengths, signals.observed, targets, weights, rows))
+            given = chain.from_iterable((part.x, part.lengths, part.observed) for part in signals.parts())
+            run = fingerprint(told, chain(given, (targets, weights, rows)))
             kept = RunCheckpoint(checkpoint, run, None if len(rows) else check_every)
-        work = self.training["batch_size"] * signals.x.shape[1] * self.options["d_model"]
+        work = self.training["batch_size"] * int(signals.lengths.max()) * self.options["d_model"]
         with torch.random.fork_rng(devices=[]), threads_for(work):
             torch.manual_seed(self.training["seed"])
             self.outcome = fit(
@@ -129,29 +162,26 @@ class Network:
             kept.path.unlink(missing_ok=True)
         self.model.eval()
 
-    def scores(self, signals: Signals, dt_scale: float) -> Tensor:
+    def scores(self, signals: AnySignals, dt_scale: float) -> Tensor:
         """Return the scores ``(b, k)`` of signals."""
-        order = signals.lengths.argsort(stable=True)
-        found = []
         with torch.inference_mode():
-            for rows in order.split(AT_ONCE):
-                part = signals.take(rows)
-                observed = None if part.observed is None else part.observed.float()
-                found.append(self.model(part.x, None, part.lengths, None, dt_scale, observed)[0])
-        return torch.cat(found)[order.argsort()].clone()
+            found = [self._run(signals.take(rows), dt_scale) for rows in _together(signals.lengths, _POOLED)]
+        return torch.cat(found)[_order(signals.lengths).argsort()].clone()
 
-    def at_samples(self, signals: Signals, dt_scale: float) -> list[Tensor]:
+    def at_samples(self, signals: AnySignals, dt_scale: float) -> list[Tensor]:
         """Return the scores of each sample, ``(n, k)`` for each signal, of a stack without pooling."""
-        order = signals.lengths.argsort(descending=True, stable=True)
         found: list[Tensor] = []
         with torch.inference_mode():
-            while len(found) < len(order):
-                count = max(1, AT_ONCE_SAMPLES // int(signals.lengths[order[len(found)]]))
-                part = signals.take(order[len(found) : len(found) + count])
-                observed = None if part.observed is None else part.observed.float()
-                scores, _ = self.model(part.x, None, part.lengths, None, dt_scale, observed)
+            for rows in _together(signals.lengths, _LABELLED):
+                part = signals.take(rows)
+                scores = self._run(part, dt_scale)
                 found += [row[:length].clone() for row, length in zip(scores, part.lengths.tolist(), strict=True)]
-        return [found[place] for place in order.argsort().tolist()]
+        return [found[place] for place in _order(signals.lengths).argsort().tolist()]
+
+    def _run(self, part: Signals, dt_scale: float) -> Tensor:
+        observed = None if part.observed is None else part.observed.float()
+        scores: Tensor = self.model(part.x, None, part.lengths, None, dt_scale, observed)[0]
+        return scores
 
     def over_time(self, signals: Signals, targets: Tensor, dt_scale: float) -> Tensor:
         """Return how much each sample brings to a score, beyond that of a signal that is zero, by integrated gradients.
@@ -216,8 +246,3 @@ def make(
         bidirectional=not causal,
     )
     return SequenceModel(backbone, channels, outputs, tokens=False, pooling=pooling)
-
-
-def _batch(signals: Signals, targets: Tensor, weights: Tensor, rows: Tensor) -> SignalBatch:
-    batch = cut(SignalBatch(signals.x, signals.lengths, signals.observed, targets, weights.float()), rows)
-    return batch if batch.observed is None else batch._replace(observed=batch.observed.float())

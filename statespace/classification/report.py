@@ -1,7 +1,7 @@
 """An evaluation as a folder: numbers, tables, pictures, and a page with all of them; whole or not at all."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ _LISTED = 50  # cases on the page
 
 def write(
     found: Evaluation,
-    signals: list[np.ndarray],
+    signals: Sequence[np.ndarray],
     rates: list[float | None],
     folder: Path | str,
     title: str,

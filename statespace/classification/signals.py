@@ -14,7 +14,7 @@ that of time; a row that is missing is not known to be.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,19 @@ class Signals:
         longest = int(lengths.max()) if len(rows) else 0
         observed = None if self.observed is None else self.observed[rows, :longest]
         return Signals(self.x[rows, :longest], lengths, observed, self.sizes[rows], self.names)
+
+    @property
+    def channels(self) -> int:
+        """Channels of each signal."""
+        return self.x.shape[2]
+
+    def only(self, rows: Tensor | np.ndarray) -> "Signals":
+        """Return some of the signals: of those in memory, as `take`."""
+        return self.take(rows)
+
+    def parts(self) -> Iterator["Signals"]:
+        """Give all signals, in order: of those in memory, at once."""
+        yield self
 
     def __len__(self) -> int:
         return self.x.shape[0]

@@ -131,7 +131,7 @@ def _train(options: argparse.Namespace) -> int:
 
     expect_writable_folder("classify train", options.out)
     found = read_recordings(
-        options.source, options.rate, options.rates, options.channels, options.unreadable, options.rate
+        options.source, options.rate, options.rates, options.channels, options.unreadable, options.rate, in_memory=False
     )
     found = _part(found, options, "train")
     if found.labels is None:
@@ -221,12 +221,12 @@ def _read_for(model: "Classifier", options: argparse.Namespace) -> "Recordings":
             "train it on .wav files or with --rate."
         )
     found = read_recordings(
-        options.source, model.sampling_rate_, rates, options.channels, options.unreadable, options.rate
+        options.source, model.sampling_rate_, rates, options.channels, options.unreadable, options.rate, in_memory=False
     )
-    if len(found.signals[0]) != model.n_channels_:
+    if found.channels != model.n_channels_:
         mono = ", or pass --channels mono" if model.n_channels_ == 1 else ""
         raise InputError(
-            f"classify {options.job}: the recordings have {len(found.signals[0])} channels, but the model in "
+            f"classify {options.job}: the recordings have {found.channels} channels, but the model in "
             f"{options.model!r} was trained on {model.n_channels_}: give as many{mono}."
         )
     return found
@@ -238,7 +238,7 @@ def _probabilities(model: "Classifier", found: "Recordings") -> np.ndarray:
     probabilities = np.zeros((len(found), len(model.classes_)))
     for scale in np.unique(scales):
         rows = np.flatnonzero(scales == scale)
-        probabilities[rows] = model.predict_proba([found.signals[row] for row in rows], float(scale))
+        probabilities[rows] = model.predict_proba(found.take(rows.tolist()).signals, float(scale))
     return probabilities
 
 

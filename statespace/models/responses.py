@@ -20,6 +20,7 @@ Where we deviate: a kernel is not nine weights with a dilation but the impulse r
 of a few numbers, run as a scan at a cost that does not depend on how far it remembers.
 """
 
+from collections.abc import Iterable
 from math import log, pi
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ ORDER = 2  # oscillations in a system
 QUIET = 1e-5  # of the signal times the gain: nearer to zero, a threshold would tell rounding from rounding
 BLOCK = 2**22  # responses at a time: what the caches of a core hold several times over is slower
 
+_LOOKED_AT = 32  # training signals that thresholds are taken from, at most
 _CYCLES = (0.05, 2.0)  # of an oscillation, in its time constant
 
 
@@ -174,7 +176,6 @@ class ResponseFeatures(nn.Module):
             for rows in torch.nonzero(self.backwards == against)[:, 0].split(size)
         ]
 
-    @torch.no_grad()
     def fit_thresholds(self, x: Tensor, lengths: Tensor, seed: int = 0) -> "ResponseFeatures":
         """Take thresholds from responses to training signals: random quantiles, of a random signal for each system.
 
@@ -186,25 +187,37 @@ class ResponseFeatures(nn.Module):
             Itself.
         """
         self._check(x, lengths)
+        chosen = (x[row, : lengths[row]] for row in threshold_signals(len(x), seed))
+        return self.fit_thresholds_to(chosen, len(x), seed)
+
+    @torch.no_grad()
+    def fit_thresholds_to(self, signals: Iterable[Tensor], count: int, seed: int = 0) -> "ResponseFeatures":
+        """Take thresholds as `fit_thresholds`, from signals that come one after another.
+
+        Args:
+            signals: those that `threshold_signals` chose, in its order, ``(l, channels)`` each.
+            count: of how many.
+            seed: of the choice.
+        Returns:
+            Itself.
+        """
         rng = torch.Generator().manual_seed(seed)
-        some = torch.randperm(len(x), generator=rng)[:32]
-        chosen = torch.randint(0, len(some), self.thresholds.shape, generator=rng)
+        looked_at = len(torch.randperm(count, generator=rng)[:_LOOKED_AT])
+        chosen = torch.randint(0, looked_at, self.thresholds.shape, generator=rng)
         levels = torch.rand(self.thresholds.shape, generator=rng)
         gain = (self.C / self.A).abs().sum(-1).float()
-        for rows, against, system in self._blocks(x.shape[1], 1.0):
-            for place, signal in enumerate(some):
-                length = int(lengths[signal])
+        for place, u in enumerate(signals):
+            for rows, against, system in self._blocks(len(u), 1.0):
                 wanted = torch.nonzero((chosen[rows] == place).any(-1))[:, 0]
-                if length == 0 or len(wanted) == 0:
+                if len(u) == 0 or len(wanted) == 0:
                     continue
-                u = x[signal, :length]
                 some_of = system.take(wanted)
                 y, _ = some_of.respond(u.flip(0) if against else u, some_of.initial_state())
                 ordered = y.sort(0).values
                 quiet = QUIET * gain[rows[wanted]] * (u @ some_of.mix.T).square().mean(0).sqrt()
                 for k, row in enumerate(rows[wanted]):
                     for q in torch.nonzero(chosen[row] == place)[:, 0]:
-                        level = ordered[int(levels[row, q] * (length - 1)), k]
+                        level = ordered[int(levels[row, q] * (len(u) - 1)), k]
                         self.thresholds[row, q] = level if level.abs() > quiet[k] else quiet[k]
         return self
 
@@ -296,6 +309,11 @@ class ResponseFeatures(nn.Module):
             part = torch.arange(len(counts)) * self.parts // len(counts)
             weights = torch.cat([weights, counts * (part == torch.arange(self.parts)[:, None])])
         return weights / weights.sum(1, keepdim=True).clamp(min=1)
+
+
+def threshold_signals(count: int, seed: int) -> Tensor:
+    """Return the numbers of the signals, out of so many, that `ResponseFeatures` takes its thresholds from."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:_LOOKED_AT]
 
 
 def _shares(y: Tensor, thresholds: Tensor, weights: Tensor) -> Tensor:

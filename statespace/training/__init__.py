@@ -6,8 +6,10 @@ from statespace.training.curve import Curve
 from statespace.training.fitting import Outcome, fit
 from statespace.training.module import ForecastModule
 from statespace.training.parameter_groups import parameter_groups
+from statespace.training.recordings import RecordingDataModule
 from statespace.training.signal_augmentation import SignalBatch
-from statespace.training.signals import SignalDataModule, SignalModule, loss_of
+from statespace.training.signals import SignalDataModule, SignalModule, SignalSource, loss_of
+from statespace.training.split import validation_rows
 from statespace.training.stages import Stages
 from statespace.training.tasks import TaskBatch, TaskDataModule, TaskModule, as_tensors
 from statespace.training.threads import threads_for
@@ -18,10 +20,12 @@ __all__ = [
     "Curve",
     "ForecastModule",
     "Outcome",
+    "RecordingDataModule",
     "RunCheckpoint",
     "SignalBatch",
     "SignalDataModule",
     "SignalModule",
+    "SignalSource",
     "Stages",
     "TaskBatch",
     "TaskDataModule",
@@ -37,4 +41,5 @@ __all__ = [
     "parameter_groups",
     "threads_for",
     "usual_strength",
+    "validation_rows",
 ]

@@ -10,13 +10,14 @@ Source: Smith and Topin 2018 (arXiv:1708.07120), for the schedule.
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from statespace.models import SequenceModel
 from statespace.training.parameter_groups import parameter_groups
@@ -47,37 +48,51 @@ def batches_of(lengths: Tensor, size: int, rng: torch.Generator | None = None) -
     return batches
 
 
-def cut(batch: SignalBatch, rows: Tensor) -> SignalBatch:
-    """Return some of the signals, no longer than the longest of them."""
-    lengths = batch.lengths[rows]
-    longest = int(lengths.max())
-    observed = None if batch.observed is None else batch.observed[rows, :longest]
-    y, weight = batch.y[rows], batch.weight[rows]
-    if weight.ndim == 2:
-        y, weight = y[:, :longest], weight[:, :longest]
-    return SignalBatch(batch.x[rows, :longest], lengths, observed, y, weight)
+class SignalSource(Protocol):
+    """Signals with what is to be said of them, in memory or not.
+
+    Attributes:
+        lengths: samples of each signal, ``(b,)``, int64.
+    """
+
+    lengths: Tensor
+
+    def take(self, rows: Tensor, epoch: int | None) -> SignalBatch:
+        """Return some of the signals, no longer than the longest of them.
+
+        Args:
+            rows: their numbers.
+            epoch: which pass over the signals it is, for what is drawn anew in each; ``None`` in a validation.
+        Returns:
+            The batch.
+        """
 
 
 class _Forever(IterableDataset[SignalBatch]):
-    """Epoch after epoch, in batches of like length."""
+    """Epoch after epoch, in batches of like length; of several workers each makes its share, in turn."""
 
-    def __init__(self, signals: SignalBatch, size: int, seed: int, first: int) -> None:
+    def __init__(self, signals: SignalSource, size: int, seed: int, first: int) -> None:
         self.signals, self.size, self.seed, self.first = signals, size, seed, first
 
     def __iter__(self) -> Iterator[SignalBatch]:
+        worker = get_worker_info()
+        number, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
         each = -(-len(self.signals.lengths) // self.size)
         epoch, skip = divmod(self.first, each)
+        turn = 0
         while True:
             rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             for rows in batches_of(self.signals.lengths, self.size, rng)[skip:]:
-                yield cut(self.signals, rows)
+                if turn % workers == number:
+                    yield self.signals.take(rows, epoch)
+                turn += 1
             epoch, skip = epoch + 1, 0
 
 
 class _Once(Dataset[SignalBatch]):
     """Each signal once, in batches of like length; nothing where there are no signals."""
 
-    def __init__(self, signals: SignalBatch | None, size: int) -> None:
+    def __init__(self, signals: SignalSource | None, size: int) -> None:
         self.signals, self.batches = signals, [] if signals is None else batches_of(signals.lengths, size)
 
     def __len__(self) -> int:
@@ -85,7 +100,7 @@ class _Once(Dataset[SignalBatch]):
 
     def __getitem__(self, index: int) -> SignalBatch:
         assert self.signals is not None
-        return cut(self.signals, self.batches[index])
+        return self.signals.take(self.batches[index], None)
 
 
 class SignalDataModule(LightningDataModule):
@@ -96,11 +111,15 @@ class SignalDataModule(LightningDataModule):
         val: signals to validate on, or ``None``.
         batch_size: signals in a batch.
         seed: of the order.
+        num_workers: processes that make batches ahead; 0 for none. The batches are the same, and in the same order.
     """
 
-    def __init__(self, train: SignalBatch, val: SignalBatch | None, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, train: SignalSource, val: SignalSource | None, batch_size: int, seed: int, num_workers: int = 0
+    ) -> None:
         super().__init__()
         self.train, self.val, self.batch_size, self.seed = train, val, batch_size, seed
+        self.num_workers = num_workers
 
     @property
     def steps(self) -> int:
@@ -110,11 +129,13 @@ class SignalDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[SignalBatch]:
         """Return the batches from the step that training stands at."""
         done = self.trainer.global_step if self.trainer else 0
-        return DataLoader(_Forever(self.train, self.batch_size, self.seed, done), batch_size=None)
+        return DataLoader(
+            _Forever(self.train, self.batch_size, self.seed, done), batch_size=None, num_workers=self.num_workers
+        )
 
     def val_dataloader(self) -> DataLoader[SignalBatch]:
         """Return the batches of a validation; none where there is nothing to validate on."""
-        return DataLoader(_Once(self.val, self.batch_size), batch_size=None)
+        return DataLoader(_Once(self.val, self.batch_size), batch_size=None, num_workers=self.num_workers)
 
 
 def loss_of(kind: str, scores: Tensor, y: Tensor) -> Tensor:
