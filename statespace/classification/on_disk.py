@@ -14,7 +14,7 @@ from statespace.classification.signals import Signals, read_signals
 from statespace.datasets import StoredSignals
 from statespace.errors import InputError
 
-_PART = 2**21  # numbers in a part, or one recording
+_PART = 2**19  # numbers in a part, or one recording
 
 
 class OnDisk:

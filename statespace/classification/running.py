@@ -17,6 +17,7 @@ from statespace.classification.network import Network
 from statespace.errors import InputError
 from statespace.layers import LAYERS
 from statespace.models.program import flatten, unflatten
+from statespace.models.stream import snapshot
 
 _AT_ONCE = 2**20  # numbers in memory: longer chunks are taken in parts, in which float32 counts exactly
 
@@ -108,7 +109,7 @@ class RunningLabels(Carried):
 
     def __init__(self, network: Network, dt_scale: float) -> None:
         _expect_constant_memory("Labeler.stream", network)
-        self._model, self._dt_scale = network.model, dt_scale
+        self._model, self._dt_scale = snapshot(network.model, dt_scale), dt_scale
         self.at_once = max(1, _AT_ONCE // network.model.backbone.d_model)
         self.reset()
 
@@ -137,7 +138,7 @@ class RunningNetwork(Running):
 
     def __init__(self, network: Network, dt_scale: float) -> None:
         _expect_constant_memory("Classifier.stream", network)
-        self._model, self._dt_scale = network.model, dt_scale
+        self._model, self._dt_scale = snapshot(network.model, dt_scale), dt_scale
         self.at_once = max(1, _AT_ONCE // network.model.backbone.d_model)
         self.reset()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from statespace.errors import InputError
 
-_PART = 0.25  # seconds that are waited for at most before they are worked on
+_PART = 0.5  # seconds that are waited for at most before they are worked on
 
 
 def listen(options: argparse.Namespace) -> int:

@@ -80,6 +80,9 @@ class SequenceLayer(nn.Module, ABC, Generic[StateT]):
     def initial_state(self, batch: int) -> StateT:
         """Return the state before any sample, zeros, with `batch` as the first axis of each tensor."""
 
+    def fix(self, dt_scale: float) -> None:
+        """Keep what follows from the parameters and this `dt_scale`, in a copy whose parameters stay as they are."""
+
     def ssm_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the dynamics, which take a smaller learning rate and no weight decay."""
         return []

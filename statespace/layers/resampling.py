@@ -77,18 +77,21 @@ class Downsample(nn.Module):
         ended = (before.phase + counted + short) // self.stride
         # From the start of a signal, the number of windows is known without a look at the values.
         most = (length + short) // self.stride if state is None else int(ended.max()) if batch else 0
-        window = ((before.phase[:, None] + t) // self.stride).clamp(max=most)
+        phase = 0 if state is None else _shared(before.phase)
 
         def gathered(carried: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
             """Sum over each window ``(b, most, ...)``, and over the one that has not ended."""
-            index = window if values.ndim == 2 else window[..., None].expand_as(values)
-            sums = values.new_zeros(batch, most + 1, *values.shape[2:]).scatter_add(1, index, values)
+            if phase is None:
+                sums = _summed_apart(values, before.phase, self.stride, most)
+            else:
+                sums = _summed(values, phase, self.stride, most)
             sums = torch.cat([sums[:, :1] + carried[:, None], sums[:, 1:]], 1)
             last = ended.clamp(max=most)[:, None]
             rest = sums.gather(1, last if values.ndim == 2 else last[..., None].expand(-1, 1, channels))[:, 0]
             return sums[:, :most], rest
 
-        totals, total = gathered(before.total, x.masked_fill(seen[..., None] == 0, 0))
+        whole = lengths is None and observed is None
+        totals, total = gathered(before.total, x if whole else x.masked_fill(seen[..., None] == 0, 0))
         weights, weight = gathered(before.seen, seen)
         times, time = gathered(before.elapsed, elapsed)
         slow = Signal(
@@ -130,6 +133,26 @@ class Downsample(nn.Module):
     def initial_state(self, like: Tensor) -> tuple[Tensor, ...]:
         """Return an open window of nothing, for a batch ``(b, d)`` of the type and device of `like`."""
         return () if self.pooling == "whole" else tuple(self._open(like))
+
+
+def _shared(phase: Tensor) -> int | None:
+    """Return the phase ``(b,)`` that all sequences are in, or ``None`` where they are not in one."""
+    first = int(phase[0]) if len(phase) else 0
+    return first if bool((phase == first).all()) else None
+
+
+def _summed(values: Tensor, phase: int, stride: int, most: int) -> Tensor:
+    """Sum ``(b, l, ...)`` over `most` windows and one more, of which the first began `phase` samples before."""
+    back = max(0, (most + 1) * stride - phase - values.shape[1])
+    padded = nn.functional.pad(values, (0, 0) * (values.ndim - 2) + (phase, back))[:, : (most + 1) * stride]
+    return padded.unflatten(1, (most + 1, stride)).sum(2)
+
+
+def _summed_apart(values: Tensor, phase: Tensor, stride: int, most: int) -> Tensor:
+    """Sum as `_summed`, where each sequence is in a phase of its own, ``(b,)``."""
+    window = ((phase[:, None] + torch.arange(values.shape[1], device=values.device)) // stride).clamp(max=most)
+    index = window if values.ndim == 2 else window[..., None].expand_as(values)
+    return values.new_zeros(len(values), most + 1, *values.shape[2:]).scatter_add(1, index, values)
 
 
 class Upsample(nn.Module):

@@ -87,6 +87,12 @@ class S4D(SequenceLayer[Tensor]):
         # Unit variance of C in total: a complex number has two parts.
         self.C = nn.Parameter(torch.randn(d_model, modes, 2 if self.is_complex else 1) * 0.5**0.5)
         self.D = nn.Parameter(torch.randn(d_model))
+        self._fixed: dict[float, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def fix(self, dt_scale: float) -> None:
+        """Keep the discrete system for this `dt_scale`; see `SequenceLayer.fix`."""
+        with torch.no_grad():
+            self._fixed = {dt_scale: self.discretized(dt_scale)}
 
     def ssm_parameters(self) -> list[nn.Parameter]:
         """Return log Δ and A: their learning rate is bounded and they are never decayed."""
@@ -109,6 +115,8 @@ class S4D(SequenceLayer[Tensor]):
         Returns:
             ``log_a``, ``b`` and ``c`` of the recurrence in `kernels.lti_scan`.
         """
+        if dt_scale in self._fixed:
+            return self._fixed[dt_scale]
         A, dt, weights = self._continuous()
         log_a = LOG_POLES[self.method](A, dt * dt_scale)
         # A constant input drives the discrete system to where it drives the continuous one: Bbar / (1 - Abar) = -B / A,

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -106,6 +106,25 @@ def _alone() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+ModelT = TypeVar("ModelT", bound=nn.Module)
+
+
+def snapshot(model: ModelT, dt_scale: float) -> ModelT:
+    """Return a copy of a model in evaluation mode, to be run at one rate: its parameters stay as they are.
+
+    Args:
+        model: the model; it is left as it is.
+        dt_scale: time between two samples in units of the time between two samples in training.
+    Returns:
+        The copy, whose layers keep what does not change from chunk to chunk.
+    """
+    copy = deepcopy(model).eval().requires_grad_(False)
+    for layer in copy.modules():
+        if isinstance(layer, SequenceLayer):
+            layer.fix(dt_scale)
+    return copy
+
+
 def _without_length(part: Tensor) -> tuple[int, ...]:
     return (*part.shape[:1], *part.shape[2:])
 
@@ -179,7 +198,7 @@ class Stream:
 
     def _take(self) -> None:
         """Copy the model as it is now, and choose the backend."""
-        self._model = deepcopy(self._source).eval().requires_grad_(False)
+        self._model = snapshot(self._source, self.dt_scale)
         self._embedding = self._model.token_embedding()
         program = self._model.program(self.dt_scale) if self._asked != "layers" else "the layers were asked for."
         self._stack, self.backend, self.why = None, "layers", ""
