@@ -1,8 +1,8 @@
 """A classifier that listens to 16 kHz audio on one thread: times real time, and memory over an hour.
 
 The model is what `Classifier("s4d", causal=True)` makes of clips of a second: four layers of 64 channels, the first at
-half the rate, the others at a sixteenth of it. Half a second comes at once, as `statespace classify stream` takes it. What is
-said after a minute is compared with what is said of that minute as a whole.
+half the rate, the others at a sixteenth of it. Half a second comes at once, as `statespace classify stream` takes it.
+What is said after a minute is compared with what is said of that minute as a whole.
 
     python benchmarks/live_audio.py
     python benchmarks/live_audio.py --seconds 60 --chunk 0.25

@@ -1,6 +1,9 @@
 """Live classification: any cut into chunks says what the whole signal says, and nothing grows."""
 
+import copy
 import io
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,3 +167,41 @@ def test_a_state_of_something_else_is_refused(fitted: dict[str, Classifier]) -> 
     with pytest.raises(ShapeError, match="another size"):
         other = Classifier(systems=7, causal=True, verbose=False).fit(*signals())
         other.stream().load_state_dict(state)
+
+
+def test_a_minute_of_audio_through_four_layers_of_64_channels() -> None:
+    """How fast it is where nothing else runs is in docs/benchmarks; here, only what a loop over samples misses."""
+    rate, rng = 16_000, np.random.default_rng(0)
+    tones = np.sin(np.array([[0.17], [0.47]]) * np.arange(rate))
+    model = Classifier("s4d", causal=True, max_epochs=1, verbose=False)
+    model.fit(np.tile(tones, (4, 1)) + rng.standard_normal((8, rate)), np.arange(8) % 2)
+    model.sharpness_ = 1.0
+    assert model.model_.options["stride"] == [2, 16, 16, 16]
+    audio = np.tile(tones.reshape(-1), 2) + rng.standard_normal(4 * rate)
+    live = model.stream()
+    for part in np.split(audio, 8):
+        said = live.push(part)
+    np.testing.assert_allclose(said, model.predict_proba([audio])[0], rtol=0, atol=1e-5)
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    before, begin = resident(), time.process_time()
+    for second in range(56):
+        live.push(audio[second % 4 * rate :][:rate])
+    assert 56 / (time.process_time() - begin) > 4
+    assert resident() - before < 20e6
+    assert live.seen == 60 * rate
+
+
+def test_a_stream_is_of_the_model_as_it_was(fitted: dict[str, Classifier]) -> None:
+    X = fresh(300, 3).T
+    model = copy.deepcopy(fitted["s4d"])
+    before, stream = model.predict_proba(X.T[None])[0], model.stream()
+    with torch.no_grad():
+        for parameter in model.model_.model.parameters():
+            parameter.add_(0.1)
+    np.testing.assert_allclose(stream.push(X), before, atol=1e-5)
+    after = model.stream().push(X)
+    np.testing.assert_allclose(after, model.predict_proba(X.T[None])[0], atol=1e-5)
+    assert np.abs(after - before).max() > 1e-3
