@@ -110,7 +110,8 @@ def _read_files(entries: list[Entry], unreadable: str, in_memory: bool) -> Recor
         if in_memory:
             signals.append(signal)
         else:
-            files.append(StoredFile(entry.path, *signal.shape, has_gaps=bool(np.isnan(signal).any())))
+            width, length = signal.shape
+            files.append(StoredFile(entry.path, width, length, bool(np.isnan(signal).any())))
         rates.append(rate)
     if len(skipped) == 1 and (unreadable == "stop" or not kept):
         raise InputError(skipped[0][1])

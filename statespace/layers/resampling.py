@@ -145,7 +145,8 @@ def _summed(values: Tensor, phase: int, stride: int, most: int) -> Tensor:
     """Sum ``(b, l, ...)`` over `most` windows and one more, of which the first began `phase` samples before."""
     back = max(0, (most + 1) * stride - phase - values.shape[1])
     padded = nn.functional.pad(values, (0, 0) * (values.ndim - 2) + (phase, back))[:, : (most + 1) * stride]
-    return padded.unflatten(1, (most + 1, stride)).sum(2)
+    sums: Tensor = padded.unflatten(1, (most + 1, stride)).sum(2)
+    return sums
 
 
 def _summed_apart(values: Tensor, phase: Tensor, stride: int, most: int) -> Tensor:

@@ -140,6 +140,9 @@ def test_what_has_no_label_teaches_nothing_and_is_not_judged(fitted: Labeler) ->
     models = [Labeler(**QUICK, val_size=0).fit(X, labels) for labels in (holes, text)]
     assert models[0].classes_.tolist() == [0, 1, 2]
     np.testing.assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
+    taken_for_zero = np.where(np.isnan(holes) & (np.arange(8) != 3)[:, None], 0, holes)
+    taught = Labeler(**QUICK, val_size=0).fit(X, taken_for_zero)
+    assert np.abs(taught.predict_proba(X) - models[0].predict_proba(X)).max() > 1e-3
     said = fitted.predict(X)
     assert fitted.score(X, holes) == pytest.approx((said == y)[~np.isnan(holes)].mean())
     module = SignalModule(
