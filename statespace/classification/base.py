@@ -51,6 +51,11 @@ class SignalModel(Parameters):
     verbose: bool = True
 
     sampling_rate_: float | None = field(default=None, init=False)  # in Hz, if somebody has set it: it is stored
+    # What a fit leaves; before, there is none of these.
+    layer_: str | list[str] = field(init=False)
+    model_: Any = field(init=False)
+    sharpness_: float = field(init=False)
+    validation_rows_: np.ndarray = field(init=False)
 
     _kind = ""
     _least: ClassVar[dict[str, int]] = {

@@ -90,7 +90,6 @@ class SignalEstimator(SignalModel):
         numbers = None if named is None else torch.as_tensor(np.unique(named, return_inverse=True)[1])
         kept = None if checkpoint is None else Path(checkpoint)
         known = Known(signals, targets, shares, numbers, rows, kept)
-        self.layer_: str | list[str]
         if self.layer == AUTO:
             self.layer_, self.model_, judged = self._searched(where, known)
         else:

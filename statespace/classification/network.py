@@ -110,7 +110,9 @@ class Network:
         self.train(signals, targets.float(), weights, rows, checkpoint)
         return Fitted(self.scores(signals.only(rows), 1.0) if len(rows) else targets[:0].float(), rows)
 
-    def train(self, signals: Signals, targets: Tensor, weights: Tensor, rows: Tensor, checkpoint: Path | None) -> None:
+    def train(
+        self, signals: AnySignals, targets: Tensor, weights: Tensor, rows: Tensor, checkpoint: Path | None
+    ) -> None:
         """Train on all but the cases `rows`, and leave the weights in place that did best on these.
 
         Args:

@@ -203,7 +203,9 @@ class SignalModule(RandomStateModule):
         """Return AdamW over the parameter groups, with a one-cycle schedule over the steps of the trainer."""
         groups = parameter_groups(self.model, self.learning_rate, self.weight_decay)
         optimizer = torch.optim.AdamW([dict(group) for group in groups])
+        steps = max(self.trainer.max_steps, 2)
+        rise = max(0.1, 1.1 / steps)  # torch divides by how many steps it has beyond one, which for ten were none
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, [group["lr"] for group in groups], total_steps=max(self.trainer.max_steps, 2), pct_start=0.1
+            optimizer, [group["lr"] for group in groups], total_steps=steps, pct_start=rise
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
