@@ -144,7 +144,8 @@ class SignalEstimator(SignalModel):
 
     def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
         signals = self._ready(where, X, dt_scale)
-        return self.model_.scores(signals, float(dt_scale))
+        found: Tensor = self.model_.scores(signals, float(dt_scale))
+        return found
 
     # ------------------------------------------------------------------------------------------------- storing
 
