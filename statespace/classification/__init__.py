@@ -2,6 +2,7 @@
 
 from statespace.classification.classifier import Classifier
 from statespace.classification.labeler import Labeler
+from statespace.classification.recording_batches import RecordingDataModule
 from statespace.classification.regressor import Regressor
 
-__all__ = ["Classifier", "Labeler", "Regressor"]
+__all__ = ["Classifier", "Labeler", "RecordingDataModule", "Regressor"]

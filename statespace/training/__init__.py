@@ -6,7 +6,6 @@ from statespace.training.curve import Curve
 from statespace.training.fitting import Outcome, fit
 from statespace.training.module import ForecastModule
 from statespace.training.parameter_groups import parameter_groups
-from statespace.training.recordings import RecordingDataModule
 from statespace.training.signal_augmentation import SignalBatch
 from statespace.training.signals import SignalDataModule, SignalModule, SignalSource, loss_of
 from statespace.training.split import validation_rows
@@ -20,7 +19,6 @@ __all__ = [
     "Curve",
     "ForecastModule",
     "Outcome",
-    "RecordingDataModule",
     "RunCheckpoint",
     "SignalBatch",
     "SignalDataModule",

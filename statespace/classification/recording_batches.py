@@ -13,9 +13,7 @@ from torch import Tensor
 
 from statespace.datasets import StoredSignals, read_recordings
 from statespace.errors import InputError
-from statespace.training.signal_augmentation import SignalBatch
-from statespace.training.signals import SignalDataModule
-from statespace.training.split import validation_rows
+from statespace.training import SignalBatch, SignalDataModule, validation_rows
 
 _TRAIN, _VAL = "train", "val"
 

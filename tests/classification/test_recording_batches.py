@@ -11,9 +11,10 @@ from lightning.pytorch import Trainer
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
+from statespace.classification import RecordingDataModule
 from statespace.errors import InputError
 from statespace.models import Backbone, SequenceModel
-from statespace.training import RecordingDataModule, SignalBatch, SignalModule
+from statespace.training import SignalBatch, SignalModule
 
 
 @pytest.fixture(scope="module")
