@@ -18,9 +18,10 @@ from torch import Tensor
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, as_stamps, as_ticks, fixed_ticks, future, past, positions
 from statespace.forecasting.levels import check_levels, columns
-from statespace.forecasting.live import as_row
+from statespace.forecasting.live import CHECKED, as_row
 from statespace.models import Forecast, History
 from statespace.models.outputs.levels import normal_score
+from statespace.training import threads_for
 
 if TYPE_CHECKING:
     from statespace.forecasting.estimator import Forecaster
@@ -160,8 +161,9 @@ class ForecastStream:
         if not self._irregular and (most := int(steps.max(initial=1)) - 1) > 0:
             self._gaps(which, ticks, steps - 1, min(most, self._fitted.network.input_size))
         row, places = self._row(which, ticks, values, beside)
-        found = self._live.forecast(1, row)
-        self._take(row, places, which, ticks, values, beside)
+        with threads_for(self._work(1)):
+            found = self._live.forecast(1, row)
+            self._take(row, places, which, ticks, values, beside)
         return self._expected(Forecast(found.quantiles[places], found.mean[places]), which, values)
 
     def follow(self, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray | None = None) -> Expected:
@@ -191,12 +193,17 @@ class ForecastStream:
             None if part is None or not part.size else _series_first(part, n, count) for part in (scaled, *known, dt)
         )
         assert z is not None
-        found = self._live.follow(as_row(z, hist, futr, between))
+        with threads_for(self._work(min(n, CHECKED))):
+            found = self._live.follow(as_row(z, hist, futr, between))
         kept = slice(max(0, n - self._values.shape[1]), n)
         for row in zip(ticks[kept], values[kept], beside[kept], strict=True):
             self._remember(np.arange(count), *row)
         in_order = (part.transpose(0, 1).reshape(n * count, 1, *part.shape[2:]) for part in found)
         return self._expected(Forecast(*in_order), every, values.reshape(-1))
+
+    def _work(self, steps: int) -> int:
+        """Return how much is done at once, as `threads_for` counts it."""
+        return len(self.ids) * steps * self._fitted.network.embed.out_features
 
     def _expected(self, found: Forecast, which: np.ndarray, values: np.ndarray) -> Expected:
         """Return what was forecast of one step of some series, in the units of the data, and how far off it was."""
