@@ -100,7 +100,9 @@ def _open(path: Path | str, columns: Collection[str] | None) -> tuple[Any, list[
 
 def _as_frame(table: Any) -> pd.DataFrame:
     """Hand a table over column by column, so that no column is there twice for long."""
-    return pd.DataFrame(table.unify_dictionaries().to_pandas(split_blocks=True, self_destruct=True))
+    whole = table.unify_dictionaries()
+    # What pandas wrote beside the table would make an index of a column.
+    return pd.DataFrame(whole.to_pandas(split_blocks=True, self_destruct=True, ignore_metadata=True))
 
 
 def read_parts(path: Path | str, columns: Collection[str] | None = None) -> pd.DataFrame:

@@ -123,8 +123,9 @@ class Labeler(SignalModel):
         self.sharpness_, self.validation_accuracy_ = 1.0, float("nan")
         self.validation_rows_ = labelled[rows].numpy()
         if len(rows):
-            scores = torch.cat(self.model_.at_samples(signals.only(rows), 1.0))
-            inside = torch.arange(numbers.shape[1]) < signals.lengths[rows][:, None]
+            each_score = self.model_.at_samples(signals.only(rows), 1.0)
+            scores, ends = torch.cat(each_score), torch.tensor([len(part) for part in each_score])  # of a file as read
+            inside = torch.arange(numbers.shape[1]) < ends[:, None]
             wanted, weight = numbers[rows][inside], weights[rows][inside]
             told, weight = weight > 0, weight[weight > 0].float()
             scores, wanted = scores[told], wanted[told]

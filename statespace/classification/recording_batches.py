@@ -100,12 +100,13 @@ class RecordingDataModule(SignalDataModule):
             raise InputError(f"{where}: {str(source)!r} is one file: pass a folder or a table of paths.")
         self.classes, numbers = np.unique(found.labels, return_inverse=True)
         self.n_channels, self.sampling_rate = found.channels, found.rate
-        if found.splits is not None and {_TRAIN, _VAL} <= set(found.splits):
+        train, val = np.arange(len(found)), np.empty(0, np.int64)
+        if found.splits is not None and _TRAIN in found.splits:
             train, val = (np.flatnonzero(np.array(found.splits) == name) for name in (_TRAIN, _VAL))
-        else:
-            groups = None if found.groups is None else np.array(found.groups)
-            val = validation_rows(numbers, len(found), val_size, groups, seed)
-            train = np.setdiff1d(np.arange(len(found)), val)
+        if not len(val):
+            groups = None if found.groups is None else np.array(found.groups)[train]
+            val = train[validation_rows(numbers[train], len(train), val_size, groups, seed)]
+            train = np.setdiff1d(train, val)
         targets = torch.eye(len(self.classes))[torch.from_numpy(numbers)]
 
         def some(rows: np.ndarray) -> _Recordings:

@@ -1,8 +1,8 @@
 """``statespace predict model/ data.parquet``: forecasts by a trained model, of a table or of one part after another."""
 
 import argparse
+import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statespace.cli.options import level, positive, whole
@@ -37,7 +37,7 @@ def _parts(data: str, columns: Any) -> "Iterator[tuple[str, pd.DataFrame]]":
     """Give each part of a table with the name of the file that its forecast goes to."""
     from statespace.datasets import each_part, read_frame
 
-    if not Path(data).is_dir():
+    if not os.path.isdir(data):
         yield "forecast", read_frame(data, text=[columns.id])
         return
     known: set[object] = set()

@@ -1,9 +1,9 @@
 """What ``forecast`` and ``backtest`` share: the options of a table and of a forecaster, and how results are shown."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def read(options: argparse.Namespace) -> "pd.DataFrame":
     """Read the table; of one that lies in parts only the columns that are named."""
     from statespace.datasets import read_frame, read_parts
 
-    if not Path(options.data).is_dir():
+    if not os.path.isdir(options.data):  # which a name too long is not, without an error
         return read_frame(options.data, text=[options.id_col])
     beside = [*(options.futr_exog or ()), *(options.hist_exog or ())] + [options.weight_col] * bool(options.weight_col)
     return read_parts(options.data, [options.id_col, options.time_col, options.target_col, *beside])

@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     stream = ForecastStream(forecaster, options.level)
     like = forecaster.last_stamp
     reader = RowReader(forecaster.columns, stream.ids, like, options.format)
-    lines = _Lines(sys.stdin.fileno(), kept["rest"].encode())
+    lines = _Lines(sys.stdin.fileno(), kept["rest"].encode(errors="surrogateescape"))
     counts = {"rows": 0, "known": 0, "broken": 0, "anomalies": 0}
     write = _writer(options, forecaster)
 
@@ -137,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
         stream.keep()
         with replace_folder_atomically("stream", folder) as fresh:
             forecaster.save(fresh / _MODEL)
-            state = {"rest": lines.rest.decode("utf-8", errors="replace"), "header": reader.header}
+            state = {"rest": lines.rest.decode("utf-8", errors="surrogateescape"), "header": reader.header}
             (fresh / _STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
 
     def told(rows: LiveRows, places: np.ndarray, found: Expected) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def _names(where: str, ids: list[Any], known_as: Mapping[Any, Any] | None, train
         (known_as, ids, "is not in df"),
         (known_as.values(), trained, "was not trained on"),
     ):
-        if wrong := [name for name in given if name not in set(there)]:
+        known = set(there)
+        if wrong := [name for name in given if name not in known]:
             raise InputError(f"{where}: known_as names series {wrong[0]!r}, which {what}.")
     return [known_as.get(name) for name in ids]
 
@@ -339,7 +341,7 @@ class Forecaster(Parameters):
                 chosen, trials = search(self, made, data, series.ticks is not None, stages)
                 torch.manual_seed(self.random_seed)
             how = self._settled(chosen)
-            network = made(how) if before is None else before.network
+            network = made(how) if before is None else deepcopy(before.network)  # what fails leaves it as it was
             if closed and network.linear is not None:
                 network.linear.belong_to(len(series))
             outcome, correlation = None, np.eye(self.h)

@@ -3,6 +3,7 @@
 Neither library is loaded unless a table of it came.
 """
 
+import os
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ def as_pandas(where: str, table: Any, argument: str = "df", only: Collection[str
     """
     if isinstance(table, pd.DataFrame):
         return table
-    if isinstance(table, str | Path):
+    if isinstance(table, str | Path) and (argument == "df" or os.path.isdir(table)):
         return read_parts(table, only)
     library = kind_of(table).library
     try:

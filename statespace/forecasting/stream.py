@@ -188,7 +188,7 @@ class ForecastStream:
         )
         dt = None
         if self._irregular:
-            dt = np.diff(ticks, axis=0, prepend=self._last[None]) / fitted.reader.step
+            dt = np.diff(ticks, axis=0, prepend=self._last[None]).reshape(-1) / fitted.reader.step
         z, hist, futr, between = (
             None if part is None or not part.size else _series_first(part, n, count) for part in (scaled, *known, dt)
         )

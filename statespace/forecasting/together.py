@@ -32,13 +32,14 @@ def expect_all(where: str, ids: Sequence[Any], known: Sequence[Any]) -> None:
     Raises:
         InputError: one is missing, or was not there in training.
     """
-    unseen = [name for name in ids if name not in set(known)]
+    there, given = set(known), set(ids)
+    unseen = [name for name in ids if name not in there]
     if unseen:
         raise InputError(
             f"{where}: series {_listed(unseen)} was not there in training, and with multivariate=True only series that "
             f"were can be forecast: leave it out, or fit again. They are {_listed(known)}."
         )
-    missing = [name for name in known if name not in set(ids)]
+    missing = [name for name in known if name not in given]
     if missing:
         raise InputError(
             f"{where}: series {_listed(missing)} is missing, and with multivariate=True every series informs the "

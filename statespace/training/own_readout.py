@@ -70,6 +70,8 @@ class _Series:
         """Return what the series has of its own, ``(h, input_size + 1)``."""
         of = _moments(self.z[self.whole], self.left[self.whole])
         unit = torch.diagonal(of.G).mean()[None] / of.windows
+        if not unit > 0:  # constant, or nothing of it counts
+            return self.z.new_zeros(self.left.shape[1], self.z.shape[1])
         return solve(of, torch.zeros(len(of.G), dtype=torch.int64), unit, [penalty]).T.to(self.z.dtype)
 
 

@@ -313,7 +313,7 @@ def test_too_little_memory_is_one_sentence(run: Run, tmp_path: Path, monkeypatch
     def hungry(*_: Any, **__: Any) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried")
 
-    monkeypatch.setattr(Forecaster, "fit", hungry)
+    monkeypatch.setattr(Forecaster, "_fit", hungry)
     expect_one_sentence(run("forecast", csv(tmp_path, frame()), "--h", "3", *QUICK), "the memory does not suffice")
 
 

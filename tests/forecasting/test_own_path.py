@@ -103,3 +103,12 @@ def test_training_goes_on_with_other_series(table: pd.DataFrame) -> None:
     assert set(fc.predict()["unique_id"]) == {"slow", "fast", "third"}
     fc.fit(third, warm_start=True)
     assert len(fc.predict()) == 3
+
+
+def test_training_that_could_not_go_on_leaves_the_forecaster_as_it_was(table: pd.DataFrame) -> None:
+    fc = Forecaster(3, season_length=1, **OPTIONS).fit(table)
+    before = fc.predict()
+    fc.set_params(accelerator="gpu")
+    with pytest.raises(InputError):
+        fc.fit(table[table["unique_id"] == "fast"], warm_start=True)
+    pd.testing.assert_frame_equal(fc.predict(), before)
