@@ -110,6 +110,19 @@ def test_many_rows_at_once_are_the_rows_one_by_one(layer: str, small: Small) -> 
     )
 
 
+def test_a_single_series_without_a_grid_is_followed_row_by_row(small: Small) -> None:
+    frame = series("h", 1)
+    late = np.random.default_rng(0).integers(1, 50, len(frame))
+    frame = frame.assign(ds=frame["ds"] + pd.to_timedelta(late, unit="min"))
+    known, new = frame.iloc[:60], frame.iloc[60:80]
+    first, second = (ForecastStream(small().fit(known, freq="irregular"), [80]) for _ in range(2))
+    ticks, values = as_ticks(new["ds"]), new["y"].to_numpy()
+    found = first.follow(ticks[:, None], values[:, None])
+    rows = [second.push(np.zeros(1, int), ticks[i : i + 1], values[i : i + 1]) for i in range(len(new))]
+    for name, want in found.columns.items():
+        np.testing.assert_allclose(want, np.concatenate([row.columns[name] for row in rows]), rtol=1e-4)
+
+
 def test_what_is_expected_is_what_predict_says(small: Small) -> None:
     frame = series("h")
     known = frame.groupby("unique_id").head(60)
