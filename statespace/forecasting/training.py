@@ -97,26 +97,27 @@ def _fit_linear(
         What was chosen: for what the series have in common, and for what each has of its own.
     """
     choice, penalties = before
-    blocks, between = _blocks(data.source, data.train)
+    source = data.source.bare()
+    blocks, between = _blocks(source, data.train)
     fresh = not bool(linear.weight[:, linear.groups == FEATURES].any())
     if (
         linear.bank is not None and fresh and choice is None
     ):  # weights that are there belong to the features as they are
         some = torch.linspace(0, len(data.train[0]) - 1, min(2000, len(data.train[0]))).long()
-        past = data.source.cut(*(part[some] for part in data.train)).past
+        past = source.cut(*(part[some] for part in data.train)).past
         linear.bank.standardise(normalise(past.x, past.observed, network.scaler).x)
     found = fit_readout(
         linear,
         lambda _, window: linear.known(window),
         linear.groups,
-        data.source,
+        source,
         *_some(blocks, between, data.seed),
         (LEVEL,),
         network.scaler,
         choice,
     )
     if len(linear.own):
-        penalties = fit_own(linear, data.source, blocks, between, found, network.scaler, penalties, verbose)
+        penalties = fit_own(linear, source, blocks, between, found, network.scaler, penalties, verbose)
     return found.choice, penalties
 
 

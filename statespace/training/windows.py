@@ -5,6 +5,7 @@ its history is what comes before it in the same series, padded in front where th
 """
 
 from collections.abc import Iterator
+from copy import copy
 from itertools import islice
 from typing import NamedTuple
 
@@ -91,6 +92,12 @@ class WindowSource:
         if beside.futr is not None:
             self.futr = beside.futr.nan_to_num(0.0)
             self.futr_known = (~beside.futr.isnan()).all(1).to(values.dtype)
+
+    def bare(self) -> "WindowSource":
+        """Return the same series with nothing beside their values, so that none of it is cut for many windows."""
+        found = copy(self)
+        found.hist = found.hist_observed = found.futr = found.futr_known = found.static = found.codes = found.dt = None
+        return found
 
     def origins(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """List the origins from `first` to `last`, both included, of every series, relative to its start.
