@@ -77,7 +77,13 @@ def _open(path: Path | str, columns: Collection[str] | None) -> tuple[Any, list[
     names = [str(file) for file in files]
     found = data.dataset(names, format="parquet", **where)
     asked = [name for name in found.schema.names if columns is None or name in columns]
-    schemas = [found.schema]
+    whole = columns is None or all(name in asked for name in columns)
+    kept = asked if whole else list(found.schema.names)
+
+    def only(schema: Any) -> Any:
+        return arrow.schema([field for field in schema if field.name in kept])
+
+    schemas = [only(found.schema)]
     for part in found.get_fragments():
         inside = {*part.physical_schema.names, *data.get_partition_keys(part.partition_expression)}
         if lost := [name for name in asked if name not in inside]:
@@ -85,7 +91,7 @@ def _open(path: Path | str, columns: Collection[str] | None) -> tuple[Any, list[
                 f"read_parts: part {part.path!r} has no column {lost[0]!r}, which others have: add it, or take the "
                 "part out of the folder."
             )
-        schemas.append(part.physical_schema)
+        schemas.append(only(part.physical_schema))
     # A column may hold whole numbers in one part and others in the next.
     schema = arrow.unify_schemas(schemas, promote_options="permissive")
     text = [name for name in asked if schema.field(name).type in (arrow.string(), arrow.large_string())]
@@ -93,9 +99,7 @@ def _open(path: Path | str, columns: Collection[str] | None) -> tuple[Any, list[
         category = arrow.field(name, arrow.dictionary(arrow.int32(), schema.field(name).type))
         schema = schema.set(schema.get_field_index(name), category)
     form = data.ParquetFileFormat(read_options=data.ParquetReadOptions(dictionary_columns=text))
-    found = data.dataset(names, schema, form, **where)
-    whole = columns is None or all(name in asked for name in columns)
-    return found, asked if whole else list(found.schema.names)
+    return data.dataset(names, schema, form, **where), kept
 
 
 def _as_frame(table: Any) -> pd.DataFrame:

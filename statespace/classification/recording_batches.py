@@ -85,9 +85,12 @@ class RecordingDataModule(SignalDataModule):
         num_workers: int = 0,
     ) -> None:
         where = "RecordingDataModule"
-        for name, value, least in (("batch_size", batch_size, 1), ("crop", crop, 1), ("num_workers", num_workers, 0)):
-            if value is not None and value < least:
-                raise InputError(f"{where}: {name} is {value}, but a whole number of at least {least} is expected.")
+        whole = {"batch_size": (batch_size, 1), "crop": (crop, 1), "num_workers": (num_workers, 0), "seed": (seed, 0)}
+        for name, (value, least) in whole.items():
+            if value is None and name == "crop":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise InputError(f"{where}: {name} is {value!r}, but a whole number of at least {least} is expected.")
         if not 0 <= val_size < 1:
             raise InputError(f"{where}: val_size is {val_size}, but a share in [0, 1) is expected.")
         found = read_recordings(source, rate, rates, channels, unreadable, rate, in_memory=False)

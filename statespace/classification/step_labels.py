@@ -56,17 +56,23 @@ def read_labels(where: str, y: Any, sizes: Sequence[int]) -> list[tuple[np.ndarr
                 f"{where}: signal {case} of X has {size} samples, but y has {came} for it: give one for each, and NaN "
                 "or None where it is not known."
             )
+        given = row if isinstance(row, list | tuple) else values.tolist() if values.dtype == object else []
+        kinds = {isinstance(label, str) for label in given if not _is_missing(label)}
+        if len(kinds) > 1:
+            raise InputError(f"{where}: y holds text and numbers side by side: write all classes as text.")
         if values.dtype.kind not in "OfMm":
             found.append((values, np.ones(size, bool)))
             continue
         known = ~np.array([_is_missing(value) for value in values.tolist()], bool)
         if values.dtype == object and known.any():
             plain = np.array(values[known].tolist())
+            if plain.ndim != 1 or plain.dtype == object:
+                raise InputError(f"{where}: y holds {values[known][0]!r}, but numbers or text are expected as classes.")
             values = np.zeros(size, plain.dtype)
             values[known] = plain
         found.append((values, known))
-    kinds = {"U" if values.dtype.kind in "US" else "number" for values, known in found if known.any()}
-    if len(kinds) > 1:
+    texts = {values.dtype.kind in "US" for values, known in found if known.any()}
+    if len(texts) > 1:
         raise InputError(f"{where}: y holds text and numbers side by side: write all classes as text.")
     return found
 

@@ -178,6 +178,13 @@ def cross_validation(
             f"{n_windows} of h={steps}, {step} steps apart, but the longest series has {longest}: ask for fewer "
             "windows, nearer to each other, or for a smaller h."
         )
+    late = np.flatnonzero(grid.lengths <= ahead)
+    if fc.multivariate and every != 1 and len(late):
+        raise InputError(
+            f"{where}: series {grid.ids[late[0]]!r} has {grid.lengths[late[0]]} steps and so none before the first "
+            "window, but with multivariate=True every series must be there in training: leave it out, ask for fewer "
+            "windows, or fit anew for each (refit=True)."
+        )
     _note_short(where, grid, steps, n_windows, step)
     parts, of = [], []
     for window in range(n_windows):

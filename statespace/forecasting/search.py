@@ -123,7 +123,7 @@ def _share_linear(networks: Sequence[ForecastNetwork], data: WindowDataModule, v
     if first is last:
         fit_linear(first, first.linear, data, verbose, stages, "search linear path")
     else:
-        last.linear = first.linear
+        last.linear, last.across = first.linear, first.across
     last.linear.requires_grad_(False)
 
 

@@ -13,7 +13,7 @@ An output of counts or amounts is trained by gradient alone, from the seasonal n
 """
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -35,7 +35,8 @@ from statespace.training import (
     fit,
     usual_strength,
 )
-from statespace.training.closed_form import Choice, Moments, Origins, fit_readout, ridge
+from statespace.training.across_readout import fit_across
+from statespace.training.closed_form import Choice, Origins, fit_readout
 from statespace.training.own_readout import fit_own
 
 if TYPE_CHECKING:
@@ -44,12 +45,21 @@ if TYPE_CHECKING:
 TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
 MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
 MOST_WINDOWS = 60_000  # that the linear path is fitted to; more would tell little
-BATCH = 4096  # windows whose moments are summed at once
 _BLOCKS = 5  # stretches of time that are left out in turn
 
-Chosen = tuple[
-    Choice | None, Tensor | None
-]  # of the common linear path, and penalties of what each series has of its own
+
+class Chosen(NamedTuple):
+    """Penalties of what is fitted in closed form.
+
+    Attributes:
+        common: of what the series have in common; None before it was fitted.
+        own: of what each has of its own; None where there is no such part.
+        across: of what the others say of each; None where they say nothing.
+    """
+
+    common: Choice | None = None
+    own: Tensor | None = None
+    across: list[float] | None = None
 
 
 def _blocks(source: WindowSource, origins: Origins) -> tuple[list[Origins], Origins]:
@@ -78,49 +88,6 @@ def _some(blocks: list[Origins], between: Origins, seed: int) -> tuple[list[Orig
     return parts, last
 
 
-def _fit_linear(
-    network: ForecastNetwork,
-    linear: LinearPath,
-    data: WindowDataModule,
-    verbose: bool,
-    before: Chosen = (None, None),
-) -> Chosen:
-    """Fit the linear path to the training windows of `data` from where it is.
-
-    Args:
-        network: normalises the windows.
-        linear: its linear path, which is changed.
-        data: the windows.
-        verbose: whether to show a progress bar.
-        before: what was chosen before, to be taken again.
-    Returns:
-        What was chosen: for what the series have in common, and for what each has of its own.
-    """
-    choice, penalties = before
-    source = data.source.bare()
-    blocks, between = _blocks(source, data.train)
-    fresh = not bool(linear.weight[:, linear.groups == FEATURES].any())
-    if (
-        linear.bank is not None and fresh and choice is None
-    ):  # weights that are there belong to the features as they are
-        some = torch.linspace(0, len(data.train[0]) - 1, min(2000, len(data.train[0]))).long()
-        past = source.cut(*(part[some] for part in data.train)).past
-        linear.bank.standardise(normalise(past.x, past.observed, network.scaler).x)
-    found = fit_readout(
-        linear,
-        lambda _, window: linear.known(window),
-        linear.groups,
-        source,
-        *_some(blocks, between, data.seed),
-        (LEVEL,),
-        network.scaler,
-        choice,
-    )
-    if len(linear.own):
-        penalties = fit_own(linear, source, blocks, between, found, network.scaler, penalties, verbose)
-    return found.choice, penalties
-
-
 def fit_linear(
     network: ForecastNetwork,
     linear: LinearPath,
@@ -128,12 +95,12 @@ def fit_linear(
     verbose: bool,
     stages: Stages,
     stage: str,
-    before: Chosen = (None, None),
+    before: Chosen | None = None,
 ) -> Chosen:
-    """Fit the linear path of a network in closed form, from where it is, unless that was done before a kill.
+    """Fit what is in a straight line in closed form, from where it is, unless that was done before a kill.
 
     Args:
-        network: the network.
+        network: the network; what its series say of each other is changed.
         linear: its linear path, which is changed.
         data: the windows.
         verbose: whether to show a progress bar.
@@ -141,14 +108,38 @@ def fit_linear(
         stage: name of this one.
         before: what was chosen before, to be taken again.
     Returns:
-        What was chosen: for what the series have in common, and for what each has of its own.
+        What was chosen.
     """
-    if (found := stages.recall(stage, network)) is not None:
-        choice, penalties = found
-        return None if choice is None else Choice(*choice), penalties
-    choice, penalties = _fit_linear(network, linear, data, verbose, before)
-    stages.keep(stage, network, (None if choice is None else tuple(choice), penalties))
-    return choice, penalties
+    if (kept := stages.recall(stage, network)) is not None:
+        common, own, across = kept
+        return Chosen(None if common is None else Choice(*common), own, across)
+    common, own, across = before or Chosen()
+    source = data.source.bare()
+    blocks, between = _blocks(source, data.train)
+    fresh = not bool(linear.weight[:, linear.groups == FEATURES].any())
+    # Weights that are there belong to the features as they are.
+    if linear.bank is not None and fresh and common is None:
+        some = torch.linspace(0, len(data.train[0]) - 1, min(2000, len(data.train[0]))).long()
+        past = source.cut(*(part[some] for part in data.train)).past
+        linear.bank.standardise(normalise(past.x, past.observed, network.scaler).x)
+    fewer = _some(blocks, between, data.seed)
+    found = fit_readout(
+        linear,
+        lambda _, window: linear.known(window),
+        linear.groups,
+        source,
+        *fewer,
+        (LEVEL,),
+        network.scaler,
+        common,
+    )
+    if len(linear.own):
+        own = fit_own(linear, source, blocks, between, found, network.scaler, own, verbose)
+    if network.across is not None:
+        drawn = [float("inf")] * network.across.series if own is None else own.tolist()
+        across = fit_across(network.across, linear, data.source, *fewer, found, drawn, network.scaler, across)
+    stages.keep(stage, network, (tuple(found.choice), own, across))
+    return Chosen(found.choice, own, across)
 
 
 def _spread(origins: Origins) -> Origins:
@@ -156,50 +147,6 @@ def _spread(origins: Origins) -> Origins:
     series, position = origins
     chosen = torch.linspace(0, len(series) - 1, min(MOST_HELD_OUT, len(series)), dtype=torch.float64).round().long()
     return series[chosen], position[chosen]
-
-
-@torch.no_grad()
-def _across_moments(network: ForecastNetwork, linear: LinearPath, source: WindowSource, origins: Origins) -> Moments:
-    """Sum over windows what the newest values of all series, and 1, have in common with the linear path's errors."""
-    assert network.across is not None
-    f, h = network.across.weight.shape[2] + 1, source.h
-    G, M, square = (torch.zeros(size, dtype=torch.float64) for size in ((f, f), (f, h), (h,)))
-    found = Moments(G, M, square, 0)
-    for series, origin in zip(*(part.split(BATCH) for part in origins), strict=True):
-        batch = source.cut(series, origin)
-        window = normalise(batch.past.x, batch.past.observed, network.scaler)
-        whole = (batch.weight > 0).all(1)
-        error = (batch.y - window.location - linear.read(window, series=batch.past.series) * window.scale)[whole]
-        known = network.across.known(batch.past)[whole]
-        phi = torch.cat([known, known.new_ones(len(known), 1)], 1)
-        sums = (phi.T @ phi).double(), (phi.T @ error).double(), error.double().square().sum(0)
-        found = found.plus(Moments(*sums, len(phi)))
-    return found
-
-
-def _fit_across(
-    network: ForecastNetwork, linear: LinearPath, data: WindowDataModule, penalties: list[float] | None = None
-) -> list[float]:
-    """Fit what other series say of each, on top of the linear path; return the penalties, infinite where it is nothing.
-
-    As for the linear path, stretches of time are left out in turn.
-    """
-    across = network.across
-    if across is None:
-        return []
-    blocks, between = _some(*_blocks(data.source, data.train), data.seed)
-    chosen = []
-    for place in range(across.series):
-
-        def own(origins: Origins, place: int = place) -> Moments:
-            rows = origins[0] == place
-            return _across_moments(network, linear, data.source, (origins[0][rows], origins[1][rows]))
-
-        parts = [part for origins in blocks if (part := own(origins)).windows]
-        weights, penalty = ridge(parts, own(between), None if penalties is None else penalties[place])
-        across.weight[place], across.bias[place] = weights[:-1].T, weights[-1]
-        chosen.append(penalty)
-    return chosen
 
 
 @torch.no_grad()
@@ -250,13 +197,11 @@ def train(
     source, has_validation = data.source, len(data.val[0]) > 0
     strength = strength_of(how, data)
     linear = None if network.output.positive else network.linear
-    chosen: Chosen = None, None
-    penalties: list[float] = []
+    chosen = Chosen()
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
     if linear is not None:
         chosen = fit_linear(network, linear, data, how.verbose, stages, "linear path")
         linear.requires_grad_(False)
-        penalties = _fit_across(network, linear, data)
 
     def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
         if (found := stages.recall(title, network)) is not None:
@@ -291,7 +236,7 @@ def train(
             # Where two stretches of time cannot be held against each other, nothing says that it is worth anything, but
             # that the linear path knows no covariates.
             told = network.hist or network.futr or network.static or len(network.embed_codes)
-            judged = bool(told) or (chosen[0] is not None and isfinite(chosen[0].error))
+            judged = bool(told) or (chosen.common is not None and isfinite(chosen.common.error))
             share = _share(network.eval(), linear, held_out) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
             _shrink(network, share)
@@ -308,7 +253,6 @@ def train(
                 for part, first in zip((network.head.weight, network.head.bias), before, strict=True):
                     part.copy_(first)
             fit_linear(network, linear, tail, how.verbose, stages, "linear path on the tail", chosen)
-            _fit_across(network, linear, tail, penalties)
         if more:
             last = run(tail, more, how.learning_rate / 2, False, "fit on the tail")
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)

@@ -47,6 +47,11 @@ class Moments(NamedTuple):
     square: Tensor
     windows: int
 
+    @classmethod
+    def of(cls, phi: Tensor, error: Tensor) -> "Moments":
+        """Return the moments of features ``(windows, f)`` and errors ``(windows, h)``."""
+        return cls((phi.T @ phi).double(), (phi.T @ error).double(), error.double().square().sum(0), len(phi))
+
     def plus(self, other: "Moments", sign: int = 1) -> "Moments":
         """Return the moments of both sets together, or with ``sign=-1`` of what is left of a set without a part."""
         return Moments(
@@ -86,9 +91,7 @@ def moments(
         whole, unit = (batch.weight > 0).all(1), source.unit[series][:, None]
         error = ((batch.y - window.location - readout(known) * window.scale) / unit)[whole]
         phi = (torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale / unit)[whole]
-        found = found.plus(
-            Moments((phi.T @ phi).double(), (phi.T @ error).double(), error.double().square().sum(0), len(error))
-        )
+        found = found.plus(Moments.of(phi, error))
     return found
 
 
@@ -101,6 +104,12 @@ def solve(of: Moments, groups: Tensor, unit: Tensor, penalties: Sequence[float])
         G = of.G[free][:, free] + of.windows * torch.diag(penalty[free] * unit[groups[free]])
         change[free] = torch.cholesky_solve(of.M[free], torch.linalg.cholesky(G))
     return change
+
+
+def drawn(of: Moments, penalty: float) -> Tensor:
+    """Return weights that are drawn to nothing, by one penalty for all, ``(f, h)``; zero where nothing is told."""
+    unit = torch.diagonal(of.G).mean()[None] / max(of.windows, 1)
+    return solve(of, torch.zeros(len(of.G), dtype=torch.int64), unit, [penalty if unit > 0 else float("inf")])
 
 
 def squared_error(of: Moments, change: Tensor) -> float:
@@ -220,28 +229,6 @@ def fit_readout(
         readout.weight.add_(change[:-1].T)
         readout.bias.add_(change[-1])
     return Fit(choice, change, tuple(left_out))
-
-
-def ridge(parts: Sequence[Moments], between: Moments, penalty: float | None = None) -> tuple[Tensor, float]:
-    """Return weights that are drawn to zero, with one penalty for all of them.
-
-    Args:
-        parts: moments of stretches of time, which are left out in turn.
-        between: moments of what lies in two of them: fitted in the end, but never judged.
-        penalty: what was chosen before, to be taken again.
-    Returns:
-        The weights ``(f, h)`` and the penalty; zeros and infinity where fewer than two stretches are there.
-    """
-    if len(parts) < 2:
-        return torch.zeros_like(between.M), float("inf")
-    everything = _together(parts).plus(between)
-    groups = torch.zeros(len(between.G), dtype=torch.long)
-    unit = torch.diagonal(everything.G).mean(0, keepdim=True) / everything.windows
-    unit = torch.where(unit > 0, unit, 1.0)  # of constant series nothing is to be told
-    if penalty is None:
-        every = max(1, between.M.shape[1] // _STEPS_JUDGED)
-        penalty = _Judge([part.every(every) for part in parts], groups, unit).best([float("inf")], 0)[1][0]
-    return solve(everything, groups, unit, [penalty]), penalty
 
 
 def _choose(parts: Sequence[Moments], groups: Tensor, unit: Tensor, to_zero: Tensor, spare: Sequence[int]) -> Choice:

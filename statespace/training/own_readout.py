@@ -8,7 +8,7 @@ own part has seen; one without bound leaves a series to what all have in common.
 Source: Robinson, Statistical Science 6(1), 1991, 15-32, for effects of single series drawn to those of all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,63 +16,82 @@ from tqdm import tqdm
 
 from statespace.models.instance_norm import normalise
 from statespace.models.linear_path import LinearPath
-from statespace.training.closed_form import Fit, Moments, Origins, solve, squared_error
+from statespace.training.closed_form import Fit, Moments, Origins, drawn, squared_error
 from statespace.training.windows import WindowSource
 
 OWN_PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, float("inf"))
 _LEAST_WINDOWS = 100  # of a series: fewer say too little of so many weights
 _MOST_WINDOWS = 20_000  # of a series: more would tell little and take memory
-_STEPS_JUDGED = 12
+STEPS_JUDGED = 12
 _WORTH = 0.99  # of the common error: less than that is chance
 
 
-def _moments(z: Tensor, error: Tensor) -> Moments:
-    return Moments((z.T @ z).double(), (z.T @ error).double(), error.double().square().sum(0), len(z))
+class SeriesWindows:
+    """The windows of one series, and what the common path leaves of their targets.
 
-
-class _Series:
-    """The windows of one series, and what the common path leaves of their targets."""
+    Attributes:
+        whole: which of them count, ``(windows,)``.
+    """
 
     def __init__(self, path: LinearPath, source: WindowSource, series: int, position: Tensor, scaler: str) -> None:
         batch = source.cut(torch.full_like(position, series), position)
         window = normalise(batch.past.x, batch.past.observed, scaler)
         known = path.known(window)
         self.whole = (batch.weight > 0).all(1)
-        self.left = batch.y - window.location - (known @ path.weight.T + path.bias) * window.scale
+        self.common = batch.y - window.location - (known @ path.weight.T + path.bias) * window.scale
         ones = torch.ones_like(window.scale)
         self.z = torch.cat([window.x, ones], 1) * window.scale
         self.known = torch.cat([known, ones], 1) * window.scale
 
-    def judge(self, fit: Fit, block: Tensor) -> Tensor:
-        """Return the squared errors of blocks left out, summed, for each penalty; windows of block -1 are in none."""
-        every = max(1, self.left.shape[1] // _STEPS_JUDGED)
+    def _stretches(self, block: Tensor) -> dict[int, Tensor]:
+        """Return which windows are in each stretch of time, ``(windows,)`` by its number."""
         parts = {int(number): self.whole & (block == number) for number in block.unique() if number >= 0}
-        parts = {number: part for number, part in parts.items() if part.any()}
+        return {number: part for number, part in parts.items() if part.any()}
+
+    def _left_without(self, fit: Fit, number: int, every: int = 1) -> Tensor:
+        """Return what is left by the common path as it is without a stretch of time, one step in `every`."""
+        change = (fit.change - fit.left_out[number])[:, ::every].to(self.known.dtype)
+        return self.common[:, ::every] + self.known @ change
+
+    def judge(self, fit: Fit, block: Tensor) -> Tensor:
+        """Return the squared errors of stretches left out, summed, for each penalty; those of block -1 are in none."""
+        every = max(1, self.common.shape[1] // STEPS_JUDGED)
+        parts = self._stretches(block)
         found = torch.zeros(len(OWN_PENALTIES), dtype=torch.float64)
         if len(parts) < 2:
             return found
-        groups = torch.zeros(self.z.shape[1], dtype=torch.int64)
         for number, tested in parts.items():
-            # The common path as it is without this stretch.
-            change = (fit.change - fit.left_out[number])[:, ::every].to(self.known.dtype)
-            error = self.left[:, ::every] + self.known @ change
-            others = torch.stack([part for other, part in parts.items() if other != number]).any(0)
-            rest, test = (_moments(self.z[part], error[part]) for part in (others, tested))
-            unit = torch.diagonal(rest.G).mean()[None] / rest.windows
-            if not unit > 0:
-                return torch.zeros_like(found)
-            found += torch.tensor(
-                [squared_error(test, solve(rest, groups, unit, [penalty])) for penalty in OWN_PENALTIES]
-            )
+            error = self._left_without(fit, number, every)
+            rest = Moments.of(*(part[_any_but(number, parts)] for part in (self.z, error)))
+            test = Moments.of(self.z[tested], error[tested])
+            found += torch.tensor([squared_error(test, drawn(rest, penalty)) for penalty in OWN_PENALTIES])
         return found
 
     def change(self, penalty: float) -> Tensor:
         """Return what the series has of its own, ``(h, input_size + 1)``."""
-        of = _moments(self.z[self.whole], self.left[self.whole])
-        unit = torch.diagonal(of.G).mean()[None] / of.windows
-        if not unit > 0:  # constant, or nothing of it counts
-            return self.z.new_zeros(self.left.shape[1], self.z.shape[1])
-        return solve(of, torch.zeros(len(of.G), dtype=torch.int64), unit, [penalty]).T.to(self.z.dtype)
+        return drawn(Moments.of(self.z[self.whole], self.common[self.whole]), penalty).T.to(self.z.dtype)
+
+    def left(self, own: Tensor | None) -> Tensor:
+        """Return what the path leaves with the series' own part, if it has one, ``(windows, h)``."""
+        return self.common if own is None else self.common - self.z @ own.T
+
+    def without(self, fit: Fit, block: Tensor, penalty: float) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Leave out each stretch of time in turn.
+
+        Yields:
+            What is left of all windows by a path that has not seen the stretch, the series' own part included,
+            ``(windows, h)``; which windows are in it; and which are in the others.
+        """
+        parts = self._stretches(block)
+        for number, tested in parts.items():
+            error, others = self._left_without(fit, number), _any_but(number, parts)
+            own = drawn(Moments.of(self.z[others], error[others]), penalty).to(self.z.dtype)
+            yield error - self.z @ own, tested, others
+
+
+def _any_but(number: int, parts: Mapping[int, Tensor]) -> Tensor:
+    """Return which windows are in another part than that of a number."""
+    return torch.stack([torch.zeros_like(parts[number]), *(p for other, p in parts.items() if other != number)]).any(0)
 
 
 @torch.no_grad()
@@ -110,13 +129,13 @@ def fit_own(
     each = [number for number, part in enumerate(kept) if len(part) >= _LEAST_WINDOWS]
     if penalties is None:
         for number in tqdm(each, "linear path", unit="series", delay=1.0, disable=not verbose):
-            windows = _Series(path, source, number, position[kept[number]], scaler)
+            windows = SeriesWindows(path, source, number, position[kept[number]], scaler)
             errors[number] = windows.judge(fit, block[kept[number]])
         least, best = errors.min(1)
         serves = least < _WORTH * errors[:, -1]
         penalties = torch.tensor(OWN_PENALTIES, dtype=torch.float64)[best].where(serves, torch.inf)
     for number in each:
         if penalties[number] < float("inf"):
-            windows = _Series(path, source, number, position[kept[number]], scaler)
+            windows = SeriesWindows(path, source, number, position[kept[number]], scaler)
             path.own[number] = windows.change(float(penalties[number]))
     return penalties

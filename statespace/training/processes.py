@@ -22,9 +22,10 @@ from lightning.fabric.plugins.environments.lightning import find_free_network_po
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from statespace.errors import InputError
+from statespace.files import replace_atomically
 
 _OPEN_SCRIPT = 77  # exit code of a process that was started by a script that would start it again
-_REFUSED = 78
+_REFUSED, _TOLD = 78, "refused-*"
 
 
 def leave_if_read_anew() -> None:
@@ -63,7 +64,7 @@ def together(where: str, count: int, function: Callable[..., dict[str, Any]], *a
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "found.pt"
         threads = max(1, torch.get_num_threads() // count)
-        told = (count, find_free_network_port(), threads, torch.get_rng_state(), found, function, args)
+        told = (where, count, find_free_network_port(), threads, torch.get_rng_state(), found, function, args)
         try:
             context = start_processes(_run, told, count, join=False, start_method="spawn")
             assert isinstance(context, ProcessContext)
@@ -77,8 +78,9 @@ def together(where: str, count: int, function: Callable[..., dict[str, Any]], *a
                     f"{where}: {count} processes are to be started, which read the script anew and would start others "
                     'in turn: put what the script does below `if __name__ == "__main__":`.'
                 ) from None
-            if code == _REFUSED and found.is_file():
-                raise InputError(torch.load(found, weights_only=True)["refused"]) from None
+            # Whichever came first: the others were ended, perhaps while they wrote.
+            for refused in sorted(Path(folder).glob(_TOLD)):
+                raise InputError(refused.read_text(encoding="utf-8")) from None
             raise
         result: dict[str, Any] = torch.load(found, weights_only=True)
     torch.set_rng_state(result.pop("random_state"))
@@ -116,6 +118,7 @@ def _passing_on(context: ProcessContext) -> Iterator[None]:
 
 def _run(
     rank: int,
+    where: str,
     count: int,
     port: int,
     threads: int,
@@ -140,8 +143,8 @@ def _run(
     try:
         result = function(*args)
     except InputError as error:
-        if rank == 0:
-            torch.save({"refused": str(error)}, found)
+        with replace_atomically(where, found.with_name(_TOLD.replace("*", str(rank)))) as beside:
+            beside.write_text(str(error), encoding="utf-8")
         sys.exit(_REFUSED)
     if rank == 0:
         torch.save(result | {"random_state": torch.get_rng_state()}, found)

@@ -101,7 +101,7 @@ class Stages:
         for pattern in (f"*{_DONE}", f"*{_AT_WORK}"):
             for path in self.folder.glob(pattern):
                 path.unlink()
-        shutil.rmtree(self.folder)  # the rest last: until then it tells whose the others are
+        shutil.rmtree(self.folder.resolve())  # the rest last: until then it tells whose the others are
 
     def _path(self, stage: str, kind: str) -> Path:
         assert self.folder is not None

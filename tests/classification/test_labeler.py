@@ -191,6 +191,9 @@ def test_what_does_not_fit_is_refused(fitted: Labeler, tmp_path: Path) -> None:
         (np.zeros_like(y), "y holds 1 class"),
         (np.full(y.shape, np.nan), "y holds 0 class"),
         ([*y[:3], ["a"] * 50], "text and numbers side by side"),
+        ([*y[:3], ["a", 1] * 25], "text and numbers side by side"),
+        ([*y[:3], np.array(["a", 1] * 25, dtype=object)], "text and numbers side by side"),
+        ([*y[:3], np.array([*([None] * 49), (1, 2)], dtype=object)], r"y holds \(1, 2\), but numbers or text"),
         ("labels", "y is a str"),
     ):
         with pytest.raises(InputError, match=message):

@@ -137,3 +137,21 @@ def test_memory_does_not_grow_with_the_folder(tmp_path: Path, layer: str) -> Non
         assert done.returncode == 0, done.stderr
         peaks.append(int(done.stdout))
     assert peaks[1] - peaks[0] < 12
+
+
+def test_files_that_end_in_a_gap_are_labelled_as_from_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        samples = rng.standard_normal((1, 80 - number)).astype(np.float32)
+        samples[:, -5:] = np.nan
+        path = tmp_path / ("even", "odd")[number % 2] / f"{number}.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, samples)
+    found = [read_recordings(tmp_path, rate=8000, in_memory=memory) for memory in (True, False)]
+    assert found[0].names == found[1].names
+    labels = [np.arange(len(signal[0])) % 2 for signal in found[0].signals]
+    options = {"max_epochs": 1, "d_model": 4, "n_layers": 1, "val_size": 0.34, "verbose": False}
+    kept, stored = (Labeler(**options).fit(each.signals, labels) for each in found)
+    assert kept.validation_accuracy_ == stored.validation_accuracy_
+    for one, other in zip(kept.predict_proba(found[0].signals), stored.predict_proba(found[1].signals), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -124,6 +124,9 @@ def test_what_cannot_be_used_is_refused(folder: Path, tmp_path: Path) -> None:
     for options, message in (
         ({"batch_size": 0}, "batch_size is 0"),
         ({"crop": 0}, "crop is 0"),
+        ({"crop": 1.5}, r"crop is 1\.5, but a whole number"),
+        ({"batch_size": 2.5}, r"batch_size is 2\.5"),
+        ({"seed": -1}, "seed is -1"),
         ({"num_workers": -1}, "num_workers is -1"),
         ({"val_size": 1.0}, r"val_size is 1\.0"),
         ({"channels": "stereo"}, "channels is 'stereo'"),
@@ -135,3 +138,16 @@ def test_what_cannot_be_used_is_refused(folder: Path, tmp_path: Path) -> None:
     pd.DataFrame({"case": [0, 0], "time": [0, 1], "x": [1.0, 2.0]}).to_csv(tmp_path / "long.csv", index=False)
     with pytest.raises(InputError, match="does not name at least two classes"):
         RecordingDataModule(tmp_path / "long.csv")
+
+
+def test_rows_that_a_table_names_for_a_test_are_left_out(folder: Path, tmp_path: Path) -> None:
+    files = sorted(folder.rglob("*.wav"))
+    rows = [
+        {"path": str(file), "label": file.parent.name, "split": "test" if place % 2 else "train"}
+        for place, file in enumerate(files)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "table.csv", index=False)
+    data = RecordingDataModule(tmp_path / "table.csv", val_size=0.4)
+    assert data.val is not None
+    there = data.train.lengths, data.val.lengths
+    assert sum(map(len, there)) == sum(row["split"] == "train" for row in rows)

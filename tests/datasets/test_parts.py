@@ -82,3 +82,12 @@ def test_what_cannot_be_read_is_named(parts: Path, tmp_path: Path) -> None:
     (parts / "9.parquet").write_text("no table")
     with pytest.raises(InputError, match=r"is no whole Parquet file \(.*9.parquet"):
         list(each_part(parts, COLUMNS))
+
+
+def test_columns_that_nobody_asks_for_may_be_of_any_kind(tmp_path: Path) -> None:
+    for number, note in enumerate((7, "text")):
+        frame = pd.DataFrame({"unique_id": [f"s{number}"] * 2, "ds": [1, 2], "y": [1.0, 2.0], "note": [note, note]})
+        frame.set_index("unique_id").to_parquet(tmp_path / f"{number}.parquet")  # and an index is a column
+    found = read_parts(tmp_path, ["unique_id", "ds", "y"])
+    assert found["unique_id"].tolist() == ["s0", "s0", "s1", "s1"]
+    assert set(found) == {"unique_id", "ds", "y"}

@@ -162,3 +162,14 @@ def test_what_cannot_be_is_refused(small: Small, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "MOST", 100)
     with pytest.raises(InputError, match="sets 3 series beside each of 170 rows, which takes too much memory"):
         small(H, multivariate=True).fit(frame)
+
+
+def test_a_series_that_joins_after_the_first_window_is_refused_before_training(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pair(60)
+    frame = frame[(frame["unique_id"] == "leader") | (frame["ds"] >= frame["ds"].max() - pd.Timedelta(hours=2 * H - 1))]
+    fc = small(H, multivariate=True)
+    monkeypatch.setattr(Forecaster, "_fit", lambda *_: pytest.fail("trained"))
+    with pytest.raises(InputError, match="series 'follower' has 8 steps and so none before the first window"):
+        fc.cross_validation(frame, n_windows=2)

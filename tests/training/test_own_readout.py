@@ -90,13 +90,13 @@ def test_series_alike_are_left_to_what_they_have_in_common() -> None:
 
 def test_errors_of_stretches_left_out_are_those_of_fitting_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     judged: list[tuple[Fit, Tensor]] = []
-    judge = own_readout._Series.judge
+    judge = own_readout.SeriesWindows.judge
 
-    def listening(windows: own_readout._Series, fit: Fit, block: Tensor) -> Tensor:
+    def listening(windows: own_readout.SeriesWindows, fit: Fit, block: Tensor) -> Tensor:
         judged.append((fit, judge(windows, fit, block)))
         return judged[-1][1]
 
-    monkeypatch.setattr(own_readout._Series, "judge", listening)
+    monkeypatch.setattr(own_readout.SeriesWindows, "judge", listening)
     path, _, source, _ = fitted([0.3, 0.9])
     fit, found = judged[0]
     window, y, scale = windows(source, 0)
