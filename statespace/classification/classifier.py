@@ -18,7 +18,7 @@ from statespace.classification.class_weights import class_weights
 from statespace.classification.estimator import SignalEstimator
 from statespace.classification.network import Network
 from statespace.classification.stream import ClassifierStream
-from statespace.classification.targets import labels_of, plain_label, weights_of
+from statespace.classification.targets import classes_in, described, labels_of, weights_of
 from statespace.errors import InputError
 
 
@@ -218,12 +218,11 @@ class Classifier(SignalEstimator):
         return ClassifierStream(self.model_, *scaling, self._kind, self.sharpness_, self.classes_, dt_scale)
 
     def _extra(self) -> dict[str, Any]:
-        names = [plain_label(name) for name in self.classes_]
-        return {"loss": self._kind, "classes": names, "dtype": self.classes_.dtype.str}
+        return {"loss": self._kind} | described(self.classes_)
 
     def _take_extra(self, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         super()._take_extra(description, tensors)
         self._kind = description["loss"]
-        self.classes_ = np.array(description["classes"], dtype=description["dtype"])
+        self.classes_ = classes_in(description)
         if isinstance(self.model_, Network):
             self.model_.kind = self._kind

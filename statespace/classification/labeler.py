@@ -21,7 +21,7 @@ from statespace.classification.label_stream import LabelerStream
 from statespace.classification.network import Network, strides_to_samples
 from statespace.classification.on_disk import read_any
 from statespace.classification.step_labels import number_labels, read_labels
-from statespace.classification.targets import groups_of, plain_label
+from statespace.classification.targets import classes_in, described, groups_of
 from statespace.errors import InputError
 from statespace.training import validation_rows
 
@@ -202,14 +202,13 @@ class Labeler(SignalModel):
     # ------------------------------------------------------------------------------------------------ storing
 
     def _extra(self) -> dict[str, Any]:
-        names = [plain_label(name) for name in self.classes_]
-        return {"classes": names, "dtype": self.classes_.dtype.str}
+        return described(self.classes_)
 
     def _extra_tensors(self) -> dict[str, Tensor]:
         return {"validation_accuracy": torch.tensor(self.validation_accuracy_, dtype=torch.float64)}
 
     def _take_extra(self, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        self.classes_ = np.array(description["classes"], dtype=description["dtype"])
+        self.classes_ = classes_in(description)
         self.validation_accuracy_ = float(tensors["validation_accuracy"])
 
 

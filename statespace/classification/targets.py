@@ -3,6 +3,7 @@
 Whatever cannot be used raises an `InputError` that names the argument.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,16 @@ from statespace.errors import InputError
 def is_number(value: object) -> bool:
     """Return whether `value` is a real number, and not a truth value."""
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def described(classes: np.ndarray) -> dict[str, Any]:
+    """Return classes as a description that JSON holds; see `classes_in`."""
+    return {"classes": [plain_label(name) for name in classes], "dtype": classes.dtype.str}
+
+
+def classes_in(description: Mapping[str, Any]) -> np.ndarray:
+    """Undo `described`."""
+    return np.array(description["classes"], dtype=description["dtype"])
 
 
 def plain_label(value: Any) -> Any:

@@ -2,26 +2,18 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-
-from statespace.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--h", "3", "--max-steps", "2", "--input-size", "12")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def frame(steps: int = 48, name: str = "a") -> pd.DataFrame:
@@ -31,19 +23,13 @@ def frame(steps: int = 48, name: str = "a") -> pd.DataFrame:
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Write a table and run the command on it, in a folder of its own; return its code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
     def call(table: pd.DataFrame, *arguments: str) -> tuple[int, str, str]:
         table.to_csv("data.csv", index=False)
-        try:
-            code: object = main(["backtest", "data.csv", *QUICK, *arguments])
-        except SystemExit as ending:  # of argparse
-            code = ending.code
-        out, err = capfd.readouterr()
-        assert isinstance(code, int)
-        return code, out, err
+        return command("backtest", "data.csv", *QUICK, *arguments)
 
     return call
 

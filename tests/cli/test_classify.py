@@ -70,20 +70,14 @@ def model(data: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command in this process, in an empty folder; return its code, stdout and stderr."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
     def call(*arguments: str, given: bytes = b"") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(given)))
-        try:
-            code: object = main(["classify", *arguments])
-        except SystemExit as ending:  # of argparse
-            code = ending.code
-        out, err = capfd.readouterr()
-        assert isinstance(code, int)
-        return code, out, err
+        return command("classify", *arguments)
 
     return call
 

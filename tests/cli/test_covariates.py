@@ -2,17 +2,15 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from statespace import Forecaster
-from statespace.cli.main import main
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL: dict[str, Any] = {"max_steps": 4, "input_size": 12, "d_model": 8, "n_layers": 1}
@@ -31,12 +29,7 @@ COVARIATES = (
 AHEAD = (*COVARIATES, "--future", "future.csv")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tables() -> dict[str, pd.DataFrame]:
@@ -56,20 +49,14 @@ def tables() -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Write the tables, some of them changed, and run a command beside them; return its code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
 
-    def call(command: str, *arguments: str, **changed: pd.DataFrame) -> tuple[int, str, str]:
+    def call(job: str, *arguments: str, **changed: pd.DataFrame) -> tuple[int, str, str]:
         for name, table in (tables() | changed).items():
             table.to_csv(f"{name}.csv", index=False)
-        try:
-            code: object = main([command, "data.csv", "--h", "4", *QUICK, "--plot", "--quiet", *arguments])
-        except SystemExit as ending:  # of argparse
-            code = ending.code
-        out, err = capfd.readouterr()
-        assert isinstance(code, int)
-        return code, out, err
+        return command(job, "data.csv", "--h", "4", *QUICK, "--plot", "--quiet", *arguments)
 
     return call
 

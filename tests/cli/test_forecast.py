@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from statespace import Forecaster
-from statespace.cli.main import main
 from statespace.layers import LAYERS
 from statespace.training import ForecastModule
 
@@ -25,12 +24,7 @@ QUICK = ("--max-steps", "2", "--input-size", "12", "--plot", "--no-holdout")
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def frame(steps: int = 48, freq: str = "MS", name: Any = "a", start: str = "2000-01-01", y: Any = None) -> pd.DataFrame:
@@ -46,21 +40,12 @@ def csv(folder: Path, table: pd.DataFrame | str) -> str:
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command in this process, in an empty folder; return its code, stdout and stderr."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code: object = main(list(arguments))
-        except SystemExit as ending:  # of argparse
-            code = ending.code
-        out, err = capfd.readouterr()
-        assert isinstance(code, int)
-        return code, out, err
-
-    return call
+    return command
 
 
 # ------------------------------------------------------------------------------------------------------ what is right

@@ -1,13 +1,12 @@
 """``statespace predict`` from outside: the forecasts of Python, part by part, and one sentence where there is none."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from statespace import Forecaster
 from statespace.cli.main import main
@@ -18,12 +17,7 @@ ASKED = {"h": 3, "level": [80], "quantiles": [0.3]}
 OPTIONS = ("--h", "3", "--level", "80", "--quantiles", "0.3")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def table() -> pd.DataFrame:
@@ -45,7 +39,7 @@ def fc() -> Forecaster:
 
 
 @pytest.fixture
-def run(fc: Forecaster, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(fc: Forecaster, command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command beside a model, a table, its parts and a future; return its code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     fc.save("model")
@@ -56,13 +50,7 @@ def run(fc: Forecaster, capfd: pytest.CaptureFixture[str], tmp_path: Path, monke
     future().to_csv("future.csv", index=False)
 
     def call(data: str, *arguments: str) -> tuple[int, str, str]:
-        try:
-            code: object = main(["predict", "model", data, *arguments])
-        except SystemExit as ending:  # of argparse
-            code = ending.code
-        out, err = capfd.readouterr()
-        assert isinstance(code, int)
-        return code, out, err
+        return command("predict", "model", data, *arguments)
 
     return call
 

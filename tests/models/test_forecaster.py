@@ -1,7 +1,5 @@
 """Invariants of the forecasting network: order of the quantiles, gaps, padding, level and scale, any horizon."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,12 +15,7 @@ from statespace.models.linear_path import LEVEL
 MIDDLE = len(QUANTILES) // 2
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_model(seed: int, h: int = 5, size: float = 1.0, **options: int) -> ForecastNetwork:

@@ -5,7 +5,6 @@ import random
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,7 @@ import torch
 from statespace.models import QUANTILES, ForecastNetwork
 from statespace.training import ForecastModule, Outcome, WindowDataModule, Windows, WindowSource, fit
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Interrupted(ForecastModule):

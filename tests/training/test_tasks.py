@@ -1,6 +1,5 @@
 """Training on tasks: what is judged, the stream after a resumption, the schedule, and what does not belong together."""
 
-from collections.abc import Iterator
 from math import cos, pi
 from pathlib import Path
 
@@ -16,13 +15,7 @@ from statespace.models import Backbone, SequenceModel
 from statespace.training import Curve, Outcome, TaskDataModule, TaskModule, as_tensors, fit
 from statespace.training.fitting import without_banners
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def module(task: Task, pooling: str = "none", **options: float) -> TaskModule:

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Iterator
 from itertools import islice
 
 import pytest
@@ -18,12 +17,7 @@ VALUES = st.one_of(st.just(math.nan), st.floats(-9, 9, width=32))
 SERIES = st.lists(st.lists(VALUES, min_size=1, max_size=20), min_size=1, max_size=5)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def source(series: list[list[float]], input_size: int, h: int) -> tuple[WindowSource, Tensor]:
