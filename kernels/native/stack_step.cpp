@@ -24,7 +24,8 @@ void step(const StackStep& call) {
     const StackStepKernels& kernels = kernels_for(call);
     const int64_t groups = (call.batch + STREAMS - 1) / STREAMS;
     const int64_t work = call.batch * call.length * call.nanoseconds;
-    share(groups, worth(call.threads, work / ALONE), size_t(STREAMS * call.width) * kernels.number,
+    const int64_t rows = (call.asks ? 2 : 1) * STREAMS * call.width;
+    share(groups, worth(call.threads, work / ALONE), size_t(rows + call.largest) * kernels.number,
           [&](int64_t i, void* workspace) {
               kernels.run(call, i * STREAMS, std::min(STREAMS, call.batch - i * STREAMS), workspace);
           });

@@ -41,6 +41,9 @@ struct StackStep {
     int64_t x_stride[2];
     void* y;                                  // (b, l, outputs)
     int64_t y_stride[2];
+    int64_t asks;                             // 1: the first sample, the third and so on leave the states as they are, and
+                                              // what they give is all that is put out, (b, (l + 1) / 2, outputs)
+    int64_t largest;                          // numbers in the state of one stream and one instruction, at most
 };
 
 // Streams that go through an instruction together, so that its constants are fetched once for all of them.
@@ -48,7 +51,8 @@ constexpr int64_t STREAMS = 8;
 
 struct StackStepKernels {
     size_t number;  // bytes of one
-    // The streams `first` to `first + count`, with a workspace of `STREAMS` times `width` numbers.
+    // The streams `first` to `first + count`, with a workspace of `STREAMS` times `width` numbers, twice as many where the
+    // call asks, and `largest` more.
     void (*run)(const StackStep&, int64_t first, int64_t count, void* workspace);
 };
 

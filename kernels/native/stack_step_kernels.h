@@ -19,11 +19,13 @@ struct Row {
     const StackInstruction& is;
     T* workspace;
     int64_t stream;
+    T* aside;  // where a state is written that shall not last; null where it shall
 
     T* to() const { return workspace + is.to; }
     const T* from(int i) const { return is.from[i] < 0 ? nullptr : workspace + is.from[i]; }
     const T* constants() const { return static_cast<const T*>(is.constants); }
-    T* state(int64_t numbers) const { return static_cast<T*>(is.state) + stream * numbers; }
+    const T* state(int64_t numbers) const { return static_cast<const T*>(is.state) + stream * numbers; }
+    T* next(int64_t numbers) const { return aside ? aside : static_cast<T*>(is.state) + stream * numbers; }
     int64_t width() const { return is.panels * PANEL; }
 };
 
@@ -63,13 +65,14 @@ void convolution(const Row<T>& row) {
     constexpr int W = Row<T>::W;
     const int64_t width = row.width(), past = row.is.states;
     const T *x = row.from(0), *bias = row.constants(), *taps = bias + width;
-    T* state = row.state(past * width);
+    const T* state = row.state(past * width);
+    T* next = row.next(past * width);
     for (int64_t j = 0; j < width; j += W) {
         const Vec<T> now = load(x + j);
         Vec<T> sum = load(bias + j);
         for (int64_t k = 0; k < past; ++k) {
             sum = sum + load(taps + k * width + j) * load(state + k * width + j);
-            store<T>(state + k * width + j, k + 1 < past ? load(state + (k + 1) * width + j) : now);
+            store<T>(next + k * width + j, k + 1 < past ? load(state + (k + 1) * width + j) : now);
         }
         sum = sum + load(taps + past * width + j) * now;
         store<T>(row.to() + j, row.is.option ? sum * logistic<T>(sum) : sum);
@@ -85,15 +88,15 @@ void selective_by(const Row<T>& row) {
     const int64_t width = row.width(), n = row.is.states;
     const T *x = row.from(0), *step = row.from(1), *B = row.from(2), *C = row.from(3), *gate = row.from(4);
     const T *D = row.constants(), *A = D + width;
-    T* state = row.state(width * n);
+    const T* state = row.state(width * n);
+    T* next = row.next(width * n);
     for (int64_t j = 0; j < width; j += W) {
         const Vec<T> delta = softplus<T>(load(step + j)), u = load(x + j), input = delta * u;
         const int64_t panel = j / PANEL * PANEL * n + j % PANEL;
         Vec<T> sum = {};
         for (int64_t k = 0; k < n; ++k) {
             const typename Field::Pole pole = {load(A + panel + k * PANEL) * Constants<T>::log2e};
-            T* h = state + panel + k * PANEL;
-            const Vec<T> before = load(h), decay = Field::decay(delta, pole).re;  // exp(delta A) - 1
+            const Vec<T> before = load(state + panel + k * PANEL), decay = Field::decay(delta, pole).re;  // exp(delta A) - 1
             Vec<T> drive = input * B[k];
             if (rule == UPDATE_ZOH) {
                 const Vec<T> exponent = Field::exponent(delta, pole).re;
@@ -101,7 +104,7 @@ void selective_by(const Row<T>& row) {
                 drive = drive * (still ? splat<T>(T(1)) : decay / (still ? splat<T>(T(1)) : exponent));
             }
             const Vec<T> now = before + decay * before + drive;
-            store<T>(h, now);
+            store<T>(next + panel + k * PANEL, now);
             sum = sum + (rule == UPDATE_EXPONENTIAL_TRAPEZOIDAL ? now - T(0.5) * drive : now) * C[k];
         }
         Vec<T> y = sum + load(D + j) * u;
@@ -124,33 +127,47 @@ void selective(const Row<T>& row) {
 }
 
 // h <- a h + b x, y = Re sum_n c h + D x, where a = pole + rest, and rest is what the rounding of the pole cut off. Constants:
-// D, then pole, rest, b and c in panels (panels, states, 4 complex, PANEL). State: (panels, states, 1 complex, PANEL).
-template <typename T>
-void diagonal(const Row<T>& row) {
+// D, then pole, rest, b and c in panels (panels, states, 4 complex, PANEL). State: (panels, states, 1 complex, PANEL). With
+// `asked`, what another sample would give in place of x: what becomes of h is the same for both.
+template <typename T, bool asks>
+void diagonal_by(const Row<T>& row, const Row<T>* asked) {
     constexpr int W = Row<T>::W;
     const int64_t width = row.width(), n = row.is.states;
-    const T *x = row.from(0), *D = row.constants(), *coefficients = D + width;
-    T* state = row.state(2 * width * n);
+    const T *x = row.from(0), *question = asks ? asked->from(0) : nullptr, *D = row.constants(), *coefficients = D + width;
+    const T* state = row.state(2 * width * n);
+    T* next = row.next(2 * width * n);
     for (int64_t j = 0; j < width; j += W) {
-        const Vec<T> u = load(x + j);
+        const Vec<T> u = load(x + j), v = asks ? load(question + j) : u;
         const int64_t panel = j / PANEL * PANEL * n;
         const T* c = coefficients + 8 * panel + j % PANEL;
-        T* h = state + 2 * panel + j % PANEL;
-        Vec<T> sum = load(D + j) * u;
-        for (int64_t k = 0; k < n; ++k, c += 8 * PANEL, h += 2 * PANEL) {
+        const T* h = state + 2 * panel + j % PANEL;
+        T* to = next + 2 * panel + j % PANEL;
+        Vec<T> sum = load(D + j) * u, answer = load(D + j) * v;
+        for (int64_t k = 0; k < n; ++k, c += 8 * PANEL, h += 2 * PANEL, to += 2 * PANEL) {
             const Vec<T> re = load(h), im = load(h + PANEL);
             const Vec<T> pole_re = load(c), pole_im = load(c + PANEL);
             const Vec<T> rest_re = load(c + 2 * PANEL), rest_im = load(c + 3 * PANEL);
-            const Vec<T> small_re = load(c + 4 * PANEL) * u + (rest_re * re - rest_im * im);
-            const Vec<T> small_im = load(c + 5 * PANEL) * u + (rest_re * im + rest_im * re);
-            const Vec<T> now_re = small_re + (pole_re * re - pole_im * im);
-            const Vec<T> now_im = small_im + (pole_re * im + pole_im * re);
-            store<T>(h, now_re);
-            store<T>(h + PANEL, now_im);
-            sum = sum + load(c + 6 * PANEL) * now_re - load(c + 7 * PANEL) * now_im;
+            const Vec<T> drive_re = load(c + 4 * PANEL), drive_im = load(c + 5 * PANEL);
+            const Vec<T> look_re = load(c + 6 * PANEL), look_im = load(c + 7 * PANEL);
+            const Vec<T> cut_re = rest_re * re - rest_im * im, cut_im = rest_re * im + rest_im * re;
+            const Vec<T> old_re = pole_re * re - pole_im * im, old_im = pole_re * im + pole_im * re;
+            const Vec<T> now_re = drive_re * u + cut_re + old_re, now_im = drive_im * u + cut_im + old_im;
+            store<T>(to, now_re);
+            store<T>(to + PANEL, now_im);
+            sum = sum + look_re * now_re - look_im * now_im;
+            if (asks) {
+                const Vec<T> then_re = drive_re * v + cut_re + old_re, then_im = drive_im * v + cut_im + old_im;
+                answer = answer + look_re * then_re - look_im * then_im;
+            }
         }
         store<T>(row.to() + j, sum);
+        if (asks) store<T>(asked->to() + j, answer);
     }
+}
+
+template <typename T>
+void diagonal(const Row<T>& row) {
+    diagonal_by<T, false>(row, nullptr);
 }
 
 // y = body(j) for each vector of the row.
@@ -178,10 +195,11 @@ void elementwise(const Row<T>& row) {
     }
 }
 
+// An instruction for some streams. With `aside`, where a state may be written, the rows ask, and states stay as they are.
 template <typename T>
-void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t count, int64_t width) {
+void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t count, int64_t width, T* aside) {
     if (is.operation == LINEAR) {  // constants: bias, then the matrix in panels; the second row is added if it is there
-        const Row<T> row{is, workspace, first};
+        const Row<T> row{is, workspace, first, aside};
         return linear<T>(row.to(), row.from(1), row.from(0), row.constants(), row.constants() + row.width(), count, is.panels,
                          is.inputs, width);
     }
@@ -190,22 +208,52 @@ void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t co
                                        : is.operation == SELECTIVE   ? selective<T>
                                        : is.operation == DIAGONAL    ? diagonal<T>
                                                                      : elementwise<T>;
-    for (int64_t i = 0; i < count; ++i) one({is, workspace + i * width, first + i});
+    for (int64_t i = 0; i < count; ++i) one({is, workspace + i * width, first + i, aside});
+}
+
+// A sample that asks, and the one that is taken after it.
+template <typename T>
+void execute_both(const StackInstruction& is, T* asked, T* taken, int64_t first, int64_t count, int64_t width, T* aside) {
+    if (is.operation != DIAGONAL) {
+        execute<T>(is, asked, first, count, width, aside);
+        return execute<T>(is, taken, first, count, width, nullptr);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+        const Row<T> question{is, asked + i * width, first + i, aside};
+        diagonal_by<T, true>({is, taken + i * width, first + i, nullptr}, &question);
+    }
 }
 
 template <typename T>
 void run(const StackStep& call, int64_t first, int64_t count, void* memory) {
-    T* workspace = static_cast<T*>(memory);
-    memset(workspace, 0, size_t(count * call.width) * sizeof(T));
+    const int64_t rows = STREAMS * call.width;
+    T *const asked = static_cast<T*>(memory), *const taken = call.asks ? asked + rows : asked, *const aside = taken + rows;
+    memset(memory, 0, size_t((call.asks ? 2 : 1) * rows) * sizeof(T));
     const T* x = static_cast<const T*>(call.x) + first * call.x_stride[0];
     T* y = static_cast<T*>(call.y) + first * call.y_stride[0];
-    for (int64_t t = 0; t < call.length; ++t, x += call.x_stride[1], y += call.y_stride[1]) {
+    const auto enter = [&](T* workspace) {
         for (int64_t i = 0; i < count; ++i)
             memcpy(workspace + i * call.width + call.from, x + i * call.x_stride[0], size_t(call.inputs) * sizeof(T));
-        for (int64_t k = 0; k < call.count; ++k)
-            execute<T>(call.instructions[k], workspace, first, count, call.width);
+        x += call.x_stride[1];
+    };
+    const auto leave = [&](const T* workspace) {
         for (int64_t i = 0; i < count; ++i)
             memcpy(y + i * call.y_stride[0], workspace + i * call.width + call.to, size_t(call.outputs) * sizeof(T));
+        y += call.y_stride[1];
+    };
+    for (int64_t t = 0; t < call.length; ++t) {
+        enter(asked);
+        const bool both = call.asks && t + 1 < call.length;
+        if (both) enter(taken);
+        for (int64_t k = 0; k < call.count; ++k) {
+            const StackInstruction& is = call.instructions[k];
+            if (both)
+                execute_both<T>(is, asked, taken, first, count, call.width, aside);
+            else
+                execute<T>(is, asked, first, count, call.width, call.asks ? aside : nullptr);
+        }
+        leave(asked);
+        if (both) ++t;
     }
 }
 

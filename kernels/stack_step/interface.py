@@ -59,21 +59,11 @@ class StackStep:
             ShapeError: `x` does not have the shape named here.
             InputError: `x` has another dtype or is on another device.
         """
-        shape = x.shape
-        if not (1 < len(shape) < 4 and shape[0] == self.batch and shape[-1] == self._width):
-            raise ShapeError(
-                f"StackStep: x is {tuple(shape)}, but ({self.batch}, {self._width}) for one sample of each of "
-                f"{self.batch} streams is expected, or ({self.batch}, length, {self._width}) for several."
-            )
-        if x.dtype is not self.program.dtype or x.device != self.program.device:
-            raise InputError(
-                f"StackStep: x is {x.dtype} on {x.device}, but the stack computes in {self.program.dtype} on "
-                f"{self.program.device}: pass x.to({str(self.program.device)!r}, {self.program.dtype})."
-            )
+        self._check("x", x)
         if self._plan is not None:
             return self._plan.run(x)
         with torch.no_grad():
-            if len(shape) == 2:
+            if x.ndim == 2:
                 y, self._states = reference.step(self.program, x, self._states)
                 return y
             ys = []
@@ -81,6 +71,62 @@ class StackStep:
                 y, self._states = reference.step(self.program, sample, self._states)
                 ys.append(y)
             return torch.stack(ys, 1) if ys else x.new_empty(self.batch, 0, self.program.result.width)
+
+    def ask(self, x: Tensor) -> Tensor:
+        """Return what a next sample would give, ``(b, ...)``; the states stay where they are.
+
+        Args:
+            x: ``(b, d)``.
+        Raises:
+            ShapeError: `x` does not have the shape named here.
+            InputError: `x` has another dtype or is on another device.
+        """
+        self._check("x", x, (2,))
+        if self._plan is not None:
+            return self._plan.run(x, asks=True)
+        with torch.no_grad():
+            return reference.step(self.program, x, self._states)[0]
+
+    def follow(self, asked: Tensor, x: Tensor) -> Tensor:
+        """Take the next samples, and ask before each of them: `ask` and a call for each, in one.
+
+        Args:
+            asked: ``(b, l, d)``.
+            x: ``(b, l, d)``.
+        Returns:
+            The answers, ``(b, l, ...)``.
+        Raises:
+            ShapeError: one does not have the shape named here, or another length than the other.
+            InputError: one has another dtype or is on another device.
+        """
+        self._check("x", x, (3,))
+        self._check("asked", asked, (3,))
+        if asked.shape[1] != x.shape[1]:
+            raise ShapeError(
+                f"StackStep: asked has {asked.shape[1]} samples and x {x.shape[1]}, but one for each is expected."
+            )
+        if self._plan is not None:
+            return self._plan.run(torch.stack([asked, x], 2).flatten(1, 2), asks=True)
+        answers = []
+        for question, sample in zip(asked.unbind(1), x.unbind(1), strict=True):
+            answers.append(self.ask(question))
+            self(sample)
+        return torch.stack(answers, 1) if answers else x.new_empty(self.batch, 0, self.program.result.width)
+
+    def _check(self, name: str, x: Tensor, axes: tuple[int, ...] = (2, 3)) -> None:
+        shape = x.shape
+        if len(shape) not in axes or shape[0] != self.batch or shape[-1] != self._width:
+            one = f"({self.batch}, {self._width}) for one sample of each of {self.batch} streams"
+            several = f"({self.batch}, length, {self._width}) for several"
+            expected = {(2,): f"{one} is expected", (3,): f"{several} is expected"}.get(
+                axes, f"{one} is expected, or {several}"
+            )
+            raise ShapeError(f"StackStep: {name} is {tuple(shape)}, but {expected}.")
+        if x.dtype is not self.program.dtype or x.device != self.program.device:
+            raise InputError(
+                f"StackStep: {name} is {x.dtype} on {x.device}, but the stack computes in {self.program.dtype} on "
+                f"{self.program.device}: pass {name}.to({str(self.program.device)!r}, {self.program.dtype})."
+            )
 
     @property
     def _held(self) -> list[Tensor]:

@@ -195,16 +195,20 @@ class Plan:
         self._dtype = program.dtype
         self._function: Any = core.library().statespace_stack_step
         self._function.argtypes = [ctypes.c_void_p]
-        # The C struct ``statespace::StackStep`` of kernels/native/stack_step.h: 19 fields of 8 bytes.
-        self._call = (ctypes.c_int64 * 19)(
+        # The C struct ``statespace::StackStep`` of kernels/native/stack_step.h: 21 fields of 8 bytes.
+        self._call = (ctypes.c_int64 * 21)(
             batch, 1, program.sample.width, self._outputs, program.dtype == torch.float64, 1,
             core.instruction_set(instruction_set), len(program.instructions), ctypes.addressof(self._instructions),
             width, int(nanoseconds), place(program.sample), place(program.result),
         )  # fmt: skip
+        self._call[20] = max((state[0].numel() for state in self.packed if batch), default=0)
         self._at = ctypes.addressof(self._call)
 
-    def run(self, x: Tensor) -> Tensor:
-        """Take the samples ``(b, d)`` or ``(b, l, d)`` of the program's dtype, and return its results."""
+    def run(self, x: Tensor, asks: bool = False) -> Tensor:
+        """Take the samples ``(b, d)`` or ``(b, l, d)`` of the program's dtype, and return its results.
+
+        With `asks`, the first sample, the third and so on leave the states as they are, and only they have results.
+        """
         shape, call = x.shape, self._call
         strides = x.stride()
         if strides[-1] != 1 or x.is_neg():
@@ -214,11 +218,12 @@ class Plan:
             y = torch.empty(shape[0], self._outputs, dtype=self._dtype)
             call[1], call[15], call[18] = 1, 0, 0
         else:
-            y = torch.empty(shape[0], shape[1], self._outputs, dtype=self._dtype)
+            y = torch.empty(shape[0], (shape[1] + 1) // 2 if asks else shape[1], self._outputs, dtype=self._dtype)
             call[1], call[15], call[18] = shape[1], strides[1], self._outputs
         call[5] = torch.get_num_threads()
         call[13], call[14] = x.data_ptr(), strides[0]
         call[16], call[17] = y.data_ptr(), y.stride(0)
+        call[19] = asks
         if self._function(self._at):
             raise MemoryError("StackStep: no memory left for the rows of the stack.")
         return y

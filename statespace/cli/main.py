@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import NoReturn, Protocol, cast
 
 from statespace.errors import InputError
+from statespace.memory import keep_freed
 from statespace.version import __version__
 
 COMMANDS = {
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 0
+        keep_freed()  # a command is a process of its own, and the same tables come again with every step
         notes = _Notes()
         with warnings.catch_warnings():
             warnings.showwarning = notes

@@ -17,7 +17,7 @@ import numpy as np
 from statespace.cli.options import level, positive, whole
 from statespace.errors import InputError
 
-_CHUNK = 1 << 20  # bytes that are read at once
+_CHUNK, _CHUNKS = 1 << 20, 4  # bytes that are read at once, and how often before they are looked at
 _STOPPED = 143  # exit code after SIGTERM, as a shell gives it
 _STATE, _MODEL = "stream.json", "model"
 
@@ -64,15 +64,30 @@ class _Lines:
             os.close(self._woken)
             os.close(self._wake)
 
+    def _waiting(self) -> bytes:
+        """Return what has come, up to a limit: many rows at once take less time than in parts as large as a pipe."""
+        parts = [os.read(self._descriptor, _CHUNK)]
+        while parts[-1] and len(parts) < _CHUNKS and self.more():
+            parts.append(os.read(self._descriptor, _CHUNK))
+        return b"".join(parts)
+
+    def more(self) -> bool:
+        """Return whether there is more to read at once."""
+        return bool(select.select([self._descriptor], [], [], 0)[0])
+
+    def give_back(self, lines: list[str]) -> None:
+        """Take the last lines again, to stand before what is read next."""
+        self.rest = "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape") + self.rest
+
     def __iter__(self) -> Iterator[list[str]]:
         while not self.stopped:
             ready, _, _ = select.select([self._descriptor, self._woken], [], [])
             if self.stopped or self._descriptor not in ready:  # a pipe may close as the wish to stop comes
                 continue
-            found = os.read(self._descriptor, _CHUNK)
+            found = self._waiting()
             whole, newline, self.rest = (self.rest + found).rpartition(b"\n") if found else (self.rest, b"", b"")
             if whole or newline:
-                yield whole.decode("utf-8", errors="replace").split("\n")
+                yield whole.decode("utf-8", errors="replace").replace("\r\n", "\n").removesuffix("\r").split("\n")
             if not found:
                 return
 
@@ -196,8 +211,13 @@ def run(options: argparse.Namespace) -> int:
     with lines.listening():
         for part in lines:
             if reader.header is None or (kept["header"] and reader.line == 0 and part[0] == ",".join(kept["header"])):
-                reader.read_header(part.pop(0).removeprefix("\ufeff").rstrip("\r"))
-            rows = reader.read([line.rstrip("\r") for line in part])
+                reader.read_header(part.pop(0).removeprefix("\ufeff"))
+            if lines.more() and (
+                begun := reader.begun(part)
+            ):  # the rest of a stamp is waiting: all its rows go together
+                lines.give_back(part[-begun:])
+                del part[-begun:]
+            rows = reader.read(part)
             broken(rows.problems)
             take(rows)
             sys.stdout.flush()
@@ -221,7 +241,7 @@ def _summary(counts: dict[str, int], options: argparse.Namespace) -> str:
     return ", ".join(parts)
 
 
-def _writer(options: argparse.Namespace, forecaster: Any) -> Callable[[list[tuple[Any, Any, Any]], Any], None]:
+def _writer(options: argparse.Namespace, forecaster: Any) -> Callable[[list[Any], Any], None]:
     """Return what writes rows with what was expected of them, in the format that they came in."""
     columns = forecaster.columns
     names = [columns.id, columns.time, columns.target]
@@ -235,17 +255,15 @@ def _writer(options: argparse.Namespace, forecaster: Any) -> Callable[[list[tupl
             parts += [found.score, np.abs(found.score) >= options.threshold]
         return extra, parts
 
-    def csv_rows(told: list[tuple[Any, Any, Any]], found: Any) -> None:
+    def csv_rows(told: list[str], found: Any) -> None:
         nonlocal begun
         extra, parts = numbers(found)
         if not begun:
             print(",".join([*names, *extra]))
             begun = True
-        form = ",".join(["%s,%s,%s", *(["%.7g"] * len(found.columns))]) + (",%.4g,%d" if options.detect else "") + "\n"
-        cells = [[_cell(cell) for cell in row] for row in told]
-        sys.stdout.write(
-            "".join(form % (*row, *rest) for row, rest in zip(cells, zip(*parts, strict=True), strict=True))
-        )
+        form = ",".join(["%s", *(["%.7g"] * len(found.columns))]) + (",%.4g,%d" if options.detect else "") + "\n"
+        rows = zip(told, *(part.tolist() for part in parts), strict=True)
+        sys.stdout.write("".join(map(form.__mod__, rows)))
 
     def json_rows(told: list[tuple[Any, Any, Any]], found: Any) -> None:
         extra, parts = numbers(found)
@@ -255,8 +273,3 @@ def _writer(options: argparse.Namespace, forecaster: Any) -> Callable[[list[tupl
             sys.stdout.write(json.dumps(known, ensure_ascii=False) + "\n")
 
     return csv_rows if options.format == "csv" else json_rows
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text

@@ -16,9 +16,11 @@ from statespace.models import Forecast, ForecastNetwork, History
 from statespace.models.carried import Carried, along
 from statespace.models.instance_norm import Normalised, normalise
 from statespace.models.program import flatten, unflatten
+from statespace.training import on_threads
 
 CHECKED = 16  # rows after which the anchor is held against the window
 _MOVED, _WIDER = 1.0, 2.0
+_WINDOWS = 1024  # that are read at once: what is known of them stays in the caches
 
 
 class Live:
@@ -163,13 +165,23 @@ class Live:
         asked = self.network.questions(n, segment.x, segment.futr, segment.futr_known)
         z = self._carried.follow(self._with_told(asked), self._with_told(taken), known)
         whole = _later(self.past, segment, length + n)
-        before = (whole.x - self._location) / self._scale * whole.observed
-        windows = before[:, :-1].unfold(1, length, 1).reshape(count * n, length)
-        location, scale = (part.repeat_interleave(n, 0) for part in (self._location, self._scale))
-        series = None if self.past.series is None else self.past.series.repeat_interleave(n)
-        one = self.network.head(z).reshape(count * n, 1, -1)
-        raw = self.network.at(one, Normalised(windows, location, scale), self.past._replace(series=series))
-        found = self.network.read(raw)
+        windows = ((whole.x - self._location) / self._scale * whole.observed)[:, :-1].unfold(1, length, 1)
+        one = self.network.head(z)
+
+        def of(first: int) -> Forecast:
+            some = slice(first, first + each)
+            location, scale = (part[some].repeat_interleave(n, 0) for part in (self._location, self._scale))
+            series = None if self.past.series is None else self.past.series[some].repeat_interleave(n)
+            raw = self.network.at(
+                one[some].reshape(len(location), 1, -1),
+                Normalised(windows[some].flatten(0, 1), location, scale),
+                self.past._replace(series=series),
+            )
+            return self.network.read(raw)
+
+        each = max(1, _WINDOWS // n)
+        parts = on_threads(of, range(0, count, each))
+        found = Forecast(*(torch.cat(part) for part in zip(*parts, strict=True)))
         self.past = _later(self.past, segment, length)
         self._since += n
         if bool((due := self._since % CHECKED == 0).any()):

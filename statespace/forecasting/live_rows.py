@@ -16,6 +16,8 @@ from statespace.errors import InputError
 from statespace.forecasting.panel import Columns
 
 FORMATS = ("csv", "jsonl")
+_FEW = 32  # lines that are not worth a second look at all of them at once
+_ARRAYS, _LISTS = ("which", "ticks", "values", "beside"), ("told", "problems")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class LiveRows:
         ticks: their stamps, ``(rows,)``.
         values: NaN where nothing was observed, ``(rows,)``.
         beside: covariates, ``(rows, columns)``, NaN where they are missing.
-        told: name of the series, stamp and value of each as they were written.
+        told: name of the series, stamp and value of each as they were written: a piece of CSV, or the three of JSON.
         problems: a sentence for each line that could not be used.
     """
 
@@ -35,7 +37,7 @@ class LiveRows:
     ticks: np.ndarray
     values: np.ndarray
     beside: np.ndarray
-    told: list[tuple[Any, Any, Any]]
+    told: list[Any]
     problems: list[str]
 
     def some(self, kept: np.ndarray) -> "LiveRows":
@@ -85,6 +87,62 @@ class RowReader:
 
     def read(self, lines: Sequence[str]) -> LiveRows:
         """Read lines; empty ones do not count."""
+        parts = list(self._parts(lines)) or [self._one_by_one(lines)]
+        if len(parts) == 1:
+            return parts[0]
+        found = (np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS)
+        return LiveRows(*found, *([row for part in parts for row in getattr(part, name)] for name in _LISTS))
+
+    def begun(self, lines: Sequence[str]) -> int:
+        """Return how many of the last lines have one stamp; 0 where that cannot be told, or all have or can have."""
+        if self.kind != "csv" or not lines:
+            return 0
+        at, count = (self.header or ()).index(self.columns.time), 0
+        stamp = lines[-1].split(",")[at : at + 1]
+        for line in reversed(lines[-len(self._places) - 1 :]):
+            if '"' in line or line.split(",")[at : at + 1] != stamp:
+                break
+            count += 1
+        return 0 if count == len(lines) or count >= len(self._places) else count
+
+    def _parts(self, lines: Sequence[str]) -> Iterator[LiveRows]:
+        """Read lines many at once; where one among them is not as plain as the others, in halves."""
+        if not lines:
+            return
+        found = self._at_once(lines) if self.kind == "csv" and len(lines) > _FEW else None
+        if found is not None:
+            self.line += len(lines)
+            yield found
+        elif self.kind != "csv" or len(lines) <= _FEW:
+            yield self._one_by_one(lines)
+        else:
+            half = len(lines) // 2
+            yield from self._parts(lines[:half])
+            yield from self._parts(lines[half:])
+
+    def _at_once(self, lines: Sequence[str]) -> LiveRows | None:
+        """Read lines of CSV column by column; None where one of them has quotes, or anything is wrong with it."""
+        assert self.header is not None
+        width, text = len(self.header), ",".join(lines)
+        if '"' in text or any(line.count(",") != width - 1 for line in lines):
+            return None
+        fields, nothing = text.split(","), [""] * len(lines)
+        columns = [fields[self.header.index(name) :: width] if name in self.header else nothing for name in self._names]
+        names, stamps, *numbers = columns
+        try:
+            which = np.array([self._places[name] for name in names], np.int64)
+            known = {stamp: self._tick(stamp) for stamp in dict.fromkeys(stamps)}
+            values = np.array([[float(cell or "nan") for cell in column] for column in numbers])
+        except (KeyError, ValueError):
+            return None
+        if np.isinf(values).any():
+            return None
+        ticks = np.array([known[stamp] for stamp in stamps], np.int64)
+        told = list(map(",".join, zip(*columns[:3], strict=True)))
+        return LiveRows(which, ticks, values[0], values[1:].T, told, [])
+
+    def _one_by_one(self, lines: Sequence[str]) -> LiveRows:
+        """Read lines one after the other, and say of each that cannot be used what is wrong with it."""
         which, ticks, values, told, beside, problems = [], [], [], [], [], []
         for number, fields in enumerate(self._fields(lines), self.line + 1):
             if fields is None:
@@ -106,7 +164,7 @@ class RowReader:
             ticks.append(tick)
             values.append(number_of)
             beside.append(rest)
-            told.append((name, stamp, value))
+            told.append(",".join(map(_cell, (name, stamp, value))) if self.kind == "csv" else (name, stamp, value))
         self.line += len(lines)
         return LiveRows(
             np.array(which, np.int64),
@@ -184,6 +242,10 @@ class RowReader:
         if np.isinf(number):
             raise ValueError(f"{name!r} is infinite")
         return number
+
+
+def _cell(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n') else text
 
 
 class _ZoneError(ValueError):

@@ -15,7 +15,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, relu
+from torch.nn.functional import linear
 
 from statespace.errors import InputError
 from statespace.shapes import expect
@@ -24,7 +24,12 @@ _SPREAD = 0.5  # of the offsets, in standard deviations of what they are added t
 
 
 class SystemBank(nn.Module):
-    """Map normalised windows to features of random systems.
+    """Map normalised windows to features of random systems, by way of the few numbers that these remember.
+
+    Attributes:
+        memory: real and imaginary parts of the systems' responses, ``(2 systems, input_size)``.
+        mix: what each feature takes of them, ``(features, 2 systems)``.
+        bias: offsets of the features, ``(features,)``.
 
     Args:
         input_size: length of the window, in steps.
@@ -35,7 +40,8 @@ class SystemBank(nn.Module):
         InputError: an argument is below 1.
     """
 
-    weight: Tensor
+    memory: Tensor
+    mix: Tensor
     bias: Tensor
 
     def __init__(self, input_size: int, features: int = 1024, systems: int = 16, seed: int = 0) -> None:
@@ -54,14 +60,15 @@ class SystemBank(nn.Module):
         memory = torch.cat([response.real, response.imag], dim=1)
         memory = memory / memory.norm(dim=0)
         mix = torch.randn(features, 2 * systems, generator=generator, dtype=torch.float64)
-        self.register_buffer("weight", (mix @ memory.T).float())
+        self.register_buffer("memory", memory.T.float().contiguous())
+        self.register_buffer("mix", mix.float())
         self.register_buffer("bias", _SPREAD * torch.randn(features, generator=generator))
 
     @torch.no_grad()
     def standardise(self, x: Tensor) -> None:
         """Bring what is rectified to unit variance over some windows, ``(b, input_size)``, at most once."""
-        scale = linear(x, self.weight).std(0)
-        self.weight.div_(torch.where(scale > 0, scale, 1.0)[:, None])
+        scale = linear(linear(x, self.memory), self.mix).std(0)
+        self.mix.div_(torch.where(scale > 0, scale, 1.0)[:, None])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the features ``(b, features)`` of normalised windows ``(b, input_size)``, zeros in their gaps.
@@ -70,4 +77,4 @@ class SystemBank(nn.Module):
             ShapeError: `x` is not ``(b, input_size)``.
         """
         expect("SystemBank", "x", x, "b l", {"l": self.input_size}, "Pad shorter windows in front.")
-        return relu(linear(x, self.weight, self.bias))
+        return linear(linear(x, self.memory), self.mix, self.bias).relu_()

@@ -1,7 +1,7 @@
 """The states of many series that a backbone carries, moved row by row, with gaps, and asked without being moved.
 
 Where the stack has a compiled form, a row is one call of it for all series. A gap is a call of the same stack into
-whose layers nothing enters, and a question a call on a copy of the states.
+whose layers nothing enters, and a question a call that leaves the states as they are.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ class Carried:
         program = self._program(observed=True)
         self.why = program if isinstance(program, str) else ""
         self._stack = None if isinstance(program, str) else StackStep(program, batch)
-        # Made when first needed: a stack for gaps, one for questions, and one that holds what must not move.
+        # Made when first needed: a stack for gaps, and one that holds what must not move.
         self._others: dict[str, StackStep] = {}
 
     def _program(self, observed: bool) -> Program | str:
@@ -131,16 +131,14 @@ class Carried:
             The answers, ``(b, n, d_model)``.
         """
         whole = known.all(0).tolist()
-        answers = []
-        for step, (question, row) in enumerate(zip(asked.unbind(1), rows.unbind(1), strict=True)):
-            if self._stack is None:
-                answers.append(self.ask(question[:, None])[:, 0])
-            else:
-                answers.append(self._other("questions")(question))
-            if self._stack is None or not whole[step]:
-                self.move(row, known[:, step])
-            else:
-                self._stack(row)
+        answers: list[Tensor] = []
+        while (step := len(answers)) < rows.shape[1]:
+            end = next((later for later in range(step, rows.shape[1]) if not whole[later]), rows.shape[1])
+            if self._stack is not None and end > step:
+                answers += self._stack.follow(asked[:, step:end], rows[:, step:end]).unbind(1)
+                continue
+            answers.append(self.ask(asked[:, step : step + 1])[:, 0])
+            self.move(rows[:, step], known[:, step])
         return torch.stack(answers, 1)
 
     def ask(self, rows: Tensor, dt: Tensor | None = None) -> Tensor:
@@ -151,6 +149,6 @@ class Carried:
             dt: time before each of them, ``(b, steps)``.
         """
         if self._stack is not None and rows.shape[1] == 1 and dt is None:
-            return self._other("questions")(rows[:, 0])[:, None]
+            return self._stack.ask(rows[:, 0])[:, None]
         z: Tensor = self._backbone(self.embedded(rows), self.state, dt=dt)[0]
         return z

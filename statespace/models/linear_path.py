@@ -135,8 +135,9 @@ class LinearPath(nn.Linear):
         found = x.new_zeros(len(x), len(range(*steps.indices(self.out_features))))
         if series is None or not len(self.own):
             return found
-        known = torch.nonzero(series >= 0)[:, 0]
-        weight, x, series = self.own[:, steps], x[known], series[known]
+        known, weight = torch.nonzero(series >= 0)[:, 0], self.own[:, steps]
+        if len(known) < len(x):
+            x, series = x[known], series[known]
         added = x.new_zeros(len(x), found.shape[1])
         if len(x) * weight[0].numel() <= _AT_ONCE:
             each = weight[series]
@@ -180,5 +181,9 @@ class LinearPath(nn.Linear):
 
     def _rows(self, window: Normalised, series: Tensor | None, rows: slice) -> Tensor:
         """Return some steps of the horizon of windows on the grid that was trained on, ``(b, rows)``."""
-        common = F.linear(self.known(window), self.weight[rows], self.bias[rows])
+        # Part by part: features are many, and one table of all that is known would be a copy of them.
+        parts = self.weight[rows].split([self.input_size, 1, self.in_features - self.input_size - 1], 1)
+        common = F.linear(window.x, parts[0], self.bias[rows]) + F.linear(window.location / window.scale, parts[1])
+        if self.bank is not None:
+            common = common + F.linear(self.bank(window.x), parts[2])
         return common + self._of_its_own(window.x, series, rows)

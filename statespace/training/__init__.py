@@ -11,7 +11,7 @@ from statespace.training.signals import SignalDataModule, SignalModule, SignalSo
 from statespace.training.split import validation_rows
 from statespace.training.stages import Stages
 from statespace.training.tasks import TaskBatch, TaskDataModule, TaskModule, as_tensors
-from statespace.training.threads import threads_for
+from statespace.training.threads import on_threads, threads_for
 from statespace.training.windows import Beside, WindowDataModule, Windows, WindowSource
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "fingerprint",
     "fit",
     "loss_of",
+    "on_threads",
     "parameter_groups",
     "threads_for",
     "usual_strength",

@@ -1,13 +1,42 @@
 """One thread for small work: two that wait for each other cost more than they bring, and far more on a busy machine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 # Activations in one layer, batch x length x channels. Below, a training step was no faster on two threads than on one
 # with both cores idle, and up to twenty times slower with both of them busy.
 SMALL = 2**18
+
+Part, Found = TypeVar("Part"), TypeVar("Found")
+
+
+def on_threads(work: Callable[[Part], Found], parts: Sequence[Part]) -> list[Found]:
+    """Do the same work for each part, without gradients, on as many threads as torch has, one part on each at a time.
+
+    Of many small operations, torch shares each among its threads, which then wait for each other as often; so every
+    thread has whole parts to itself.
+
+    Returns:
+        What `work` returns, in the order of the parts.
+    """
+    threads = min(torch.get_num_threads(), len(parts))
+
+    @torch.no_grad()
+    def alone(part: Part) -> Found:
+        return work(part)
+
+    if threads < 2:
+        return [alone(part) for part in parts]
+    before = torch.get_num_threads()
+    try:  # a new thread has as many as were last set anywhere
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(alone, parts))
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -160,6 +160,25 @@ def test_sigterm_loses_no_row_and_doubles_none(model: Path, tmp_path: Path) -> N
     assert again.stdout == b""  # all of it is known
 
 
+def test_a_stamp_in_two_parts_of_a_pipe_is_one(model: Path) -> None:
+    """Parts of a pipe end within a stamp and within a line: the rows that come back are those of a file."""
+    text = table(120, 80, series=2).to_csv(index=False)
+    process = subprocess.Popen(
+        [*COMMAND, str(model), "--quiet"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    for begin in range(0, len(text), 1000):
+        process.stdin.write(text[begin : begin + 1000])
+        process.stdin.flush()
+    found = process.communicate()[0]
+    expected = run(model, text, "--quiet").stdout
+    assert [line.split(",")[:3] for line in found.splitlines()] == [
+        line.split(",")[:3] for line in expected.splitlines()
+    ]
+    both = [pd.read_csv(StringIO(part))["S4D"] for part in (found, expected)]
+    np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
+
+
 def test_memory_stays_over_many_rows(model: Path) -> None:
     """Ten times the rows take no more memory: what is kept is a window and a state."""
     process = subprocess.Popen(

@@ -251,6 +251,48 @@ def test_lines_of_json(line: str, problem: str | None) -> None:
     assert len(rows.which) == (problem is None)
 
 
+def test_many_lines_at_once_are_the_lines_one_by_one() -> None:
+    """Whatever stands between plain lines: quotes, gaps, other columns, what is broken, and where."""
+    plain = [
+        f"{name},{value},2024-01-01 {hour:02}:00,{hour}"
+        for hour in range(24)
+        for name, value in [("a", 1.5), ("b,c", "")]
+    ]
+    lines = ['"b,c"' + line[3:] if line.startswith("b") else line for line in plain] + plain[::2] * 40
+    lines[60:60] = [
+        "",
+        "a,1,2024-01-01 05:00",
+        "a,x,2024-01-01 05:00,1",
+        "a,inf,2024-01-01 05:00,1",
+        "z,1,2024-01-01 05:00,1",
+    ]
+    lines[400:400] = ["a,1,yesterday,1", 'a,1,"2024-01-01 05:00",1', "a,1,2024-01-01 05:00+01:00,1"]
+
+    def reader() -> RowReader:
+        found = RowReader(Columns(hist=("kept",)), {"a": 0, "b,c": 1}, pd.Timestamp("2024-01-01"), "csv")
+        found.read_header("unique_id,y,ds,kept")
+        return found
+
+    some, one = reader(), reader()
+    whole, parts = some.read(lines), [one.read([line]) for line in lines]
+    assert some.line == one.line == len(lines) + 1
+    for name in ("which", "ticks", "values", "beside"):
+        np.testing.assert_array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
+    assert whole.told == [row for part in parts for row in part.told]
+    assert whole.problems == [problem for part in parts for problem in part.problems]
+    assert len(whole.problems) == 6
+    assert whole.told[1] == '"b,c",2024-01-01 00:00,'
+
+
+@pytest.mark.parametrize(
+    ("stamps", "begun"), [("1 1 1 2 2", 2), ("1 1 1", 0), ("1 1 1 2 2 2", 0), ("", 0), ("1 2 1 2 2", 2)]
+)
+def test_rows_of_a_stamp_that_has_begun(stamps: str, begun: int) -> None:
+    reader = RowReader(Columns(), {"a": 0, "b": 1, "c": 2}, 1, "csv")
+    reader.read_header("unique_id,ds,y")
+    assert reader.begun([f"a,{stamp},0" for stamp in stamps.split()]) == begun
+
+
 def test_a_header_without_a_column_is_refused() -> None:
     reader = RowReader(Columns(), {"a": 0}, 1, "csv")
     with pytest.raises(InputError, match="the first line must name one column 'ds', but it names unique_id, y"):

@@ -44,8 +44,8 @@ def test_going_on_leaves_the_features_as_they_are() -> None:
     bank = fc._fitted.network.linear.bank
     with torch.no_grad():  # as if the closed form had made use of them
         fc._fitted.network.linear.weight[:, -1] = 0.1
-    before = bank.weight.clone()
+    before = bank.mix.clone()
     fc.fit(counts(300, 1).assign(y=lambda f: f["y"].cumsum()), 1, warm_start=True)
     after = fc._fitted.network.linear.bank
     assert after is not None
-    assert torch.equal(after.weight, before)
+    assert torch.equal(after.mix, before)

@@ -214,6 +214,29 @@ def test_a_stream_has_the_same_bits_in_any_batch_chunk_and_layout() -> None:
     assert all(torch.equal(y, found[0]) for y in found)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", [*SETS, "reference"])
+def test_questions_are_answered_and_leave_no_trace(name: str, dtype: torch.dtype) -> None:
+    """Each answer is what the sample would have given that came in its place."""
+    program, asked, x = stack(torch.float64), draw(11, 30, 21), draw(11, 30, 21)
+    truth = StackStep(program, 11, "reference")
+    expected, asks = [], StackStep(program, 11, "reference")
+    for question, sample in zip(asked.unbind(1), x.unbind(1), strict=True):
+        asks.states = truth.states
+        expected.append(asks(question))
+        truth(sample)
+    some = StackStep(stack(dtype), 11, "reference" if name == "reference" else "native")
+    if name != "reference":
+        some._plan = native.Plan(stack(dtype), 11, name)
+    asked, x = asked.to(dtype), x.to(dtype)
+    found = [some.follow(asked[:, :7], x[:, :7]), some.ask(asked[:, 7])[:, None]]
+    some(x[:, 7])
+    found += [some.follow(asked[:, 8:8], x[:, 8:8]), some.follow(asked[:, 8:], x[:, 8:])]
+    close(torch.cat(found, 1).double(), torch.stack(expected, 1), TOLERANCE[dtype])
+    for state, true in zip(some.states, truth.states, strict=True):
+        close(state.double(), true, TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_states_go_from_backend_to_backend(backend: str) -> None:
     if backend == "native" and (reason := core.why_missing()):
@@ -235,6 +258,14 @@ def test_what_it_refuses() -> None:
     for wrong in (torch.zeros(3, 21), torch.zeros(2, 22), torch.zeros(21), torch.zeros(2, 21, 4)):
         with pytest.raises(ShapeError, match=r"x is .*, but \(2, 21\) for one sample of each of 2 streams is expected"):
             some(wrong)
+    with pytest.raises(
+        ShapeError, match=r"x is \(2, 1, 21\), but \(2, 21\) for one sample of each of 2 streams is expected\."
+    ):
+        some.ask(torch.zeros(2, 1, 21))
+    with pytest.raises(ShapeError, match=r"asked is \(2, 21\), but \(2, length, 21\) for several is expected"):
+        some.follow(torch.zeros(2, 21), torch.zeros(2, 1, 21))
+    with pytest.raises(ShapeError, match="asked has 3 samples and x 2, but one for each is expected"):
+        some.follow(torch.zeros(2, 3, 21), torch.zeros(2, 2, 21))
     with pytest.raises(InputError, match=r"x is torch.float64 on cpu, but the stack computes in torch.float32 on cpu"):
         some(torch.zeros(2, 21, dtype=torch.float64))
     with pytest.raises(ShapeError, match="states belong to one stack and one number of streams"):
