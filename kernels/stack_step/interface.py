@@ -118,9 +118,9 @@ class StackStep:
         if len(shape) not in axes or shape[0] != self.batch or shape[-1] != self._width:
             one = f"({self.batch}, {self._width}) for one sample of each of {self.batch} streams"
             several = f"({self.batch}, length, {self._width}) for several"
-            expected = {(2,): f"{one} is expected", (3,): f"{several} is expected"}.get(
-                axes, f"{one} is expected, or {several}"
-            )
+            expected = " is expected, or ".join({2: one, 3: several}[count] for count in axes)
+            if len(axes) == 1:
+                expected += " is expected"
             raise ShapeError(f"StackStep: {name} is {tuple(shape)}, but {expected}.")
         if x.dtype is not self.program.dtype or x.device != self.program.device:
             raise InputError(

@@ -17,7 +17,7 @@ from statespace.forecasting.panel import Columns
 
 FORMATS = ("csv", "jsonl")
 _FEW = 32  # lines that are not worth a second look at all of them at once
-_ARRAYS, _LISTS = ("which", "ticks", "values", "beside"), ("told", "problems")
+_ARRAYS = ("which", "ticks", "values", "beside")
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ class RowReader:
         parts = list(self._parts(lines)) or [self._one_by_one(lines)]
         if len(parts) == 1:
             return parts[0]
-        found = (np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS)
-        return LiveRows(*found, *([row for part in parts for row in getattr(part, name)] for name in _LISTS))
+        which, ticks, values, beside = (np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS)
+        told, problems = ([row for part in parts for row in getattr(part, name)] for name in ("told", "problems"))
+        return LiveRows(which, ticks, values, beside, told, problems)
 
     def begun(self, lines: Sequence[str]) -> int:
         """Return how many of the last lines have one stamp; 0 where that cannot be told, or all have or can have."""

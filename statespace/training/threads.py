@@ -11,7 +11,8 @@ import torch
 # with both cores idle, and up to twenty times slower with both of them busy.
 SMALL = 2**18
 
-Part, Found = TypeVar("Part"), TypeVar("Found")
+Part = TypeVar("Part")
+Found = TypeVar("Found")
 
 
 def on_threads(work: Callable[[Part], Found], parts: Sequence[Part]) -> list[Found]:
@@ -20,6 +21,9 @@ def on_threads(work: Callable[[Part], Found], parts: Sequence[Part]) -> list[Fou
     Of many small operations, torch shares each among its threads, which then wait for each other as often; so every
     thread has whole parts to itself.
 
+    Args:
+        work: what to do with a part.
+        parts: what to do it with.
     Returns:
         What `work` returns, in the order of the parts.
     """
