@@ -33,6 +33,7 @@ static const fuzz::Register stack_step("stack_step", [](fuzz::Random& random) {
         is.inputs = random.size(1, panels[read] * PANEL);
         is.states = random.size(0, 5);
         is.option = is.operation == SELECTIVE ? random.size(0, 2) : random.coin();
+        is.groups = 1;
         is.to = call.width;
         auto another = [&](int64_t at_least) {  // a row of so many panels, or none
             for (size_t row = 0; row < begins.size(); ++row)
@@ -51,6 +52,17 @@ static const fuzz::Register stack_step("stack_step", [](fuzz::Random& random) {
                 if (random.coin()) is.from[4] = is.from[0];
                 break;
             case DIAGONAL: constants = d * (8 * is.states + 1), state = 2 * d * is.states; break;
+            case HEADS:  // so few groups and states that their vectors fit into a panel
+                is.states = random.size(1, 2), is.inputs = random.size(d - PANEL + 1, d);
+                for (is.option = random.size(1, 16); is.inputs % is.option;) --is.option;
+                for (is.groups = random.size(1, 8); is.inputs / is.option % is.groups;) --is.groups;
+                is.from[1] = is.from[2] = is.from[3] = is.from[0];
+                constants = 3 * d + 2, state = d * is.states;
+                break;
+            case GROUP_NORM:
+                for (is.groups = random.size(1, 5); is.inputs % is.groups;) --is.groups;
+                constants = d * (is.groups + 1) + 1;
+                break;
             case GLU:
                 if (random.coin()) is.from[2] = is.from[0];
                 is.from[1] = is.from[0];
