@@ -262,7 +262,9 @@ class Add:
     plus: Register
 
 
-Instruction: TypeAlias = Norm | Linear | Convolution | Selective | Diagonal | Gelu | Glu | Gate | Add | Heads | GroupNorm
+Instruction: TypeAlias = (
+    Norm | Linear | Convolution | Selective | Diagonal | Gelu | Glu | Gate | Add | Heads | GroupNorm
+)
 
 
 class Program:

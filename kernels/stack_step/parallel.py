@@ -84,4 +84,6 @@ def scan(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor,
     Returns:
         The results of the program, ``(b, l, ...)``, and the states after the last sample.
     """
-    return run(program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads})
+    return run(
+        program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads}
+    )

@@ -176,4 +176,6 @@ def step(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor,
     Returns:
         The result of the program, ``(b, ...)``, and the states after the sample.
     """
-    return run(program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads})
+    return run(
+        program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads}
+    )
