@@ -83,7 +83,7 @@ def _constants(of: Instruction, width: int) -> tuple[Tensor, ...]:
             return _fill(D), _panels(A)
         case Diagonal(c=c, D=D, pole=pole, rest=rest, drive=drive):
             return _fill(D), _panels(torch.stack([pole, rest, drive, torch.view_as_real(c.resolve_conj())], 2))
-        case Heads(A=A, D=D, bounds=bounds, scale=scale, shape=(heads, channels, _)):
+        case Heads(A=A, D=D, bounds=bounds, scale=scale, shape=(_, channels, _)):
             scales = torch.full_like(A, scale)  # 0 behind the channels: what stands there does not enter a state
             by_channel = [_fill(of.repeat_interleave(channels)) for of in (D, A, scales)]
             return *by_channel, A.new_tensor(bounds)

@@ -43,7 +43,8 @@ def _graph(
     program = model.program(dt_scale)
     if isinstance(program, str):
         raise InputError(
-            f"{where}: this model has no form in common operators: {program} The layers S4D, S6, Mamba, SSD and Mamba-2 have one."
+            f"{where}: this model has no form in common operators: {program} The layers S4D, S6, "
+            "Mamba, SSD and Mamba-2 have one."
         )
     shape = (batch,) if length is None else (batch, length)
     dtype, device = program.dtype, program.device
