@@ -7,9 +7,9 @@
 - *mambapy*: ``mambapy.mamba.Mamba`` of the same size; its parallel form hands on no state, only its steps do.
 
 A prompt is read from the zero state up to the logits after its last token; eight tokens are written, and the time of
-one is told, which *MambaLM* takes by ``step``, through its layers. All take turns, batch 1, float32, under both settings
-of the allocator; *generate* and the stream write only. A ratio is
-the peer's time over ours: above 1 ours is better.
+one is told, which *MambaLM* takes by ``step``, layer by layer. All take turns, batch 1, float32, under both settings of
+the allocator; *generate* and the stream write only. A ratio is the peer's time over ours, and that of ``step`` over
+theirs: above 1 ours is better.
 
     python benchmarks/language.py                  # some minutes; peers are compared where they are installed
     python benchmarks/language.py --quick          # seconds, at a small size: shows that it runs
@@ -35,7 +35,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: nothin
 VOCABULARY, STEPS = 256, 8
 TRANSFORMERS = {"mamba": "MambaForCausalLM", "mamba2": "Mamba2ForCausalLM"}
 PEERS = ("transformers", "mambapy")
-NAMES = ("MambaLM", "generate", "stream", *PEERS)
+WAYS = ("generate", "stream")  # of writing, beside the step of the layers
+NAMES = ("MambaLM", *WAYS, *PEERS)
 Pass = Callable[[], object]
 Passes = tuple[Pass | None, Pass]  # what reads the prompt, and what writes
 
@@ -131,9 +132,7 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
                 row |= {name: times[name] * unit if name in times else None for name in NAMES}
                 ours = times["MambaLM"]
                 row |= {f"{peer} / MambaLM": times[peer] / ours if peer in times else None for peer in PEERS}
-                row |= {
-                    f"MambaLM / {way}": ours / times[way] if way in times else None for way in ("generate", "stream")
-                }
+                row |= {f"MambaLM / {way}": ours / times[way] if way in times else None for way in WAYS}
                 row["others' CPU, %"] = None if timing.others is None else 100 * timing.others
                 rows.append(row)
                 print(", ".join(f"{name} {value}" for name, value in row.items()), file=sys.stderr)
