@@ -1,13 +1,15 @@
 """Reading a prompt and writing tokens beside transformers, without its CUDA kernels, and mambapy.
 
 - *MambaLM*: `statespace.models.MambaLM`;
-- *stream*: the same, its tokens through ``model.stream()``: Mamba by one call of the compiled core;
+- *generate*: the same model's tokens as ``generate`` gives them, each chosen: one call of the compiled core for a step;
+- *stream*: the same through ``model.stream()``;
 - *transformers*: ``MambaForCausalLM`` and ``Mamba2ForCausalLM`` with their cache, and with the weights of MambaLM;
 - *mambapy*: ``mambapy.mamba.Mamba`` of the same size; its parallel form hands on no state, only its steps do.
 
 A prompt is read from the zero state up to the logits after its last token; eight tokens are written, and the time of
-one is told. All take turns, batch 1, float32, under both settings of the allocator; the stream writes only. A ratio is
-the peer's time over ours: above 1 ours is better.
+one is told, which *MambaLM* takes by ``step``, layer by layer. All take turns, batch 1, float32, under both settings of
+the allocator; *generate* and the stream write only. A ratio is the peer's time over ours, and that of ``step`` over
+theirs: above 1 ours is better.
 
     python benchmarks/language.py                  # some minutes; peers are compared where they are installed
     python benchmarks/language.py --quick          # seconds, at a small size: shows that it runs
@@ -33,7 +35,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is imported: nothin
 VOCABULARY, STEPS = 256, 8
 TRANSFORMERS = {"mamba": "MambaForCausalLM", "mamba2": "Mamba2ForCausalLM"}
 PEERS = ("transformers", "mambapy")
-NAMES = ("MambaLM", "stream", *PEERS)
+WAYS = ("generate", "stream")  # of writing, beside the step of the layers
+NAMES = ("MambaLM", *WAYS, *PEERS)
 Pass = Callable[[], object]
 Passes = tuple[Pass | None, Pass]  # what reads the prompt, and what writes
 
@@ -46,6 +49,12 @@ def by_us(model: MambaLM, prompt: torch.Tensor) -> tuple[Pass, Pass]:
             _, state[0] = model.step(token, state[0])
 
     return lambda: next(model.sample(prompt)), write
+
+
+def by_generating(model: MambaLM, prompt: torch.Tensor) -> Passes:
+    endless = model.sample(prompt)
+    next(endless)
+    return None, lambda: [next(endless) for _ in range(STEPS)]
 
 
 def by_stream(model: MambaLM, prompt: torch.Tensor) -> Passes:
@@ -97,7 +106,8 @@ def sides(kind: str, width: int, options: argparse.Namespace) -> dict[str, Passe
     prompt = torch.randint(VOCABULARY, (1, options.length))
     given: dict[str, Any] = {"head_dim": 32} if kind == "mamba2" else {}
     model = MambaLM(VOCABULARY, width, options.layers, kind, {kind: given}).eval()
-    made: dict[str, Passes] = {"MambaLM": by_us(model, prompt), "stream": by_stream(model, prompt)}
+    made: dict[str, Passes] = {"MambaLM": by_us(model, prompt), "generate": by_generating(model, prompt)}
+    made["stream"] = by_stream(model, prompt)
     if find_spec("transformers"):
         with TemporaryDirectory() as folder:
             model.save_pretrained(folder)
@@ -122,7 +132,7 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
                 row |= {name: times[name] * unit if name in times else None for name in NAMES}
                 ours = times["MambaLM"]
                 row |= {f"{peer} / MambaLM": times[peer] / ours if peer in times else None for peer in PEERS}
-                row["MambaLM / stream"] = ours / times["stream"] if "stream" in times else None
+                row |= {f"MambaLM / {way}": ours / times[way] if way in times else None for way in WAYS}
                 row["others' CPU, %"] = None if timing.others is None else 100 * timing.others
                 rows.append(row)
                 print(", ".join(f"{name} {value}" for name, value in row.items()), file=sys.stderr)

@@ -1,6 +1,7 @@
 """One streaming step of a stack of four layers of 64 channels, beside what a user would run instead, on one thread.
 
-- *Mamba*, *S4D*: `statespace.models.Backbone` as a `Stream`, by the compiled core (native) and in torch (reference);
+- *Mamba*, *Mamba-2*, *S4D*: `statespace.models.Backbone` as a `Stream`, by the compiled core (native), the same program
+  in torch (reference), and the step of each layer in turn (layers);
 - *ONNX*: the Mamba stack's step, exported, by onnxruntime with all optimisations and bound memory;
 - *LSTMCell*: four cells of torch, as wide;
 - *transformers*, *mambapy*: their Mamba models' own step, of the same sizes.
@@ -27,14 +28,15 @@ from torch import Tensor, nn
 from statespace.kernels import backends, native
 from statespace.models import Backbone, StreamedModel
 from statespace.models.export import export_step, to_onnx
+from statespace.models.stream import WAYS
 
 Step = Callable[[], object]
 
 
 def ours(layer: str, options: argparse.Namespace) -> StreamedModel:
-    """Make our stack: Mamba blocks mix by themselves, S4D needs the GLU."""
-    states, mixing = (options.states, "none") if layer == "mamba" else (options.orders, "glu")
-    return Backbone(options.channels, options.layers, layer, states, mixing).eval()
+    """Make our stack."""
+    states = {"mamba": options.states, "mamba2": options.vectors, "s4d": options.orders}[layer]
+    return Backbone(options.channels, options.layers, layer, states).eval()
 
 
 def streamed(layer: str, backend: str, x: Tensor, options: argparse.Namespace) -> Step:
@@ -114,9 +116,9 @@ def mambapy(x: Tensor, options: argparse.Namespace) -> Step:
 def sides(x: Tensor, options: argparse.Namespace) -> dict[str, Step]:
     """Return a step of each side that can run here."""
     found: dict[str, Step] = {}
-    for layer, name in (("mamba", "Mamba"), ("s4d", "S4D")):
-        for backend in ("native", "reference"):
-            if backend == "reference" or not native.why_missing():
+    for layer, name in (("mamba", "Mamba"), ("mamba2", "Mamba-2"), ("s4d", "S4D")):
+        for backend in WAYS:
+            if backend != "native" or not native.why_missing():
                 found[f"{name}, {backend}"] = streamed(layer, backend, x, options)
     if all(map(find_spec, ("onnx", "onnxscript", "onnxruntime"))):
         found["Mamba, ONNX"] = exported(x, options)
@@ -217,6 +219,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--states", type=int, default=16, help="of each inner channel of Mamba")
+    parser.add_argument("--vectors", type=int, default=128, help="states of each inner channel of Mamba-2")
     parser.add_argument("--orders", type=int, default=64, help="N, the order of each S4D system")
     parser.add_argument("--powers", nargs="+", type=int, default=list(range(8, 18)), help="of two: contexts")
     parser.add_argument("--rounds", type=int, default=60, help="at most, for each batch")
@@ -228,9 +231,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.batches, options.channels, options.layers, options.states, options.orders = [2], 8, 1, 4, 4
+        options.vectors = 4
         options.rounds, options.repeats, options.powers, options.context = 3, 3, [4, 5], True
     torch.set_num_threads(1)
-    sizes = f"{options.layers} layers of {options.channels} channels, {options.states} states (Mamba), N = "
+    sizes = f"{options.layers} layers of {options.channels} channels, {options.states} states (Mamba), "
+    sizes += f"{options.vectors} (Mamba-2), N = "
     head = f"{sizes}{options.orders} (S4D), float32; torch {torch.__version__}; {machine(1)}; native: "
     head += backends()["native"]
     with torch.no_grad():

@@ -9,7 +9,9 @@ namespace statespace {
 // Channels come in panels of so many numbers, whatever the instruction set; the last panel of a row is filled up with zeros.
 constexpr int64_t PANEL = 16;
 
-enum StackOperation : int64_t { NORM, LINEAR, CONVOLUTION, SELECTIVE, DIAGONAL, GELU, GLU, GATE, ADD, STACK_OPERATIONS };
+enum StackOperation : int64_t {
+    NORM, LINEAR, CONVOLUTION, SELECTIVE, DIAGONAL, GELU, GLU, GATE, ADD, HEADS, GROUP_NORM, STACK_OPERATIONS
+};
 
 // One instruction: `kernels/stack_step/native.py` holds the same list. Rows lie in the workspace of a stream, at multiples of
 // PANEL numbers from its begin; -1: none. What an operation reads and where its constants lie is said in stack_step_kernels.h.
@@ -20,7 +22,8 @@ struct StackInstruction {
     int64_t panels;           // of the row that is written
     int64_t inputs;           // numbers of the row that is read, without what fills up its last panel
     int64_t states;           // of a channel; in a CONVOLUTION, the samples that it remembers
-    int64_t option;
+    int64_t option;           // in HEADS, the channels of a head
+    int64_t groups;           // of channels: those of HEADS share B and C, those of a GROUP_NORM the mean; 1 elsewhere
     const void* constants;
     void* state;              // one stream behind the other, read and written
 };

@@ -170,6 +170,88 @@ void diagonal(const Row<T>& row) {
     diagonal_by<T, false>(row, nullptr);
 }
 
+// What each channel of a vector from `first` on reads where so many of `channels` share a number, `stride` apart.
+template <typename T>
+ALWAYS_INLINE Vec<T> shared(const T* from, int64_t first, int64_t channels, int64_t sharing, int64_t stride) {
+    T lane[Vector<T>::lanes];
+    for (int64_t j = 0; j < Vector<T>::lanes; ++j)
+        lane[j] = from[(first + j < channels ? first + j : channels - 1) / sharing * stride];
+    return load(lane);
+}
+
+// Heads with one decay each: h <- exp(delta A) h + delta x B, y = h C + D x, a panel at a time. Rows: x, delta of each head
+// before its softplus, B and C of each group. Constants, by channel: D, A, and what delta is multiplied by, 0 behind the
+// channels; then the bounds of delta. State: (panels, states, PANEL). `uniform`: a panel lies within one group.
+template <typename T, bool uniform>
+void heads_by(const Row<T>& row) {
+    constexpr int W = Row<T>::W, V = PANEL / W;
+    using Field = Reals<T>;
+    const int64_t width = row.width(), n = row.is.states, channels = row.is.inputs, head = row.is.option;
+    const int64_t group = channels / row.is.groups;
+    const T *x = row.from(0), *step = row.from(1), *D = row.constants(), *A = D + width, *scale = A + width;
+    const T low = scale[width], high = scale[width + 1];
+    const T* h = row.state(width * n);
+    T* next = row.next(width * n);
+    for (int64_t first = 0; first < width; first += PANEL) {
+        const T *B = row.from(2), *C = row.from(3);
+        if (uniform) B += first / group * n, C += first / group * n;
+        Vec<T> decay[V], input[V], sum[V];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) {
+            const int64_t j = first + v * W;
+            const Vec<T> raw = head % PANEL ? shared(step, j, channels, head, 1) : splat<T>(step[first / head]);
+            Vec<T> delta = softplus<T>(raw);
+            delta = delta < low ? splat<T>(low) : delta;
+            delta = (delta > high ? splat<T>(high) : delta) * load(scale + j);
+            decay[v] = Field::decay(delta, {load(A + j) * Constants<T>::log2e}).re;  // exp(delta A) - 1
+            input[v] = delta * load(x + j);
+            sum[v] = Vec<T>{};
+        }
+        for (int64_t k = 0; k < n; ++k, h += PANEL, next += PANEL) {
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) {
+                const int64_t j = first + v * W;
+                const Vec<T> b = uniform ? splat<T>(B[k]) : shared(B + k, j, channels, group, n);
+                const Vec<T> c = uniform ? splat<T>(C[k]) : shared(C + k, j, channels, group, n);
+                const Vec<T> before = load(h + v * W), now = before + (decay[v] * before + input[v] * b);
+                store<T>(next + v * W, now);
+                sum[v] = sum[v] + now * c;
+            }
+        }
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) {
+            const int64_t j = first + v * W;
+            store<T>(row.to() + j, sum[v] + load(D + j) * load(x + j));
+        }
+    }
+}
+
+template <typename T>
+void heads(const Row<T>& row) {
+    if (row.is.groups == 1 || row.is.inputs / row.is.groups % PANEL == 0)
+        heads_by<T, true>(row);
+    else
+        heads_by<T, false>(row);
+}
+
+// y = weight x / sqrt(mean x^2 + eps), the mean being over a group of channels. Constants: ones where the channels of a group
+// are, (groups, d), weight, eps.
+template <typename T>
+void group_norm(const Row<T>& row) {
+    constexpr int W = Row<T>::W;
+    const int64_t width = row.width(), groups = row.is.groups;
+    const T *x = row.from(0), *there = row.constants(), *weight = there + groups * width;
+    const T eps = weight[width], count = T(row.is.inputs / groups);
+    for (int64_t j = 0; j < width; j += W) store<T>(row.to() + j, Vec<T>{});
+    for (int64_t g = 0; g < groups; ++g, there += width) {
+        Vec<T> squares = {};
+        for (int64_t j = 0; j < width; j += W) squares = squares + load(x + j) * load(x + j) * load(there + j);
+        const T scale = 1 / T(__builtin_sqrt(total<T>(squares) / count + eps));
+        for (int64_t j = 0; j < width; j += W)
+            store<T>(row.to() + j, load(row.to() + j) + load(x + j) * load(weight + j) * (scale * load(there + j)));
+    }
+}
+
 // y = body(j) for each vector of the row.
 template <typename T, typename Body>
 ALWAYS_INLINE void each(const Row<T>& row, const Body& body) {
@@ -207,6 +289,8 @@ void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t co
                                        : is.operation == CONVOLUTION ? convolution<T>
                                        : is.operation == SELECTIVE   ? selective<T>
                                        : is.operation == DIAGONAL    ? diagonal<T>
+                                       : is.operation == HEADS       ? heads<T>
+                                       : is.operation == GROUP_NORM  ? group_norm<T>
                                                                      : elementwise<T>;
     for (int64_t i = 0; i < count; ++i) one({is, workspace + i * width, first + i, aside});
 }

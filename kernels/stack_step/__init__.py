@@ -7,11 +7,14 @@ from statespace.kernels.stack_step.instructions import (
     Gate,
     Gelu,
     Glu,
+    GroupNorm,
+    Heads,
     Linear,
     Norm,
     Program,
     Register,
     Selective,
+    joined,
 )
 from statespace.kernels.stack_step.interface import BACKENDS, StackStep
 from statespace.kernels.stack_step.parallel import scan
@@ -25,12 +28,15 @@ __all__ = [
     "Gate",
     "Gelu",
     "Glu",
+    "GroupNorm",
+    "Heads",
     "Linear",
     "Norm",
     "Program",
     "Register",
     "Selective",
     "StackStep",
+    "joined",
     "scan",
     "step",
 ]

@@ -4,10 +4,11 @@ A program is in single assignment form: row 0 is the sample, and instruction i w
 again. A `Register` names a row, or a part of one, since a product with a matrix often brings forth several things at
 once. All arithmetic is real: a complex number is a pair on a last axis of 2.
 
-Glossary: ``d`` channels of a row, ``n`` states of a channel, ``k`` inputs of a sum.
+Glossary: ``d`` channels of a row, ``n`` states of a channel, ``k`` inputs of a sum; ``h`` heads of ``p`` channels.
 """
 
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -15,11 +16,17 @@ from torch import Tensor
 
 
 class Register(NamedTuple):
-    """A part of a row: which row, which of its parts, and how many numbers that has."""
+    """A part of a row, or some beside each other: which row, the first of them, how many numbers and parts they are."""
 
     row: int
     part: int
     width: int
+    parts: int = 1
+
+
+def joined(first: Register, *others: Register) -> Register:
+    """Return parts of one row that stand beside each other as one."""
+    return first._replace(width=sum(of.width for of in (first, *others)), parts=1 + len(others))
 
 
 def turned(pair: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,12 +82,14 @@ class Convolution:
         weight: ``(d, k)``, for the present sample last.
         bias: ``(d)``.
         silu: whether act is SiLU.
+        sizes: widths of the parts of x, which are those of y; empty for one.
     """
 
     x: Register
     weight: Tensor
     bias: Tensor
     silu: bool
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +159,58 @@ class Diagonal:
 
 
 @dataclass(frozen=True, eq=False)
+class Heads:
+    """One step of `kernels.ssd`: one decay for all channels and states of a head; the state: ``(h, p, n)``.
+
+    ``h <- exp(delta A) h + delta x B^T``, ``y = h C + D x``, where ``delta = scale min(max(softplus(dt), low), high)``.
+
+    Args:
+        x: the row, h p wide.
+        dt: the step before the softplus, h wide.
+        B: input vectors, one for each group of heads, n wide each.
+        C: output vectors, as wide as B.
+        A: eigenvalues, ``(h)``, real.
+        D: feedthrough, ``(h)``.
+        groups: how many groups.
+        bounds: low and high.
+        scale: of the step.
+    """
+
+    x: Register
+    dt: Register
+    B: Register
+    C: Register
+    A: Tensor
+    D: Tensor
+    groups: int = 1
+    bounds: tuple[float, float] = (0.0, inf)
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Heads, channels of a head, and states of a channel."""
+        heads = len(self.A)
+        return heads, self.x.width // heads, self.B.width // self.groups
+
+
+@dataclass(frozen=True, eq=False)
+class GroupNorm:
+    """``y = weight x / sqrt(mean x^2 + eps)``, the mean being over each of a number of equal groups of channels.
+
+    Args:
+        x: the row.
+        weight: ``(d)``.
+        eps: added to the mean.
+        groups: how many groups.
+    """
+
+    x: Register
+    weight: Tensor
+    eps: float
+    groups: int
+
+
+@dataclass(frozen=True, eq=False)
 class Gelu:
     """``y = x Phi(x)``, Phi being the distribution function of the normal distribution.
 
@@ -201,7 +262,9 @@ class Add:
     plus: Register
 
 
-Instruction: TypeAlias = Norm | Linear | Convolution | Selective | Diagonal | Gelu | Glu | Gate | Add
+Instruction: TypeAlias = (
+    Norm | Linear | Convolution | Selective | Diagonal | Gelu | Glu | Gate | Add | Heads | GroupNorm
+)
 
 
 class Program:
@@ -230,11 +293,14 @@ class Program:
                 sizes = instruction.sizes or (len(instruction.weight),)
             case Convolution():
                 channels, width = instruction.weight.shape
+                sizes = instruction.sizes or sizes
                 self.states.append((width - 1, channels))
             case Selective():
                 self.states.append(tuple(instruction.A.shape))
             case Diagonal():
                 self.states.append((*instruction.a.shape, 2))
+            case Heads():
+                self.states.append(instruction.shape)
             case _:
                 pass
         constants = {of.name: getattr(instruction, of.name) for of in fields(instruction) if of.init}

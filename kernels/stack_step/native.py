@@ -7,6 +7,7 @@ first cache.
 
 import ctypes
 from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,8 @@ from statespace.kernels.stack_step.instructions import (
     Gate,
     Gelu,
     Glu,
+    GroupNorm,
+    Heads,
     Instruction,
     Linear,
     Norm,
@@ -32,9 +35,10 @@ from statespace.kernels.stack_step.instructions import (
 
 PANEL = 16
 # The numbers of kernels/native/stack_step.h.
-_OPERATIONS = {kind: i for i, kind in enumerate((Norm, Linear, Convolution, Selective, Diagonal, Gelu, Glu, Gate, Add))}
-# About what a multiplication in a matrix takes, and one state of a channel, in ns.
-_PRODUCT, _STATE = 0.06, 0.8
+_KINDS = (Norm, Linear, Convolution, Selective, Diagonal, Gelu, Glu, Gate, Add, Heads, GroupNorm)
+_OPERATIONS = {kind: i for i, kind in enumerate(_KINDS)}
+# About what a multiplication in a matrix takes, and one state of a channel, without and with a decay of its own, in ns.
+_PRODUCT, _SHARED, _STATE = 0.06, 0.1, 0.8
 
 
 def _filled(count: int) -> int:
@@ -72,31 +76,59 @@ def _constants(of: Instruction, width: int) -> tuple[Tensor, ...]:
             parts = sizes or (len(weight),)
             start = weight.new_zeros(width) if bias is None else _rows(bias, parts)
             return start, _panels(_rows(weight, parts))
-        case Convolution(weight=weight, bias=bias):
-            return _fill(bias), _fill(weight.mT)
+        case Convolution(weight=weight, bias=bias, sizes=sizes):
+            parts = sizes or (len(weight),)
+            return _rows(bias, parts), _rows(weight, parts).mT
         case Selective(A=A, D=D):
             return _fill(D), _panels(A)
         case Diagonal(c=c, D=D, pole=pole, rest=rest, drive=drive):
             return _fill(D), _panels(torch.stack([pole, rest, drive, torch.view_as_real(c.resolve_conj())], 2))
+        case Heads(A=A, D=D, bounds=bounds, scale=scale, shape=(_, channels, _)):
+            scales = torch.full_like(A, scale)  # 0 behind the channels: what stands there does not enter a state
+            by_channel = [_fill(of.repeat_interleave(channels)) for of in (D, A, scales)]
+            return *by_channel, A.new_tensor(bounds)
+        case GroupNorm(weight=weight, eps=eps, groups=groups):
+            ones = weight.new_ones(1, len(weight) // groups)
+            return _fill(torch.block_diag(*[ones] * groups)), _fill(weight), weight.new_tensor([eps])
         case _:
             return ()
 
 
 class _Place(NamedTuple):
-    """How a state ``(b, ...)`` is packed: its axis of channels, behind the batch, and how many there are."""
+    """How a state is packed."""
 
-    is_row: bool  # (b, k, d): channels last, filled up in place
-    channels: int
+    shape: tuple[int, ...]  # without the batch
+    channels: int  # of its first axis, or its first two; in a row of its last
+    parts: tuple[int, ...]  # of a row (b, k, d), filled up in place; empty for what lies in panels
+
+    @classmethod
+    def of(cls, instruction: Instruction, shape: tuple[int, ...]) -> "_Place":
+        match instruction:
+            case Convolution(sizes=sizes):
+                return cls(shape, shape[1], sizes or shape[1:])
+            case Heads():
+                return cls(shape, shape[0] * shape[1], ())
+            case _:
+                return cls(shape, shape[0], ())
+
+    @property
+    def states(self) -> int:
+        """Numbers of a channel."""
+        return prod(self.shape) // self.channels
 
 
 def _pack(state: Tensor, place: _Place) -> Tensor:
-    return (_fill(state) if place.is_row else _panels(state, 1)).contiguous()
+    if place.parts:
+        return torch.cat([_fill(part) for part in state.split(place.parts, -1)], -1)
+    return _panels(state.reshape(len(state), place.channels, place.states), 1).contiguous()
 
 
 def _unpack(packed: Tensor, place: _Place) -> Tensor:
-    if place.is_row:
-        return packed[..., : place.channels].clone()
-    return packed.movedim(-1, 2).flatten(1, 2)[:, : place.channels].contiguous()
+    if place.parts:
+        filled = packed.split([_filled(size) for size in place.parts], -1)
+        return torch.cat([part[..., :size] for part, size in zip(filled, place.parts, strict=True)], -1)
+    rows = packed.movedim(-1, 2).flatten(1, 2)[:, : place.channels]
+    return rows.reshape(len(packed), *place.shape).contiguous()
 
 
 def _reads(of: Instruction) -> tuple[Register | None, ...]:
@@ -104,6 +136,8 @@ def _reads(of: Instruction) -> tuple[Register | None, ...]:
     match of:
         case Selective(x=x, dt=dt, B=B, C=C, gate=gate):
             return x, dt, B, C, gate
+        case Heads(x=x, dt=dt, B=B, C=C):
+            return x, dt, B, C
         case Glu(x=x, gate=gate, plus=plus):
             return x, gate, plus
         case Gate(x=x, gate=gate):
@@ -165,6 +199,7 @@ class Plan:
             constants = torch.cat(parts) if parts else torch.empty(0, dtype=program.dtype)
             self._constants.append(constants)
             states = option = state_at = 0
+            groups = 1
             match of:
                 case Norm(centred=centred):
                     option = not centred
@@ -174,21 +209,23 @@ class Plan:
                     option = silu
                 case Selective(method=method):
                     option = RULES[method]
+                case Heads(groups=groups, shape=(_, option, _)):
+                    pass
+                case GroupNorm(groups=groups):
+                    pass
                 case _:
                     pass
-            if isinstance(of, Convolution | Selective | Diagonal):
+            if isinstance(of, Convolution | Selective | Diagonal | Heads):
                 shape = next(shapes)
-                is_row = isinstance(of, Convolution)
-                states = shape[0] if is_row else shape[1]
-                self._places.append(_Place(is_row, shape[1] if is_row else shape[0]))
-                zeros = torch.zeros(batch, *shape, dtype=program.dtype)
-                self.packed.append(_pack(zeros, self._places[-1]))
+                self._places.append(_Place.of(of, shape))
+                states = self._places[-1].states // (2 if isinstance(of, Diagonal) else 1)
+                self.packed.append(_pack(torch.zeros(batch, *shape, dtype=program.dtype), self._places[-1]))
                 state_at = self.packed[-1].data_ptr()
-                nanoseconds += _STATE * panels * PANEL * states
+                nanoseconds += (_SHARED if isinstance(of, Heads) else _STATE) * panels * PANEL * states
             froms = [place(register) for register in _reads(of)]
             froms += [-1] * (5 - len(froms))
             begin = begins[i + 1]
-            calls += [_OPERATIONS[type(of)], begin, *froms, panels, of.x.width, states, option]
+            calls += [_OPERATIONS[type(of)], begin, *froms, panels, of.x.width, states, option, groups]
             calls += [constants.data_ptr(), state_at]
         self._instructions = (ctypes.c_int64 * len(calls))(*calls)
         self._batch, self._outputs = batch, program.result.width

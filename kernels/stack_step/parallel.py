@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from statespace.kernels.stack_step.instructions import Convolution, Diagonal, Program, Selective, turned
-from statespace.kernels.stack_step.reference import Read, observed, output, run, selected
+from statespace.kernels.stack_step.instructions import Convolution, Diagonal, Heads, Program, Selective, turned
+from statespace.kernels.stack_step.reference import Read, headed, observed, output, run, selected, spoken
 
 
 def _doublings(length: int) -> Iterator[int]:
@@ -45,6 +45,16 @@ def _selective(of: Selective, read: Read, state: Tensor) -> tuple[Tensor, Tensor
         h = torch.addcmul(h, decay, _later(h, steps))
         decay = decay * _later(decay, steps)
     return observed(of, read, h, drive), h[:, -1]
+
+
+def _heads(of: Heads, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
+    exponent, drive = headed(of, read)  # (b, l, h, 1, 1) and (b, l, h, p, n)
+    decay = torch.exp(exponent)
+    h = torch.cat([(drive[:, :1] + decay[:, :1] * state[:, None]), drive[:, 1:]], 1)
+    for steps in _doublings(h.shape[1]):
+        h = torch.addcmul(h, decay, _later(h, steps))
+        decay = decay * _later(decay, steps)
+    return spoken(of, read, h), h[:, -1]
 
 
 def _diagonal(of: Diagonal, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,4 +84,6 @@ def scan(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor,
     Returns:
         The results of the program, ``(b, l, ...)``, and the states after the last sample.
     """
-    return run(program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal})
+    return run(
+        program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads}
+    )

@@ -1,9 +1,11 @@
 """One sample through a program in torch: the truth for the compiled step, portable, and made of operators that export.
 
-Glossary: ``b`` batch, ``d`` channels, ``n`` states of one channel, ``k`` samples that a convolution sees.
+Glossary: ``b`` batch, ``d`` channels, ``n`` states of one channel, ``k`` samples that a convolution sees,
+``h`` heads of ``p`` channels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ from statespace.kernels.stack_step.instructions import (
     Gate,
     Gelu,
     Glu,
+    GroupNorm,
+    Heads,
     Instruction,
     Linear,
     Norm,
@@ -46,6 +50,9 @@ def pointwise(instruction: Instruction, read: Read) -> tuple[Tensor, ...]:
             if plus is not None:
                 y = read(plus) + y
             return y.split(sizes, -1) if len(sizes) > 1 else (y,)
+        case GroupNorm(weight=weight, eps=eps, groups=groups):
+            width = len(weight) // groups
+            return (F.rms_norm(x.unflatten(-1, (groups, width)), (width,), None, eps).flatten(-2) * weight,)
         case Gelu():
             return (F.gelu(x),)
         case Glu(gate=gate, plus=None):
@@ -104,6 +111,36 @@ def _diagonal(of: Diagonal, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
     return output(of, h, x), h
 
 
+def _of_heads(of: Heads, rows: Tensor) -> Tensor:
+    """Give each head the vector of its group: ``(..., g n)`` as ``(..., h, 1, n)``."""
+    heads, _, n = of.shape
+    own = rows.unflatten(-1, (of.groups, 1, n))
+    return own.expand(*own.shape[:-2], heads // of.groups, n).flatten(-3, -2)[..., None, :]
+
+
+def headed(of: Heads, read: Read) -> tuple[Tensor, Tensor]:
+    """Return ``delta A``, ``(..., h, 1, 1)``, and what the input adds to the state, ``(..., h, p, n)``."""
+    delta = F.softplus(read(of.dt), threshold=SOFTPLUS_IS_LINEAR)
+    if of.bounds != (0.0, inf):
+        delta = delta.clamp(*of.bounds)
+    delta = delta * of.scale
+    x = delta[..., None] * read(of.x).unflatten(-1, of.shape[:2])
+    return (delta * of.A)[..., None, None], x[..., None] * _of_heads(of, read(of.B))
+
+
+def spoken(of: Heads, read: Read, h: Tensor) -> Tensor:
+    """Return the output ``(..., h p)`` for states ``(..., h, p, n)``."""
+    x = read(of.x).unflatten(-1, of.shape[:2])
+    return torch.addcmul((h * _of_heads(of, read(of.C))).sum(-1), of.D[:, None], x).flatten(-2)
+
+
+def _heads(of: Heads, read: Read, state: Tensor) -> tuple[Tensor, Tensor]:
+    exponent, drive = headed(of, read)
+    # The change of a state that remembers is small: a rounded decay would drift.
+    h = state + torch.addcmul(drive, torch.expm1(exponent), state)
+    return spoken(of, read, h), h
+
+
 def run(
     program: Program,
     x: Tensor,
@@ -114,16 +151,17 @@ def run(
     rows: list[tuple[Tensor, ...]] = [(x,)]
 
     def read(register: Register) -> Tensor:
-        return rows[register.row][register.part]
+        parts = rows[register.row][register.part : register.part + register.parts]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
     before, after = iter(states), []
-    for instruction in program.instructions:
+    for instruction, sizes in zip(program.instructions, program.rows[1:], strict=True):
         stateful = with_state.get(type(instruction))
         if stateful is None:
             rows.append(pointwise(instruction, read))
             continue
         y, state = stateful(instruction, read, next(before))
-        rows.append((y,))
+        rows.append(y.split(sizes, -1) if len(sizes) > 1 else (y,))
         after.append(state)
     return read(program.result), after
 
@@ -138,4 +176,6 @@ def step(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor,
     Returns:
         The result of the program, ``(b, ...)``, and the states after the sample.
     """
-    return run(program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal})
+    return run(
+        program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads}
+    )

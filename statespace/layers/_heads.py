@@ -145,4 +145,5 @@ class Heads(nn.Module):
         # exp(ΔA) - 1 is small where the memory is long: a rounded decay would drift over as many steps as it remembers.
         change = torch.expm1(-step * torch.exp(self.A_log))[..., None, None]
         state = state + (change * state + (step[..., None] * x)[..., None] * B)
-        return (state * C).sum(-1) + self.D[:, None] * x, state
+        # A state that comes from a scan in half precision is in float32.
+        return ((state * C).sum(-1) + self.D[:, None] * x).to(x.dtype), state

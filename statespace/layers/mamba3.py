@@ -210,7 +210,8 @@ class Mamba3(SequenceLayer[Mamba3State]):
         change = torch.expm1(-given.decay)[..., None, None]
         h = h + (change * h + (given.now[..., None] * given.x)[..., None] * B[:, :, None])
         y = (h * C[:, :, None]).sum(-1) + self.D[:, None] * given.x
-        return self.out(y.flatten(-2) * F.silu(given.gate)).to(x.dtype), (h, B, given.x, angle)
+        y = y.flatten(-2).to(given.gate.dtype)  # a state that comes from a scan in half precision is in float32
+        return self.out(y * F.silu(given.gate)).to(x.dtype), (h, B, given.x, angle)
 
     def initial_state(self, batch: int) -> Mamba3State:
         """Return zeros; see `forward` for their shapes."""

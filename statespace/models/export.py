@@ -43,7 +43,8 @@ def _graph(
     program = model.program(dt_scale)
     if isinstance(program, str):
         raise InputError(
-            f"{where}: this model has no form in common operators: {program} The layers S4D, S6 and Mamba have one."
+            f"{where}: this model has no form in common operators: {program} The layers S4D, S6, "
+            "Mamba, SSD and Mamba-2 have one."
         )
     shape = (batch,) if length is None else (batch, length)
     dtype, device = program.dtype, program.device
@@ -60,7 +61,8 @@ def export_step(model: StreamedModel, batch: int = 1, dt_scale: float = 1.0) -> 
     """Return one step as a graph of `torch.export`: ``y, *states = graph.module()(x, *states)``.
 
     Args:
-        model: a model whose `program` there is, such as a `Backbone` or a `MambaLM` of S4D, S6 or Mamba.
+        model: a model whose `program` there is, such as a `Backbone` or a `MambaLM` of S4D, S6,
+            Mamba, SSD or Mamba-2.
         batch: number of streams.
         dt_scale: time between two samples in units of the time between two samples in training.
     Returns:

@@ -9,7 +9,7 @@ Source: Gu and Dao 2023 (Mamba, arXiv:2312.00752), section 4.5, on inference.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import torch
@@ -49,6 +49,20 @@ class TextGenerator(nn.Module, ABC):
     def _logits(self, x: Tensor) -> Tensor:
         """Apply the head to ``(..., d)``."""
 
+    def _stepper(self, state: States) -> Callable[[Tensor], Tensor]:
+        """Return what reads one token of each sequence ``(b,)`` and gives the logits, again and again.
+
+        Args:
+            state: what was read before; it is left as it is.
+        """
+
+        def step(tokens: Tensor) -> Tensor:
+            nonlocal state
+            logits, state = self._step(tokens, state)
+            return logits
+
+        return step
+
     def _device(self) -> torch.device:
         return next(self.parameters()).device
 
@@ -87,6 +101,9 @@ class TextGenerator(nn.Module, ABC):
     ) -> Iterator[Tensor]:
         """Give one token after the other, without end; memory does not grow with their number.
 
+        The first token is that of the model as it is now, the later ones of the model as it is when the second is asked
+        for: where a compiled core runs them, it has a copy of the weights for as long as tokens are drawn.
+
         Args:
             prompts: texts to go on from, ``(b, l)``, or one ``(l,)`` for each, of any lengths from 1 on.
             temperature: divides the logits; 0 takes the most probable token.
@@ -107,10 +124,11 @@ class TextGenerator(nn.Module, ABC):
         if isinstance(generator, int):
             generator = torch.Generator(self._device()).manual_seed(generator)
         logits, state = self._prefill(read, chunk)
+        yield (tokens := sampling.choose(logits, generator))
+        step = self._stepper(state)
+        del state  # what runs the steps keeps it
         while True:
-            tokens = sampling.choose(logits, generator)
-            yield tokens
-            logits, state = self._step(tokens, state)
+            yield (tokens := sampling.choose(step(tokens), generator))
 
     @torch.no_grad()
     def generate(

@@ -9,7 +9,7 @@ Source: Gu and Dao 2023 (Mamba, arXiv:2312.00752), sections 3.4 and 4.2; the sta
 embeddings of variance 0.02², and what a block adds to the stream divided by the root of the number of blocks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from math import sqrt
 from pathlib import Path
@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.errors import InputError, choose
-from statespace.kernels.stack_step import Program
+from statespace.kernels.stack_step import Program, StackStep
 from statespace.layers import LAYERS, ResidualBlock, State
 from statespace.layers.base import check_lengths
 from statespace.layers.norm import NORMS
 from statespace.models.generation import TextGenerator
 from statespace.models.pretrained import arguments_from, load, save
-from statespace.models.program import program_of
+from statespace.models.program import flatten, program_of
 from statespace.models.published import MIXERS
 from statespace.models.stream import StreamedModel
 from statespace.models.stream_norm import StreamNorm
@@ -34,6 +34,8 @@ from statespace.models.vocabulary import Vocabulary, check_tokens
 from statespace.shapes import expect
 
 _EMBEDDING_STD = 0.02
+# Beyond, the layers write: a compiled stack holds the weights a second time, and reads them on one thread for one text.
+_MOST_COMPILED = 2**27  # parameters
 
 
 class MambaLM(TextGenerator, StreamedModel):
@@ -175,6 +177,17 @@ class MambaLM(TextGenerator, StreamedModel):
             x, after = block.step(x, before)
             states.append(after)
         return self._logits(self.norm(x)), states
+
+    def _stepper(self, state: list[State]) -> Callable[[Tensor], Tensor]:
+        program = self.program() if self.n_parameters <= _MOST_COMPILED else "it is large."
+        if isinstance(program, str):
+            return super()._stepper(state)
+        parts = flatten(state)
+        stack = StackStep(program, len(parts[0]))
+        if stack.backend != "native":
+            return super()._stepper(state)
+        stack.states = parts
+        return lambda tokens: stack(self._embed(tokens).to(program.dtype))
 
     def forward(
         self, tokens: Tensor, state: list[State] | None = None, lengths: Tensor | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.kernels.stack_step import (
@@ -17,13 +18,17 @@ from statespace.kernels.stack_step import (
     Gate,
     Gelu,
     Glu,
+    GroupNorm,
+    Heads,
     Linear,
     Norm,
     Program,
     Register,
     Selective,
+    joined,
 )
-from statespace.layers import S4D, S6, Mamba, ResidualBlock, State
+from statespace.layers import S4D, S6, SSD, Mamba, Mamba2, ResidualBlock, State
+from statespace.layers._gated_norm import GatedRMSNorm
 from statespace.layers.mixing import GLU, Gated, Unmixed
 from statespace.models.stream_norm import StreamNorm
 
@@ -90,11 +95,52 @@ def _mamba(work: _Work, layer: Mamba, x: Register, plus: Register | None) -> Reg
     return work.program.add(Linear(_selective(work, layer.ssm, u, gate), layer.out.weight, layer.out.bias, plus=plus))
 
 
+def _heads(
+    work: _Work, layer: SSD | Mamba2, x: Register, dt: Register, B: Register, C: Register, groups: int
+) -> Register:
+    heads = layer.heads
+    A = -torch.exp(heads.A_log)
+    return work.program.add(Heads(x, dt, B, C, A, heads.D, groups, heads.dt_limit, work.dt_scale))
+
+
+def _ssd(work: _Work, layer: SSD, x: Register, plus: Register | None) -> Register:
+    vectors = layer.n_groups * layer.d_state
+    bias = F.pad(layer.heads.dt_bias, (0, 2 * vectors))
+    sizes = (len(layer.heads.D), vectors, vectors)
+    dt, B, C = work.program.add_parts(Linear(x, layer.select.weight, bias, sizes))
+    return work.plus(_heads(work, layer, x, dt, B, C, layer.n_groups), plus)
+
+
+def _gated(work: _Work, norm: GatedRMSNorm | None, y: Register, gate: Register) -> Register:
+    if norm is None:
+        return work.program.add(Gate(y, gate))
+    if norm.after:
+        y = work.program.add(Gate(y, gate))
+        return work.program.add(GroupNorm(y, norm.weight, norm.eps, norm.groups))
+    return work.program.add(Gate(work.program.add(GroupNorm(y, norm.weight, norm.eps, norm.groups)), gate))
+
+
+def _mamba2(work: _Work, layer: Mamba2, x: Register, plus: Register | None) -> Register:
+    convolved = (layer.inner, layer.vectors, layer.vectors)
+    bias = F.pad(layer.heads.dt_bias, (layer.inner + sum(convolved), 0))
+    if layer.into.bias is not None:
+        bias = bias + layer.into.bias
+    sizes = (layer.inner, *convolved, len(layer.heads.D))
+    gate, u, B, C, dt = work.program.add_parts(Linear(x, layer.into.weight, bias, sizes))
+    bias = layer.conv_weight.new_zeros(sum(convolved)) if layer.conv_bias is None else layer.conv_bias
+    window = Convolution(joined(u, B, C), layer.conv_weight, bias, silu=True, sizes=convolved)
+    u, B, C = work.program.add_parts(window)
+    y = _gated(work, layer.norm, _heads(work, layer, u, dt, B, C, layer.n_groups), gate)
+    return work.program.add(Linear(y, layer.out.weight, layer.out.bias, plus=plus))
+
+
 # Each writes what its layer does to x, and adds `plus` to it if that is there. A subclass may do anything: it has none.
 _LAYERS: dict[type[nn.Module], Callable[[_Work, Any, Register, Register | None], Register]] = {
     S4D: _s4d,
     S6: _s6,
     Mamba: _mamba,
+    SSD: _ssd,
+    Mamba2: _mamba2,
 }
 
 

@@ -1,6 +1,8 @@
 // Random programs of a stack's step.
 #include "../../kernels/native/stack_step.h"
 
+#include <algorithm>
+
 #include "../../kernels/native/cpu.h"
 #include "fuzz.h"
 
@@ -15,6 +17,7 @@ static const fuzz::Register stack_step("stack_step", [](fuzz::Random& random) {
     call.is_double = random.coin();
     call.instruction_set = random.size(0, INSTRUCTION_SETS - 1);
     call.nanoseconds = random.size(0, 1 << 20);
+    call.asks = random.coin();
     const int64_t T = call.is_double ? fuzz::DOUBLE : fuzz::FLOAT;
 
     // Rows one behind the other, none of which is used again: a program may read any that was written before.
@@ -33,6 +36,7 @@ static const fuzz::Register stack_step("stack_step", [](fuzz::Random& random) {
         is.inputs = random.size(1, panels[read] * PANEL);
         is.states = random.size(0, 5);
         is.option = is.operation == SELECTIVE ? random.size(0, 2) : random.coin();
+        is.groups = 1;
         is.to = call.width;
         auto another = [&](int64_t at_least) {  // a row of so many panels, or none
             for (size_t row = 0; row < begins.size(); ++row)
@@ -51,6 +55,17 @@ static const fuzz::Register stack_step("stack_step", [](fuzz::Random& random) {
                 if (random.coin()) is.from[4] = is.from[0];
                 break;
             case DIAGONAL: constants = d * (8 * is.states + 1), state = 2 * d * is.states; break;
+            case HEADS:  // so few groups and states that their vectors fit into a panel
+                is.states = random.size(1, 2), is.inputs = random.size(d - PANEL + 1, d);
+                for (is.option = random.size(1, 16); is.inputs % is.option;) --is.option;
+                for (is.groups = random.size(1, 8); is.inputs / is.option % is.groups;) --is.groups;
+                is.from[1] = is.from[2] = is.from[3] = is.from[0];
+                constants = 3 * d + 2, state = d * is.states;
+                break;
+            case GROUP_NORM:
+                for (is.groups = random.size(1, 5); is.inputs % is.groups;) --is.groups;
+                constants = d * (is.groups + 1) + 1;
+                break;
             case GLU:
                 if (random.coin()) is.from[2] = is.from[0];
                 is.from[1] = is.from[0];
@@ -60,6 +75,7 @@ static const fuzz::Register stack_step("stack_step", [](fuzz::Random& random) {
         }
         is.constants = memory.numbers(constants, T);
         memory.changed(states[i], call.batch * state, T);
+        call.largest = std::max(call.largest, state);
         begins.push_back(is.to), panels.push_back(is.panels);
         call.width += d;
     }
@@ -70,8 +86,9 @@ static const fuzz::Register stack_step("stack_step", [](fuzz::Random& random) {
     int64_t strides[3];
     call.x = memory.strided(samples, strides, T, true);
     call.x_stride[0] = strides[0], call.x_stride[1] = strides[1];
-    memory.result(call.y, call.batch * call.length * call.outputs, T);
-    call.y_stride[0] = call.length * call.outputs, call.y_stride[1] = call.outputs;
+    const int64_t results = call.asks ? (call.length + 1) / 2 : call.length;
+    memory.result(call.y, call.batch * results * call.outputs, T);
+    call.y_stride[0] = results * call.outputs, call.y_stride[1] = call.outputs;
     call.count = int64_t(program.size());
     call.instructions = program.data();
     memory.check(call.threads, [&] {

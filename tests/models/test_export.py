@@ -10,7 +10,7 @@ from statespace.errors import InputError
 from statespace.models import Backbone, export, export_sequence, export_step, to_onnx
 
 LENGTH, CHANNELS = 11, 6
-MODELS = [("mamba", "none"), ("s4d", "glu"), ("s6", "gated")]
+MODELS = [("mamba", "none"), ("s4d", "glu"), ("s6", "gated"), ("mamba2", "none"), ("ssd", "glu")]
 models = pytest.mark.parametrize(("layer", "mixing"), MODELS)
 
 
@@ -44,7 +44,7 @@ def test_graphs_of_torch(layer: str, mixing: str) -> None:
     torch.testing.assert_close(torch.cat(ys, 1), expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize(("layer", "mixing"), MODELS[:2])
+@pytest.mark.parametrize(("layer", "mixing"), [*MODELS[:2], MODELS[3]])
 def test_onnx_files(layer: str, mixing: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
     pytest.importorskip("onnxscript", reason="the extra 'onnx' is not installed")
@@ -75,7 +75,7 @@ def test_what_it_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="export_sequence: batch is 1 and length 0"):
         export_sequence(model, 0)
     with pytest.raises(
-        InputError, match=r"no form in common operators: it is in torch.bfloat16.*S6 and Mamba have one"
+        InputError, match=r"no form in common operators: it is in torch.bfloat16.*SSD and Mamba-2 have one"
     ):
         export_step(model.bfloat16())
     monkeypatch.setattr(export, "find_spec", lambda _: None)

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from statespace.errors import InputError, ShapeError
+from statespace.kernels import native as core
 from statespace.layers import LAYERS
-from statespace.models import ByteVocabulary, MambaLM, SymbolVocabulary, checkpoint_files
+from statespace.models import ByteVocabulary, MambaLM, SymbolVocabulary, checkpoint_files, language
+from statespace.models.program import flatten
 
 STEPPING = [name for name, layer in LAYERS.items() if layer.capabilities.steps]
 
@@ -70,6 +72,47 @@ def test_greedy_generation_is_the_best_token_of_the_whole_text_again_and_again(t
     assert torch.equal(torch.stack(model.generate(tokens, 6)), text[:, -6:])
 
 
+@pytest.mark.parametrize("layer", ["s4d", "s6", "mamba", "ssd", "mamba2", ["s4d", "mamba2"]], ids="-".join)
+@torch.no_grad()
+def test_what_is_compiled_writes_by_the_compiled_core(layer, tokens, monkeypatch) -> None:
+    if reason := core.why_missing():
+        pytest.skip(f"native: {reason}")
+    model = make(layer).double()
+    _, state = model(tokens)
+    before = [part.clone() for part in flatten(state)]
+    step, after = model._stepper(state), state
+    for column in tokens.unbind(1):
+        logits, after = model.step(column, after)
+        torch.testing.assert_close(step(column), logits, rtol=0, atol=1e-8)
+    assert all(torch.equal(*pair) for pair in zip(flatten(state), before, strict=True))
+    texts = [text.tolist() for text in tokens[:, :5]]
+    by_layers = language._MOST_COMPILED
+    monkeypatch.setattr(language, "_MOST_COMPILED", 0)
+    expected = model.generate(texts, 30)
+    monkeypatch.setattr(language, "_MOST_COMPILED", by_layers)
+    monkeypatch.setattr(MambaLM, "_step", None)
+    assert all(torch.equal(*pair) for pair in zip(model.generate(texts, 30), expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("layer", "dtype"),
+    [("lstm", torch.float32), *((name, torch.bfloat16) for name in ("mamba", "ssd", "mamba2", "mamba3"))],
+    ids=str,
+)
+def test_what_is_not_compiled_writes_by_its_layers(layer, dtype, tokens, monkeypatch) -> None:
+    model = make(layer).to(dtype)
+    with torch.no_grad():
+        logits, state = model(tokens)
+        found = [logits[:, -1].argmax(-1)]
+        for _ in range(5):
+            logits, state = model.step(found[-1], state)
+            found.append(logits.argmax(-1))
+    assert torch.equal(torch.stack(model.generate(tokens, 6)), torch.stack(found, 1))
+    monkeypatch.setattr(MambaLM, "_step", None)
+    with pytest.raises(TypeError):
+        model.generate(tokens, 2)
+
+
 def test_the_padding_is_not_looked_at(tokens) -> None:
     model, lengths = make(), torch.tensor([23, 4, 0])
     spoilt = tokens.masked_fill(torch.arange(23) >= lengths[:, None], -7)
@@ -101,8 +144,13 @@ def test_a_text_ends_with_its_last_token(tokens) -> None:
     ended = make(eos=[eos])
     assert torch.equal(ended.generate(tokens, 12)[0], model.generate(tokens, 12, eos=[eos])[0])
     assert len(ended.generate(tokens, 12, eos=())[0]) == 12
-    calls, step = [], model._step
-    model._step = lambda *given: calls.append(1) or step(*given)
+    calls, stepper = [], model._stepper
+
+    def counted(state):
+        step = stepper(state)
+        return lambda tokens: calls.append(1) or step(tokens)
+
+    model._stepper = counted
     model.generate(tokens[:1], 1000, eos=eos)
     assert len(calls) < 12  # nothing is computed once every text has ended
 

@@ -17,7 +17,15 @@ from statespace.models import Backbone, stream
 from statespace.models.program import flatten
 
 CHANNELS, LENGTH = 5, 90
-MODELS = [("s4d", "glu"), ("s4d", "gated"), ("mamba", "none"), ("s6", "glu"), ("s4d", "none")]
+MODELS = [
+    ("s4d", "glu"),
+    ("s4d", "gated"),
+    ("mamba", "none"),
+    ("s6", "glu"),
+    ("s4d", "none"),
+    ("ssd", "gated"),
+    ("mamba2", "none"),
+]
 WAYS = [
     pytest.param(way, marks=pytest.mark.skipif(way == "native" and bool(core.why_missing()), reason="no compiled core"))
     for way in stream.WAYS
@@ -71,7 +79,7 @@ def test_another_rate_and_stamps(way: str, layer: str, mixing: str) -> None:
     torch.testing.assert_close(torch.cat(ys, 1), offline(model, x[:, :7], dt=dt[:, :7]), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("layer", ["s4d", "mamba"])
+@pytest.mark.parametrize("layer", ["s4d", "mamba", "mamba2"])
 def test_long_runs_do_not_drift(layer: str) -> None:
     """10^5 samples, one call each: against float64, and against the parallel form in the same precision."""
     if reason := core.why_missing():
@@ -87,7 +95,7 @@ def test_long_runs_do_not_drift(layer: str) -> None:
     torch.testing.assert_close(y[-1000:], offline(model, x)[0, -1000:], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("layer", ["s4d", "mamba"])
+@pytest.mark.parametrize("layer", ["s4d", "mamba", "mamba2"])
 def test_a_million_samples_in_float32_are_those_in_float64(layer: str) -> None:
     if reason := core.why_missing():
         pytest.skip(f"native: {reason}")

@@ -8,6 +8,7 @@ from torch import Tensor
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import native as core
 from statespace.kernels.selective_scan import selective_scan
+from statespace.kernels.ssd import ssd
 from statespace.kernels.stack_step import (
     Add,
     Convolution,
@@ -15,11 +16,14 @@ from statespace.kernels.stack_step import (
     Gate,
     Gelu,
     Glu,
+    GroupNorm,
+    Heads,
     Linear,
     Norm,
     Program,
     Selective,
     StackStep,
+    joined,
     native,
     scan,
 )
@@ -117,6 +121,52 @@ def test_the_convolution_is_that_of_torch(way, width: int) -> None:
     assert torch.equal(state, padded[:, LENGTH:])
 
 
+@pytest.mark.parametrize("sizes", [(19,), (16, 3), (5, 20, 1)], ids=str)
+def test_a_convolution_goes_over_parts_that_stand_beside_each_other(way, sizes: tuple[int, ...]) -> None:
+    d = sum(sizes)
+    x, into, weight, bias = draw(BATCH, LENGTH, 7), draw(d + 9, 7), draw(d, 4), draw(d)
+    padded = F.pad(F.linear(x, into)[..., 4 : d + 4], (0, 0, 3, 0))
+    expected = F.conv1d(padded.mT, weight[:, None], bias, groups=d).mT.split(sizes, -1)
+    for which, part in enumerate(expected):
+        program = Program(7, torch.float64)
+        _, *parts, _ = program.add_parts(Linear(program.sample, into, sizes=(4, *sizes, 5)))
+        y = program.add_parts(Convolution(joined(*parts), weight, bias, silu=False, sizes=sizes))
+        program.add(Linear(y[which], torch.eye(sizes[which], dtype=torch.float64)))
+        got, (state,) = way(program, x)
+        close(got, part)
+        close(state, padded[:, LENGTH:])
+
+
+@pytest.mark.parametrize("groups", [1, 2, 5])
+@pytest.mark.parametrize("width", [10, 40, 160])
+def test_each_group_of_channels_has_its_own_mean_square(way, groups: int, width: int) -> None:
+    x, weight = draw(BATCH, LENGTH, width) * torch.linspace(0.1, 9, width, dtype=torch.float64), draw(width)
+    program = Program(width, torch.float64)
+    program.add(GroupNorm(program.sample, weight, 1e-5, groups))
+    normed = [F.rms_norm(part, (width // groups,), eps=1e-5) for part in x.chunk(groups, -1)]
+    close(way(program, x)[0], torch.cat(normed, -1) * weight)
+
+
+@pytest.mark.parametrize(("heads", "p", "groups"), [(1, 1, 1), (4, 5, 2), (6, 16, 3), (3, 32, 1), (2, 48, 2)], ids=str)
+@pytest.mark.parametrize("bounds", [(0.0, float("inf")), (0.5, 0.9)], ids=str)
+def test_heads_are_the_scan_of_mamba_2(way, heads: int, p: int, groups: int, bounds: tuple[float, float]) -> None:
+    n, scale = 7, 1.7
+    sizes = (heads * p, heads, groups * n, groups * n)
+    x = draw(BATCH, LENGTH, sum(sizes))
+    A, D = -torch.rand(heads, dtype=torch.float64), draw(heads)
+    program = Program(sum(sizes), torch.float64)
+    u, dt, B, C = program.add_parts(Linear(program.sample, torch.eye(sum(sizes), dtype=torch.float64), sizes=sizes))
+    program.add(Heads(u, dt, B, C, A, D, groups, bounds, scale))
+    y, (state,) = way(program, x)
+    u, dt, B, C = x.split(sizes, -1)
+    expected, final = ssd(
+        u.unflatten(-1, (heads, p)), scale * F.softplus(dt).clamp(*bounds), A,
+        B.unflatten(-1, (groups, n)), C.unflatten(-1, (groups, n)), D, return_final_state=True, backend="reference",
+    )  # fmt: skip
+    close(y, expected.flatten(-2))
+    close(state, final)
+
+
 @pytest.mark.parametrize("method", native.RULES)
 @pytest.mark.parametrize("gated", [False, True])
 def test_the_selective_step_is_the_selective_scan(way, method: str, gated: bool) -> None:
@@ -175,6 +225,12 @@ def stack(dtype: torch.dtype) -> Program:
         g = program.add(Gelu(program.add(Diagonal(u, a, b, b.conj(), weight(21)))))
         value, gate = program.add_parts(Linear(g, weight(42, 21), weight(42), (21, 21)))
         x = program.add(Glu(value, gate, program.add(Add(x, program.add(Gate(u, x))))))
+        sizes = (30, 10, 10, 6)
+        v, B, C, dt = program.add_parts(Linear(x, weight(56, 21), sizes=sizes))
+        window = Convolution(joined(v, B, C), weight(50, 3), weight(50), silu=True, sizes=sizes[:3])
+        v, B, C = program.add_parts(window)
+        v = program.add(Heads(v, dt, B, C, -weight(6).abs(), weight(6), groups=2, scale=0.7))
+        x = program.add(Linear(program.add(GroupNorm(v, weight(30), 1e-5, 3)), weight(21, 30), plus=x))
     return program
 
 
