@@ -115,7 +115,8 @@ def _of_heads(of: Heads, rows: Tensor) -> Tensor:
     """Give each head the vector of its group: ``(..., g n)`` as ``(..., h, 1, n)``."""
     heads, _, n = of.shape
     own = rows.unflatten(-1, (of.groups, 1, n))
-    return own.expand(*own.shape[:-2], heads // of.groups, n).flatten(-3, -2)[..., None, :]
+    each: Tensor = own.expand(*own.shape[:-2], heads // of.groups, n).flatten(-3, -2)[..., None, :]
+    return each
 
 
 def headed(of: Heads, read: Read) -> tuple[Tensor, Tensor]:

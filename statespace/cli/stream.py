@@ -18,6 +18,7 @@ from statespace.cli.options import level, positive, whole
 from statespace.errors import InputError
 
 _CHUNK, _CHUNKS = 1 << 20, 4  # bytes that are read at once, and how often before they are looked at
+_PATIENCE = 0.01  # s to wait for the other rows of a stamp
 _STOPPED = 143  # exit code after SIGTERM, as a shell gives it
 _STATE, _MODEL = "stream.json", "model"
 
@@ -71,9 +72,9 @@ class _Lines:
             parts.append(os.read(self._descriptor, _CHUNK))
         return b"".join(parts)
 
-    def more(self) -> bool:
-        """Return whether there is more to read at once."""
-        return bool(select.select([self._descriptor], [], [], 0)[0])
+    def more(self, patience: float = 0.0) -> bool:
+        """Return whether there is more to read within so many seconds."""
+        return bool(select.select([self._descriptor], [], [], patience)[0])
 
     def give_back(self, lines: list[str]) -> None:
         """Take the last lines again, to stand before what is read next."""
