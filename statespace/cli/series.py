@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser, out: str, ahead: bool) -> Non
     parser.add_argument("--accelerator", default="auto", help="device to train on: cpu, gpu, auto … (auto)")
     parser.add_argument("--transform", default="auto", help="auto, log, boxcox or none (auto)")
     parser.add_argument(
-        "--scaler-type", default="standard", help="of windows: standard, robust, minmax, none (standard)"
+        "--scaler-type", default="standard", help="of windows: standard, robust, minmax, none, reversible (standard)"
     )
     parser.add_argument("--local-scaler-type", default="standard", help="of series: the same names (standard)")
     parser.add_argument(

@@ -146,8 +146,9 @@ class Forecaster(Parameters):
         distribution: what is forecast: ``"quantile"``, ``"normal"``, ``"student-t"``, ``"negative-binomial"`` for
             counts, ``"tweedie"`` for amounts with many zeros.
         point: what the forecast's column holds, ``"median"`` or ``"mean"``.
-        scaler_type: how each window is normalised: ``"standard"``, ``"robust"``, ``"minmax"`` or ``"none"``; counts and
-            amounts are divided by their mean.
+        scaler_type: how each window is normalised: ``"standard"``, ``"robust"``, ``"minmax"``, ``"none"``, or
+            ``"reversible"``: standard, with a learnt scale and shift that are undone at the end, known as RevIN. Counts
+            and amounts are divided by their mean.
         local_scaler_type: how each series is scaled as a whole: ``"standard"``, ``"robust"``, ``"minmax"`` or
             ``"none"``.
         alias: name of the forecast's column; by default that of the layer.

@@ -11,7 +11,7 @@ from statespace.forecasting.scalers import SCALERS
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
 from statespace.models import OUTPUTS
-from statespace.models.instance_norm import NORMS
+from statespace.models.instance_norm import NORMS, REVERSIBLE
 
 AUTO = "auto"
 _WHERE = "Forecaster"
@@ -25,7 +25,7 @@ _NAMES = {
     "distribution": tuple(OUTPUTS),
     "point": ("median", "mean"),
     "local_scaler_type": tuple(SCALERS),
-    "scaler_type": tuple(name for name in NORMS if name != "scale"),
+    "scaler_type": (*(name for name in NORMS if name != "scale"), REVERSIBLE),
 }
 _COUNTS = ("h", "max_steps", "batch_size", "d_model", "n_layers", "d_state", "val_check_steps", "devices")
 _COUNTS_OR_NONE = {"input_size": 1, "season_length": 1, "val_size": 0}

@@ -26,7 +26,7 @@ from statespace.errors import InputError, choose
 from statespace.models.across_path import MOST_SERIES, AcrossPath
 from statespace.models.backbone import Backbone
 from statespace.models.history import History
-from statespace.models.instance_norm import NORMS, Normalised, normalise
+from statespace.models.instance_norm import NORMS, REVERSIBLE, Normalised, Reversible, normalise
 from statespace.models.linear_path import LinearPath
 from statespace.models.outputs import Output, Quantile
 from statespace.models.outputs.levels import MIDDLE, QUANTILES
@@ -52,11 +52,13 @@ class Raw(NamedTuple):
         raw: ``(b, h, parameters)``.
         location: of each window, ``(b, 1)``.
         scale: of each window, ``(b, 1)``.
+        unit: in which its errors count, ``(b, 1)``: what the scale was before a learnt one; None for the scale.
     """
 
     raw: Tensor
     location: Tensor
     scale: Tensor
+    unit: Tensor | None = None
 
 
 def _ascending(quantiles: Tensor) -> Tensor:
@@ -85,8 +87,8 @@ class ForecastNetwork(nn.Module):
         season_length: steps in a season, for the start of the linear path; 1 where there is none.
         drift: share of the mean change from season to season in the start of the linear path, 0 to 1.
         output: what the network puts out; by default quantiles.
-        scaler: how windows are normalised, one of `statespace.models.instance_norm.NORMS`; an output of counts or
-            other positive values takes ``"scale"``.
+        scaler: how windows are normalised, one of `statespace.models.instance_norm.NORMS`, or ``"reversible"``:
+            standard, with a learnt scale and shift; an output of counts or other positive values takes ``"scale"``.
         hist: number of covariates that are known up to now.
         futr: number of covariates that are known beforehand.
         static: number of numbers that belong to a series.
@@ -101,6 +103,7 @@ class ForecastNetwork(nn.Module):
     """
 
     offsets: Tensor
+    scaler: str | Reversible
 
     def __init__(
         self,
@@ -131,7 +134,9 @@ class ForecastNetwork(nn.Module):
                 raise InputError(f"ForecastNetwork: {name} is {value}, but a number of steps from 1 on is expected.")
         self.h, self.input_size = h, input_size
         self.output = Quantile() if output is None else output
-        self.scaler = "scale" if self.output.positive else choose("ForecastNetwork", "scaler", scaler, NORMS)
+        scaler = choose("ForecastNetwork", "scaler", scaler, (*NORMS, REVERSIBLE))
+        scaler = "scale" if self.output.positive else scaler
+        self.scaler = Reversible() if scaler == REVERSIBLE else scaler
         self.hist, self.futr, self.static = hist, futr, static
         # Beside each covariate of the past stands whether it is there; those of the future come together or not at all.
         self.embed = nn.Linear(2 + 2 * hist + (futr + 1 if futr else 0), d_model)
@@ -236,7 +241,8 @@ class ForecastNetwork(nn.Module):
         if self.linear is not None:
             linear = self.straight(self.linear, window, past, dt_scale, raw.shape[1])
             raw = raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
-        return Raw(raw, window.location, window.scale)
+        unit = self.scaler.before(window.scale) if isinstance(self.scaler, Reversible) else None
+        return Raw(raw, window.location, window.scale, unit)
 
     def straight(
         self, linear: LinearPath, window: Normalised, past: History, dt_scale: float = 1.0, steps: int | None = None

@@ -10,18 +10,21 @@
 | scale | 0 | mean of their absolute values: for counts, whose zero means something |
 | none | 0 | 1, without a floor |
 
-Source: Kim et al. 2022 (RevIN, openreview.net/forum?id=cGDAkQo1C0p), equations (1) and (2).
-Where we deviate: gaps do not count; there is no learnt affine map, which a linear layer follows anyway; and the floor
-keeps a constant window from turning into noise.
+A learnt scale and shift may follow, see `Reversible`.
+
+Source: Kim et al. 2022 (RevIN, openreview.net/forum?id=cGDAkQo1C0p), equations (1) to (3).
+Where we deviate: gaps do not count; the floor keeps a constant window from turning into noise; and what is learnt is
+one scale, which stays positive, and one shift for all series, since one network forecasts each.
 """
 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 FLOOR = 0.05  # in standard deviations of the series: far below any window that carries a signal
 NORMS = ("standard", "robust", "minmax", "scale", "none")
+REVERSIBLE = "reversible"
 _NORMAL_IQR = 1.3489795  # interquartile range of the standard normal distribution
 
 
@@ -31,6 +34,31 @@ class Normalised(NamedTuple):
     x: Tensor
     location: Tensor
     scale: Tensor
+
+
+class Reversible(nn.Module):
+    """Kind "standard" with a learnt scale γ and shift β behind it, which are those of another location and scale.
+
+        γ x̂ + β = (x - μ') / s',    s' = s / γ,    μ' = μ - β s',    γ = exp(log_scale)
+
+    The way back by μ' and s' undoes both. Before training they change nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(1))
+        self.shift = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor, observed: Tensor) -> Normalised:
+        """Normalise windows; see `normalise`."""
+        window = normalise(x, observed, "standard")
+        scale = window.scale / self.log_scale.exp()
+        x = (window.x * self.log_scale.exp() + self.shift) * observed
+        return Normalised(x, window.location - self.shift * scale, scale)
+
+    def before(self, scale: Tensor) -> Tensor:
+        """Return the scale s that windows have by themselves, given s'."""
+        return scale * self.log_scale.exp()
 
 
 def _quantile(ordered: Tensor, count: Tensor, q: float) -> Tensor:
@@ -63,17 +91,20 @@ def _location_and_scale(x: Tensor, observed: Tensor, kind: str) -> tuple[Tensor,
     return (low + high) / 2, (high - low) / 2
 
 
-def normalise(x: Tensor, observed: Tensor, kind: str = "standard") -> Normalised:
+def normalise(x: Tensor, observed: Tensor, kind: str | Reversible = "standard") -> Normalised:
     """Normalise each window by its observed values.
 
     Args:
         x: values, ``(b, l)``; what stands in a gap does not matter, as long as it is finite.
         observed: 1 where a value was observed, 0 in a gap, ``(b, l)``.
-        kind: one of `NORMS`.
+        kind: one of `NORMS`, or a kind that learns.
     Returns:
         The window with zeros in its gaps, ``(b, l)``, and location and scale, ``(b, 1)``. A window without any
         observed value has location 0.
     """
+    if isinstance(kind, Reversible):
+        found: Normalised = kind(x, observed)
+        return found
     location, scale = _location_and_scale(x, observed, kind)
     if kind != "none":
         scale = (scale.square() + FLOOR**2).sqrt()

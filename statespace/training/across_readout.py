@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 
 from statespace.models.across_path import AcrossPath
+from statespace.models.instance_norm import Reversible
 from statespace.models.linear_path import LinearPath
 from statespace.training.closed_form import PENALTIES, Fit, Moments, Origins, drawn, squared_error
 from statespace.training.own_readout import STEPS_JUDGED, SeriesWindows
@@ -26,7 +27,7 @@ def fit_across(
     between: Origins,
     fit: Fit,
     own: Sequence[float],
-    scaler: str = "standard",
+    scaler: str | Reversible = "standard",
     penalties: Sequence[float] | None = None,
 ) -> list[float]:
     """Fit what other series say of each, in place.

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from statespace.models.history import History
-from statespace.models.instance_norm import Normalised, normalise
+from statespace.models.instance_norm import Normalised, Reversible, normalise
 from statespace.training.windows import WindowSource
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, float("inf"))
@@ -74,7 +74,11 @@ class Moments(NamedTuple):
 
 @torch.no_grad()
 def moments(
-    readout: nn.Linear, features: Features, source: WindowSource, origins: Origins, scaler: str = "standard"
+    readout: nn.Linear,
+    features: Features,
+    source: WindowSource,
+    origins: Origins,
+    scaler: str | Reversible = "standard",
 ) -> Moments:
     """Sum over windows; those with a gap among their targets, or one that does not count, are left out."""
     f, h = readout.in_features + 1, readout.out_features
@@ -182,7 +186,7 @@ def fit_readout(
     blocks: Sequence[Origins],
     between: Origins,
     spare: Sequence[int] = (),
-    scaler: str = "standard",
+    scaler: str | Reversible = "standard",
     choice: Choice | None = None,
 ) -> Fit:
     """Fit a linear readout to windows, with penalties that serve stretches of time it has not seen.

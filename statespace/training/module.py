@@ -58,7 +58,9 @@ class ForecastModule(RandomStateModule):
         if len(batch.y) == 0:
             return weight.new_zeros(())
         raw = self.model.raw(batch.past)
-        each = self.model.output.loss(raw.raw, batch.y, raw.location.expand_as(batch.y), raw.scale.expand_as(batch.y))
+        location, scale = raw.location.expand_as(batch.y), raw.scale.expand_as(batch.y)
+        unit = None if raw.unit is None else raw.unit.expand_as(batch.y)
+        each = self.model.output.loss(raw.raw, batch.y, location, scale, unit)
         least = torch.finfo(each.dtype).tiny
         return (each * batch.weight).sum() / weight.clamp(min=least) * self.processes
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from statespace.models.instance_norm import normalise
+from statespace.models.instance_norm import Reversible, normalise
 from statespace.models.linear_path import LinearPath
 from statespace.training.closed_form import Fit, Moments, Origins, drawn, squared_error
 from statespace.training.windows import WindowSource
@@ -33,7 +33,9 @@ class SeriesWindows:
         whole: which of them count, ``(windows,)``.
     """
 
-    def __init__(self, path: LinearPath, source: WindowSource, series: int, position: Tensor, scaler: str) -> None:
+    def __init__(
+        self, path: LinearPath, source: WindowSource, series: int, position: Tensor, scaler: str | Reversible
+    ) -> None:
         batch = source.cut(torch.full_like(position, series), position)
         window = normalise(batch.past.x, batch.past.observed, scaler)
         known = path.known(window)
@@ -101,7 +103,7 @@ def fit_own(
     blocks: Sequence[Origins],
     between: Origins,
     fit: Fit,
-    scaler: str = "standard",
+    scaler: str | Reversible = "standard",
     penalties: Tensor | None = None,
     verbose: bool = False,
 ) -> Tensor:

@@ -26,7 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         f"distribution {name}": {"distribution": name}
         for name in ("normal", "student-t", "negative-binomial", "tweedie")
     },
-    **{f"scaler {name}": {"scaler_type": name} for name in ("robust", "minmax", "none")},
+    **{f"scaler {name}": {"scaler_type": name} for name in ("robust", "minmax", "none", "reversible")},
     **{f"local scaler {name}": {"local_scaler_type": name} for name in ("robust", "minmax", "none")},
     "mean": {"point": "mean"},
     "mean of logarithms": {"point": "mean", "transform": "log"},

@@ -61,6 +61,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "s6": {"layer": "s6", "hist_exog_list": ["visits"]},
     "lstm": {"layer": "lstm"},
     "transformer": {"layer": "transformer"},
+    "reversible": {"scaler_type": "reversible", "hist_exog_list": ["visits"]},
     "robust": {"scaler_type": "robust", "transform": "log", "distribution": "student-t", "point": "mean"},
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from statespace.models.instance_norm import FLOOR, NORMS, normalise
+from statespace.models.instance_norm import FLOOR, NORMS, Reversible, normalise
 
 WANTED: dict[str, tuple[Callable[[np.ndarray], float], Callable[[np.ndarray], float]]] = {
     "standard": (np.mean, np.std),
@@ -31,6 +31,20 @@ def test_is_numpy_on_what_was_observed(kind: str, length: int) -> None:
         np.testing.assert_allclose(found.scale[i, 0], want, rtol=1e-9)
         np.testing.assert_allclose(found.x[i][observed[i] > 0], (seen - location(seen)) / want, rtol=1e-9, atol=1e-12)
         assert (found.x[i][observed[i] == 0] == 0).all()
+
+
+def test_a_learnt_scale_and_shift_start_as_nothing_and_are_undone_on_the_way_back() -> None:
+    x, observed = 3 + 2 * torch.randn(20, 24, dtype=torch.float64), (torch.rand(20, 24) < 0.7).double()
+    kind, plain = Reversible().double(), normalise(x, observed)
+    for one, another in zip(normalise(x, observed, kind), plain, strict=True):
+        assert torch.equal(one, another)
+    with torch.no_grad():
+        kind.log_scale.fill_(np.log(0.4))
+        kind.shift.fill_(1.7)
+    found = normalise(x, observed, kind)
+    torch.testing.assert_close(found.x, (0.4 * plain.x + 1.7) * observed)
+    torch.testing.assert_close((found.x * found.scale + found.location) * observed, x * observed)
+    torch.testing.assert_close(kind.before(found.scale), plain.scale)
 
 
 def test_none_leaves_the_window_as_it_is() -> None:

@@ -33,23 +33,37 @@ def main():
 """
 
 
+GUARDED = 'if __name__ == "__main__":\n    main()'
+MANY: dict[str, dict[str, Any]] = {"alone": {}, "informing each other": {"multivariate": True}}
+
+
+def series(name: int, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    y = np.sin(np.arange(60) / 3) + 0.3 * rng.standard_normal(60)
+    return pd.DataFrame({"unique_id": name, "ds": np.arange(60), "y": y, "w": rng.random(60)})
+
+
 @pytest.fixture
 def frame() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    y = np.sin(np.arange(60) / 3) + 0.3 * rng.standard_normal(60)
-    return pd.DataFrame({"unique_id": 0, "ds": np.arange(60), "y": y, "w": rng.random(60)})
+    return series(0, 0)
 
 
-def script(folder: Path, frame: pd.DataFrame, start: str) -> subprocess.CompletedProcess[str]:
+def script(
+    folder: Path, frame: pd.DataFrame, start: str, options: dict[str, Any] = OPTIONS
+) -> subprocess.CompletedProcess[str]:
     frame.to_pickle(folder / "frame.pkl")
-    (folder / "script.py").write_text(SCRIPT.format(options=OPTIONS, start=start))
+    (folder / "script.py").write_text(SCRIPT.format(options=options, start=start))
     return subprocess.run([sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_two_processes_come_to_what_one_comes_to(frame: pd.DataFrame, tmp_path: Path) -> None:
-    done = script(tmp_path, frame, 'if __name__ == "__main__":\n    main()')
+@pytest.mark.parametrize("kind", MANY)
+def test_two_processes_come_to_what_one_comes_to(kind: str, tmp_path: Path) -> None:
+    options, frame = OPTIONS | MANY[kind], series(0, 0)
+    if kind != "alone":  # a series that follows the other by three steps
+        frame = pd.concat([frame, series(1, 1).assign(y=frame["y"].shift(3))], ignore_index=True)
+    done = script(tmp_path, frame, GUARDED, options)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # nothing is said by any of them
-    one, two = Forecaster(**OPTIONS).fit(frame), Forecaster.load(tmp_path / "model")
+    one, two = Forecaster(**options).fit(frame), Forecaster.load(tmp_path / "model")
     assert one.outcome is not None
     assert two.outcome is not None
     assert two.outcome._replace(best_loss=0.0) == one.outcome._replace(best_loss=0.0)

@@ -31,7 +31,7 @@ class Output(ABC):
     whole: bool = False
 
     @abstractmethod
-    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor, unit: Tensor | None = None) -> Tensor:
         """Return how badly the forecast fits, in units that make windows of all series count alike.
 
         Args:
@@ -39,6 +39,8 @@ class Output(ABC):
             y: values that came, ``(...)``; any finite number where nothing was observed.
             location: of the window, ``(...)``, in the units of `y`.
             scale: of the window, ``(...)``, positive, in the units of `y`.
+            unit: in which errors count, ``(...)``, positive, in the units of `y`; None for `scale`. A scale that is
+                learnt would else make errors small by growing.
         Returns:
             Loss of each value, ``(...)``.
         """

@@ -28,3 +28,8 @@ def squareplus(x: Tensor) -> Tensor:
 def spread(x: Tensor, least: float = LEAST_SPREAD) -> Tensor:
     """Return ``softplus(x) + least``, the width of a distribution in units of the window's scale."""
     return F.softplus(x) + least
+
+
+def ratio(scale: Tensor, unit: Tensor | None) -> Tensor:
+    """Return the scale in units in which errors count, ``(...)``; 1 without a unit."""
+    return scale.new_ones(()) if unit is None else scale / unit

@@ -37,8 +37,8 @@ class NegativeBinomial(Distribution):
     positive = True
     whole = True
 
-    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor) -> Tensor:
-        """Return the negative log-probability of the count; see `Output.loss`. `location` has no part in it."""
+    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor, unit: Tensor | None = None) -> Tensor:
+        """Return the negative log-probability of the count; see `Output.loss`. Counts have no other unit."""
         m, r, count = wide(squareplus(raw[..., 0]) * scale), 1 / wide(spread(raw[..., 1], _LEAST)), wide(y)
         ways = torch.lgamma(count + r) - torch.lgamma(r) - torch.lgamma(count + 1)
         return (r * torch.log1p(m / r) + count * torch.log1p(r / m) - ways).to(raw.dtype)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from statespace.models.outputs.base import Distribution
-from statespace.models.outputs.links import spread
+from statespace.models.outputs.links import ratio, spread
 
 
 class Normal(Distribution):
@@ -18,11 +18,11 @@ class Normal(Distribution):
     name = "normal"
     parameters = 2
 
-    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor, unit: Tensor | None = None) -> Tensor:
         """Return the negative log-likelihood of the normalised value; see `Output.loss`."""
         sigma = spread(raw[..., 1])
         error = ((y - location) / scale - raw[..., 0]) / sigma
-        return error.square() / 2 + sigma.log() + log(2 * pi) / 2
+        return error.square() / 2 + sigma.log() + log(2 * pi) / 2 + ratio(scale, unit).log()
 
     def mean(self, raw: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         """Return the mean; see `Output.mean`."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from statespace.errors import InputError
 from statespace.models.outputs.base import Output
 from statespace.models.outputs.levels import MIDDLE, QUANTILES, between
+from statespace.models.outputs.links import ratio
 
 _NARROWER = 2.0  # so that training starts with bands of about one scale
 
@@ -52,14 +53,14 @@ class Quantile(Output):
         self.mean_weight = mean_weight
         self.parameters = len(QUANTILES) + (mean_weight > 0)
 
-    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor, unit: Tensor | None = None) -> Tensor:
         """Return the pinball loss, averaged over levels, and the weighted squared error; see `Output.loss`."""
-        z = (y - location) / scale
-        error = z[..., None] - fan(raw[..., : len(QUANTILES)])
+        z, times = (y - location) / scale, ratio(scale, unit)
+        error = (z[..., None] - fan(raw[..., : len(QUANTILES)])) * times[..., None]
         levels = raw.new_tensor(QUANTILES)
         loss = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
         if self.mean_weight > 0:
-            loss = loss + self.mean_weight * (z - self._mean(raw)).square()
+            loss = loss + self.mean_weight * ((z - self._mean(raw)) * times).square()
         return loss
 
     def _mean(self, raw: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from statespace.models.outputs.base import Distribution
-from statespace.models.outputs.links import spread
+from statespace.models.outputs.links import ratio, spread
 from statespace.models.outputs.precision import arrays, special, tensor, wide
 
 _LEAST, _MOST, _START = 2.0, 100.0, -2.4
@@ -28,13 +28,14 @@ class StudentT(Distribution):
     name = "student-t"
     parameters = 3
 
-    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor, unit: Tensor | None = None) -> Tensor:
         """Return the negative log-likelihood of the normalised value; see `Output.loss`."""
         sigma = spread(raw[..., 1])
         error = ((y - location) / scale - raw[..., 0]) / sigma
         nu = wide(_degrees(raw[..., 2]))
         constant = torch.lgamma(nu / 2) - torch.lgamma((nu + 1) / 2) + (nu * pi).log() / 2
-        return sigma.log() + (constant + (nu + 1) / 2 * torch.log1p(wide(error).square() / nu)).to(raw.dtype)
+        wrong = (constant + (nu + 1) / 2 * torch.log1p(wide(error).square() / nu)).to(raw.dtype)
+        return sigma.log() + wrong + ratio(scale, unit).log()
 
     def mean(self, raw: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         """Return the mean; see `Output.mean`."""

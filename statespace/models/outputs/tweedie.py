@@ -17,7 +17,7 @@ from torch import Tensor
 from statespace.errors import InputError
 from statespace.models.outputs.base import Distribution
 from statespace.models.outputs.compound_poisson import log_sum, quantile
-from statespace.models.outputs.links import spread, squareplus
+from statespace.models.outputs.links import ratio, spread, squareplus
 from statespace.models.outputs.precision import arrays, tensor, wide
 
 _LEAST_DISPERSION = 0.01
@@ -54,7 +54,7 @@ class Tweedie(Distribution):
         low, high = _POWERS
         return mean, dispersion, low + (high - low) * torch.sigmoid(raw[..., 2])
 
-    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, y: Tensor, location: Tensor, scale: Tensor, unit: Tensor | None = None) -> Tensor:
         """Return the negative log-likelihood of ``y / scale``; see `Output.loss`. `location` has no part in it."""
         m, phi, p = (wide(number) for number in self._numbers(raw))
         z = wide(y) / scale
@@ -65,7 +65,7 @@ class Tweedie(Distribution):
         # All that the mean has to do with, in closed form: the sum is over what is left.
         L = alpha * (z / (p - 1)).log() - (2 - p).log() - (1 + alpha) * phi.log()
         density = log_sum(L, alpha, z ** (2 - p) / (phi * (2 - p))) - z.log() - z * m ** (1 - p) / (phi * (p - 1))
-        return (rate - torch.where(above, density, 0.0)).to(raw.dtype)
+        return (rate - torch.where(above, density - ratio(scale, unit).log(), 0.0)).to(raw.dtype)
 
     def mean(self, raw: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         """Return the mean; see `Output.mean`."""

@@ -42,6 +42,7 @@ def test_the_normal_distribution_is_that_of_scipy() -> None:
     y = want.rvs(random_state=0)
     output = Normal()
     close(output.loss(raw, torch.tensor(y), location, scale), -want.logpdf(y) - np.log(s))  # of y / s
+    close(output.loss(raw, torch.tensor(y), location, scale, scale * 3), -want.logpdf(y) - np.log(3 * s))
     close(output.mean(raw, location, scale), want.mean())
     close(output.quantiles(raw, location, scale), want.ppf(LEVELS[:, None]).T)
 
@@ -56,6 +57,7 @@ def test_student_t_is_that_of_scipy() -> None:
     y = want.rvs(random_state=0)
     output = StudentT()
     close(output.loss(raw, torch.tensor(y), location, scale), -want.logpdf(y) - np.log(s))
+    close(output.loss(raw, torch.tensor(y), location, scale, scale * 3), -want.logpdf(y) - np.log(3 * s))
     close(output.mean(raw, location, scale), want.mean())
     close(output.quantiles(raw, location, scale), want.ppf(LEVELS[:, None]).T)
 
@@ -158,6 +160,14 @@ def test_the_sum_over_many_amounts_is_that_of_all_of_them() -> None:
         assert ((density * (y - first) ** 2).sum() * step).item() == pytest.approx(phi * mean**1.5, rel=1e-5)
 
 
+def test_an_amount_in_another_unit_has_the_same_probability() -> None:
+    """The density integrates to one in the unit that it is given in, whatever the scale of the window."""
+    raw, scale, unit = torch.tensor([[1.0, -4.0]], dtype=torch.float64), torch.tensor([2.0]), torch.tensor([5.0])
+    y = torch.linspace(0.1, 6.0, 6001, dtype=torch.float64)
+    density = (-Tweedie(1.5).loss(raw, y, torch.zeros(1), scale, unit)).exp()
+    assert (density.sum() * (y[1] - y[0]) / unit).item() == pytest.approx(1, rel=1e-7)
+
+
 def test_the_pinball_loss_is_that_of_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     raw, location, scale = (
@@ -175,6 +185,11 @@ def test_the_pinball_loss_is_that_of_scikit_learn() -> None:
         if weight:
             want += weight * metrics.mean_squared_error(z, (given[:, 0] + given[:, -1]).numpy())
         assert output.loss(given, y, location, scale).mean().item() == pytest.approx(want, rel=1e-12)
+        in_y = output.loss(given, y, location, scale, torch.ones(N).double()).mean().item()
+        quantiles, mean = output.quantiles(given, location, scale).numpy(), output.mean(given, location, scale).numpy()
+        want = np.mean([metrics.mean_pinball_loss(y, quantiles[:, k], alpha=q) for k, q in enumerate(QUANTILES)])
+        want += weight * metrics.mean_squared_error(y, mean)
+        assert in_y == pytest.approx(want, rel=1e-12)
 
 
 def test_the_median_is_the_first_number() -> None:
