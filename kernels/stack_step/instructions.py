@@ -25,7 +25,14 @@ class Register(NamedTuple):
 
 
 def joined(first: Register, *others: Register) -> Register:
-    """Return parts of one row that stand beside each other as one."""
+    """Return parts of one row that stand beside each other as one.
+
+    Args:
+        first: the first of them.
+        others: those behind it, in order.
+    Returns:
+        A register as wide as all of them.
+    """
     return first._replace(width=sum(of.width for of in (first, *others)), parts=1 + len(others))
 
 

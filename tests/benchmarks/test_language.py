@@ -26,5 +26,6 @@ def test_prompts_and_tokens_are_timed_beside_transformers(repository: Path, tmp_
         ]
         for row in rows:
             assert row["transformers / MambaLM"] == pytest.approx(row["transformers"] / row["MambaLM"])
-            assert (row["stream"] is None) == (row["of"] == "prompt, ms")
-    assert done.stdout.count("| layers | d | of | MambaLM | stream | transformers |") == 2
+            for way in ("generate", "stream"):
+                assert (row[way] is None) == (row["of"] == "prompt, ms")
+    assert done.stdout.count("| layers | d | of | MambaLM | generate | stream | transformers |") == 2
