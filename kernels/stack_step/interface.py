@@ -116,12 +116,13 @@ class StackStep:
     def _check(self, name: str, x: Tensor, axes: tuple[int, ...] = (2, 3)) -> None:
         shape = x.shape
         if len(shape) not in axes or shape[0] != self.batch or shape[-1] != self._width:
-            one = f"({self.batch}, {self._width}) for one sample of each of {self.batch} streams"
-            several = f"({self.batch}, length, {self._width}) for several"
-            expected = " is expected, or ".join({2: one, 3: several}[count] for count in axes)
-            if len(axes) == 1:
-                expected += " is expected"
-            raise ShapeError(f"StackStep: {name} is {tuple(shape)}, but {expected}.")
+            expected = {
+                2: f"({self.batch}, {self._width}) for one sample of each of {self.batch} streams",
+                3: f"({self.batch}, length, {self._width}) for several",
+            }
+            raise ShapeError(
+                f"StackStep: {name} is {tuple(shape)}, but {' or '.join(expected[n] for n in axes)} is expected."
+            )
         if x.dtype is not self.program.dtype or x.device != self.program.device:
             raise InputError(
                 f"StackStep: {name} is {x.dtype} on {x.device}, but the stack computes in {self.program.dtype} on "

@@ -42,7 +42,7 @@ class _Lines:
     """Whole lines from a file descriptor, until it ends or SIGTERM comes."""
 
     def __init__(self, descriptor: int, rest: bytes) -> None:
-        self._descriptor, self.rest, self.stopped = descriptor, rest, False
+        self._descriptor, self.rest, self.stopped, self._ended = descriptor, rest, False, False
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         # A pipe holds 64 KiB, so that the rows of one stamp of many series would come in parts.
@@ -73,8 +73,8 @@ class _Lines:
         return b"".join(parts)
 
     def more(self, patience: float = 0.0) -> bool:
-        """Return whether there is more to read within so many seconds."""
-        return bool(select.select([self._descriptor], [], [], patience)[0])
+        """Return whether there is more to read within so many seconds; not after the end."""
+        return not self._ended and bool(select.select([self._descriptor], [], [], patience)[0])
 
     def give_back(self, lines: list[str]) -> None:
         """Take the last lines again, to stand before what is read next."""
@@ -86,10 +86,11 @@ class _Lines:
             if self.stopped or self._descriptor not in ready:  # a pipe may close as the wish to stop comes
                 continue
             found = self._waiting()
+            self._ended = not found
             whole, newline, self.rest = (self.rest + found).rpartition(b"\n") if found else (self.rest, b"", b"")
             if whole or newline:
                 yield whole.decode("utf-8", errors="replace").replace("\r\n", "\n").removesuffix("\r").split("\n")
-            if not found:
+            if self._ended:
                 return
 
 
@@ -213,9 +214,7 @@ def run(options: argparse.Namespace) -> int:
         for part in lines:
             if reader.header is None or (kept["header"] and reader.line == 0 and part[0] == ",".join(kept["header"])):
                 reader.read_header(part.pop(0).removeprefix("\ufeff"))
-            if lines.more() and (
-                begun := reader.begun(part)
-            ):  # the rest of a stamp is waiting: all its rows go together
+            if (begun := reader.begun(part)) and lines.more(_PATIENCE):  # all rows of a stamp go together
                 lines.give_back(part[-begun:])
                 del part[-begun:]
             rows = reader.read(part)

@@ -1,4 +1,7 @@
-"""One thread for small work: two that wait for each other cost more than they bring, and far more on a busy machine."""
+"""What a thread has to itself: small work, or whole parts of a larger one.
+
+Two that wait for each other cost more than they bring, and far more on a busy machine.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor

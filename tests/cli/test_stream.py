@@ -179,6 +179,16 @@ def test_a_stamp_in_two_parts_of_a_pipe_is_one(model: Path) -> None:
     np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("alone", range(4))
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_the_end_may_come_within_a_stamp(model: Path, alone: int, end: str) -> None:
+    """No row waits for others of its stamp that never come, nor for the end of its line."""
+    rows = pd.concat([table(6, 80), table(alone, 86).query("unique_id == 's0'")])
+    lines = rows.to_csv(index=False).splitlines()
+    found = run(model, "\n".join(lines) + end, "--quiet").stdout.splitlines()
+    assert [line.split(",")[:3] for line in found[1:]] == [line.split(",") for line in lines[1:]]
+
+
 def test_memory_stays_over_many_rows(model: Path) -> None:
     """Ten times the rows take no more memory: what is kept is a window and a state."""
     process = subprocess.Popen(
