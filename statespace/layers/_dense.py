@@ -20,57 +20,58 @@ from torch import Tensor
 
 from statespace.kernels.fftconv import fftconv
 from statespace.layers.base import beyond
-from statespace.systems._matrices import orbit, rows_orbit
+from statespace.systems._matrices import Powers, orbit, rows_orbit
 
 BLOCK = 64
 
 
-class Dense(NamedTuple):
-    """A discrete system for each channel, in float64.
+class Dense:
+    """A discrete system for each channel, in float64, and the powers of its matrix.
 
-    Attributes:
+    Args:
         Abar: ``(d, n, n)``.
         Bbar: ``(d, n)``.
         C: ``(d, n)``.
     """
 
-    Abar: Tensor
-    Bbar: Tensor
-    C: Tensor
+    def __init__(self, Abar: Tensor, Bbar: Tensor, C: Tensor) -> None:
+        self.Abar, self.Bbar, self.C = Abar, Bbar, C
+        self.powers = Powers(Abar)
 
     def reach(self, count: int) -> Tensor:
         """Return ``Abar^i Bbar`` for i below `count`, ``(d, count, n)``."""
-        return orbit(self.Abar, self.Bbar[..., None], count)[..., 0]
+        return orbit(self.powers, self.Bbar[..., None], count)[..., 0]
 
     def echo(self, count: int) -> Tensor:
         """Return ``C Abar^(i+1)``, what a state gives i samples later, ``(d, count, n)``."""
-        return rows_orbit(self.C[:, None] @ self.Abar, self.Abar, count)[..., 0, :]
+        return rows_orbit(self.C[:, None] @ self.Abar, self.powers, count)[..., 0, :]
 
 
 def _root(length: int) -> int:
-    """Return the power of two at or above the root of `length`."""
-    return 1 << -(-(length - 1).bit_length() // 2)
+    """Return the number of doublings that reach the root of `length`."""
+    return -(-(length - 1).bit_length() // 2)
 
 
 def kernel(system: Dense, length: int) -> Tensor:
     """Return ``C Abar^t Bbar`` for t below `length`, ``(d, length)``."""
-    T = _root(length)
-    giant = rows_orbit(system.C[:, None], torch.linalg.matrix_power(system.Abar, T), -(-length // T))[..., 0, :]
+    doublings = _root(length)
+    T = 1 << doublings
+    giant = rows_orbit(system.C[:, None], system.powers, -(-length // T), doublings)[..., 0, :]
     return (giant @ system.reach(T).mT).flatten(1)[:, :length]
 
 
 def _echo(system: Dense, state: Tensor, length: int) -> Tensor:
     """Return what the state ``(b, d, n)`` before the first sample adds to the outputs, ``(b, length, d)``."""
-    T = _root(length)
-    giant = orbit(torch.linalg.matrix_power(system.Abar, T), state.double()[..., None], -(-length // T))[..., 0]
+    doublings = _root(length)
+    T = 1 << doublings
+    giant = orbit(system.powers, state.double()[..., None], -(-length // T), doublings)[..., 0]
     return (giant @ system.echo(T).mT).flatten(2)[..., :length].transpose(1, 2).to(state.dtype)
 
 
-def _apply_power(A: Tensor, count: Tensor, h: Tensor, most: int) -> Tensor:
-    """Return ``A^count h`` for `A` ``(d, n, n)``, `count` ``(b,)`` up to `most`, and `h` ``(d, b, n)``."""
+def _apply_power(A: Powers, count: Tensor, h: Tensor, most: int) -> Tensor:
+    """Return ``A^count h`` for powers of ``(d, n, n)``, `count` ``(b,)`` up to `most`, and `h` ``(d, b, n)``."""
     for bit in range(most.bit_length()):
-        h = torch.where((count >> bit & 1).bool()[:, None], h @ A.to(h.dtype).mT, h)
-        A = A @ A
+        h = torch.where((count >> bit & 1).bool()[:, None], h @ A.square(bit).to(h.dtype).mT, h)
     return h
 
 
@@ -96,7 +97,7 @@ def _in_blocks(system: Dense, u: Tensor, state: Tensor | None, T: int) -> Blocks
     handed = system.reach(T).flip(1).to(u.dtype)
     ends = (samples.flatten(1, 2) @ handed).unflatten(1, (batch, count))
     h = ends.new_zeros(channels, batch, ends.shape[-1]) if state is None else state.transpose(0, 1)
-    through = torch.linalg.matrix_power(system.Abar, T).to(u.dtype).mT
+    through = system.powers(T).to(u.dtype).mT
     before = [h]
     for end in ends.unbind(2):
         h = h @ through + end
@@ -112,7 +113,7 @@ def _final_state(system: Dense, blocks: Blocks, lengths: Tensor) -> Tensor:
     last = blocks.u[:, batch, whole.clamp(max=blocks.u.shape[2] - 1)]  # (d, b, T)
     source = torch.arange(T, device=lengths.device) - (T - rest)[:, None]  # moved to the right, zeros in front
     moved = torch.where(source >= 0, last.gather(2, source.clamp(min=0).expand_as(last)), 0)
-    return (_apply_power(system.Abar, rest, at_boundary, T - 1) + moved @ blocks.handed).transpose(0, 1)
+    return (_apply_power(system.powers, rest, at_boundary, T - 1) + moved @ blocks.handed).transpose(0, 1)
 
 
 def _lengths(u: Tensor, lengths: Tensor | None) -> Tensor:

@@ -154,7 +154,7 @@ class LSSL(SequenceLayer[Tensor]):
 
         def march(u: Tensor, dt: Tensor, holds: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
             system = self.discretized(dt.masked_fill(holds, 1)[..., None])
-            return _march(u, *system, holds, h)
+            return _march(u, system.Abar, system.Bbar, system.C, holds, h)
 
         outputs = []
         for begin in range(0, u.shape[1], block):

@@ -132,7 +132,7 @@ class S4(SequenceLayer[Tensor]):
         M = max(2, 1 << (length - 1).bit_length())
         Lambda, P, B, _ = self._vectors()
         delta = torch.exp(self.log_dt.double())[:, None] * dt_scale  # (d, 1)
-        folded = system.C - (system.C[:, None] @ torch.linalg.matrix_power(system.Abar, M))[:, 0]
+        folded = system.C - (system.C[:, None] @ system.powers(M))[:, 0]
         C = torch.view_as_complex(folded.unflatten(1, (-1, 2))).conj() / 2
         phase = torch.arange(M // 2, dtype=torch.float64, device=delta.device) * (pi / M)
         z = torch.complex(torch.zeros_like(phase), 2 * torch.tan(phase))  # of ω = exp(-2i phase)

@@ -1,5 +1,7 @@
 """Powers of a state matrix applied to vectors, and parallel prefix sums: what the responses and views rest on."""
 
+from collections.abc import Callable, Sequence
+from functools import reduce
 from math import isqrt
 
 import torch
@@ -8,41 +10,74 @@ from torch import Tensor
 from statespace.discretization._arguments import values_can_be_read
 
 
-def orbit(A: Tensor, X: Tensor, length: int) -> Tensor:
+class Powers:
+    """Powers of a square matrix, or of a stack of them: each square of a square is formed once, whoever asks for it.
+
+    Args:
+        A: ``(..., n, n)``.
+    """
+
+    def __init__(self, A: Tensor) -> None:
+        self._squares = [A]
+
+    def square(self, k: int) -> Tensor:
+        """Return ``A`` squared `k` times, ``A^(2^k)``."""
+        while len(self._squares) <= k:
+            self._squares.append(self._squares[-1] @ self._squares[-1])
+        return self._squares[k]
+
+    def __call__(self, count: int) -> Tensor:
+        """Return ``A^count``."""
+        digits = [k for k in range(count.bit_length()) if count >> k & 1]
+        if not digits:
+            A = self._squares[0]
+            return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand_as(A)
+        return reduce(torch.matmul, map(self.square, digits))
+
+
+def _doubled(rows: Tensor, batch: Sequence[int], length: int, power: Callable[[int], Tensor]) -> Tensor:
+    """Return ``R, R A, R A² ...``, ``(..., length, m, n)``, for rows R; `power` gives A squared so many times.
+
+    The rows of all powers stand below one another, so that each product has one matrix, not many copies of it.
+    """
+    columns = rows.shape[-2]
+    rows = rows.expand(*batch, *rows.shape[-2:])[..., : length * columns, :]
+    for k in range((length - 1).bit_length()):
+        rows = torch.cat([rows, rows[..., : length * columns - rows.shape[-2], :] @ power(k)], -2)
+    return rows.unflatten(-2, (length, columns))
+
+
+def orbit(A: Powers, X: Tensor, length: int, start: int = 0) -> Tensor:
     """Return ``X, A X, A² X, ...`` by doubling: as many matrix products as `length` has binary digits.
 
     Rounding grows to ``|A^i| |A^j|``, as it does step by step; beside it, the powers of a wildly non-normal and
     unstable matrix may cancel to nothing.
 
     Args:
-        A: ``(..., n, n)``.
+        A: powers of ``(..., n, n)``.
         X: ``(..., n, m)``.
         length: how many.
+        start: in place of A, take ``A^(2^start)``.
     Returns:
         ``(..., length, n, m)``.
     """
-    batch = torch.broadcast_shapes(A.shape[:-2], X.shape[:-2])
-    found = X.expand(*batch, *X.shape[-2:])[..., None, :, :][..., :length, :, :]
-    power = A
-    while found.shape[-3] < length:
-        missing = length - found.shape[-3]
-        found = torch.cat([found, power[..., None, :, :] @ found[..., :missing, :, :]], -3)
-        if found.shape[-3] < length:
-            power = power @ power
-    return found
+    batch = torch.broadcast_shapes(A.square(0).shape[:-2], X.shape[:-2])
+    return _doubled(X.mT, batch, length, lambda k: A.square(start + k).mT).mT
 
 
-def rows_orbit(C: Tensor, A: Tensor, length: int) -> Tensor:
+def rows_orbit(C: Tensor, A: Powers, length: int, start: int = 0) -> Tensor:
     """Return ``C, C A, C A², ...``, ``(..., length, p, n)``; see `orbit`.
 
     Args:
         C: ``(..., p, n)``.
-        A: ``(..., n, n)``.
+        A: powers of ``(..., n, n)``.
         length: how many.
+        start: in place of A, take ``A^(2^start)``.
     Returns:
         ``(..., length, p, n)``.
     """
-    return orbit(A.mT, C.mT, length).mT
+    batch = torch.broadcast_shapes(A.square(0).shape[:-2], C.shape[:-2])
+    return _doubled(C, batch, length, lambda k: A.square(start + k))
 
 
 def prefix(A: Tensor, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from statespace.discretization._arguments import surely_not_finite, values_can_b
 from statespace.errors import InputError, ShapeError
 from statespace.kernels.expm import expm_phi
 from statespace.systems._arguments import as_tensor
-from statespace.systems._matrices import orbit
+from statespace.systems._matrices import Powers, orbit
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -85,7 +85,7 @@ def _at(system: "StateSpace", t: Tensor) -> tuple[Tensor, Tensor]:
     if bool(t[0] > 0):
         begin = zoh(A, B, system.C, system.D, t[0])
         start = block(begin.A, begin.B)
-    reached = orbit(block(one.A, one.B), start, len(t))
+    reached = orbit(Powers(block(one.A, one.B)), start, len(t))
     return reached[..., :n, :n], reached[..., :n, n:]
 
 
@@ -94,7 +94,7 @@ def impulse_response(system: "StateSpace", t: Tensor | int, where: str = "impuls
     t = _times(system, t, where)
     A, B, C, D = system.A, system.B, system.C, system.D
     if isinstance(t, int):
-        taps = C[..., None, :, :] @ orbit(A, B, t)[..., : t - 1, :, :]
+        taps = C[..., None, :, :] @ orbit(Powers(A), B, t)[..., : t - 1, :, :]
         return _checked(system, where, torch.cat([D[..., None, :, :], taps], -3))
     return _checked(system, where, C[..., None, :, :] @ _at(system, t)[0] @ B[..., None, :, :])
 

@@ -15,7 +15,7 @@ from statespace.discretization import find_method
 from statespace.discretization._arguments import values_can_be_read
 from statespace.errors import InputError, ShapeError, choose
 from statespace.systems._arguments import as_tensor, as_time_step
-from statespace.systems._matrices import orbit, prefix, rows_orbit, states_varying
+from statespace.systems._matrices import Powers, orbit, prefix, rows_orbit, states_varying
 
 if TYPE_CHECKING:
     from statespace.systems.dense import StateSpace
@@ -128,21 +128,21 @@ def _toeplitz(kernel: Tensor) -> Tensor:
 def _scan(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     length, m, p, n = u.shape[-2], B.shape[-1], C.shape[-2], A.shape[-1]
     T = min(BLOCK, max(length, 1))
-    reach = orbit(A, B, T)  # (..., T, n, m)
+    powers = Powers(A)
+    reach = orbit(powers, B, T)  # (..., T, n, m)
     kernel = torch.cat(
         [D.expand(*reach.shape[:-3], p, m)[..., None, :, :], C[..., None, :, :] @ reach[..., :-1, :, :]], -3
     )
     toeplitz = _toeplitz(kernel)
-    free = rows_orbit(C, A, T + 1)  # (..., T + 1, p, n)
+    free = rows_orbit(C, powers, T + 1)  # (..., T + 1, p, n)
     batch = x.shape[:-1]
     blocks, rest = divmod(length, T)
     outputs = []
     if blocks:
         U = u[..., : blocks * T, :].reshape(*batch, blocks, T * m)
         R = reach.flip(-3).movedim(-3, -2).reshape(*reach.shape[:-3], n, T * m)
-        power = torch.linalg.matrix_power(A, T)
         handed = torch.cat([x[..., None, :], U @ R.mT], -2)
-        states = prefix(power, handed)  # at every boundary, (..., blocks + 1, n)
+        states = prefix(powers(T), handed)  # at every boundary, (..., blocks + 1, n)
         F = free[..., :T, :, :].reshape(*free.shape[:-3], T * p, n)
         y = U @ toeplitz.mT + states[..., :-1, :] @ F.mT
         outputs.append(y.reshape(*batch, blocks * T, p))
@@ -153,8 +153,7 @@ def _scan(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tensor) -> t
         y = U @ toeplitz[..., : rest * p, : rest * m].mT + x[..., None, :] @ F.mT
         outputs.append(y.reshape(*batch, rest, p))
         R = reach[..., :rest, :, :].flip(-3).movedim(-3, -2).reshape(*reach.shape[:-3], n, rest * m)
-        power = torch.linalg.matrix_power(A, rest)
-        x = (x[..., None, :] @ power.mT + U @ R.mT)[..., 0, :]
+        x = (x[..., None, :] @ powers(rest).mT + U @ R.mT)[..., 0, :]
     return (torch.cat(outputs, -2) if outputs else u.new_zeros(*batch, 0, p)), x
 
 
@@ -162,14 +161,15 @@ def _convolution(A: Tensor, B: Tensor, C: Tensor, D: Tensor, u: Tensor, x: Tenso
     length = u.shape[-2]
     if length == 0:
         return _scan(A, B, C, D, u, x)
-    reach = orbit(A, B, length)
+    powers = Powers(A)
+    reach = orbit(powers, B, length)
     first = D.expand(*reach.shape[:-3], *D.shape[-2:])[..., None, :, :]
     kernel = torch.cat([first, C[..., None, :, :] @ reach[..., :-1, :, :]], -3)
     size = 1 << (2 * length - 2).bit_length() if length > 1 else 1
     forward, inverse = (torch.fft.fft, torch.fft.ifft) if u.is_complex() else (torch.fft.rfft, torch.fft.irfft)
     product = forward(kernel, size, -3) @ forward(u, size, -2)[..., None]
     forced = inverse(product[..., 0], size, -2)[..., :length, :]
-    free = orbit(A, x[..., None], length + 1)[..., 0]  # (..., l + 1, n)
+    free = orbit(powers, x[..., None], length + 1)[..., 0]  # (..., l + 1, n)
     final = free[..., -1, :] + torch.einsum("...lnm,...lm->...n", reach.flip(-3), u)
     return forced + free[..., :-1, :] @ C.mT, final
 
