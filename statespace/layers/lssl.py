@@ -95,6 +95,12 @@ class LSSL(SequenceLayer[Tensor]):
         self.C = nn.Parameter(torch.randn(d_model, d_state))
         self.D = nn.Parameter(torch.randn(d_model))
         self.log_dt = nn.Parameter(torch.empty(d_model).uniform_(log(dt_min), log(dt_max)))
+        self._fixed: dict[float, Dense] = {}
+
+    def fix(self, dt_scale: float) -> None:
+        """Keep the discrete systems for this `dt_scale`; see `SequenceLayer.fix`."""
+        with torch.no_grad():
+            self._fixed = {dt_scale: self.discretized(dt_scale)}
 
     def ssm_parameters(self) -> list[nn.Parameter]:
         """Return log Δ, what `A` is made of, and B: their learning rate is bounded and they are never decayed."""
@@ -114,6 +120,8 @@ class LSSL(SequenceLayer[Tensor]):
         Returns:
             ``Abar (..., d, n, n)``, ``Bbar (..., d, n)`` and the output weights ``(d, n)``.
         """
+        if not isinstance(time, Tensor) and time in self._fixed:
+            return self._fixed[time]
         A, B = self.matrix(), self.B.double()[:, None]
         delta = torch.exp(self.log_dt.double()) * time
         found = METHODS[self.method].dense(A, B, B.mT, A.new_zeros(1, 1), delta)
@@ -165,7 +173,7 @@ class LSSL(SequenceLayer[Tensor]):
         return y.masked_fill(holds[..., None], 0), h.to(u.dtype)
 
     def step(self, x: Tensor, state: Tensor, dt: Tensor | None = None, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Take one sample ``(b, d)``; see `SequenceLayer.step`. The systems are discretised anew each time."""
+        """Take one sample ``(b, d)``; see `SequenceLayer.step`. Unless `fix` was called, it discretises anew."""
         check_sample("LSSL.step", x, self.d_model, state, "b d n", n=len(self.B))
         dt = check_dt("LSSL.step", x, dt, dt_scale)
         u = x.to(self.D.dtype)

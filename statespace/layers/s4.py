@@ -89,6 +89,12 @@ class S4(SequenceLayer[Tensor]):
         self.C = nn.Parameter(torch.randn(d_model, modes, 2) * 0.5**0.5)
         self.D = nn.Parameter(torch.randn(d_model))
         self.log_dt = nn.Parameter(torch.empty(d_model).uniform_(log(dt_min), log(dt_max)))
+        self._fixed: dict[float, Dense] = {}
+
+    def fix(self, dt_scale: float) -> None:
+        """Keep the discrete systems for this `dt_scale`; see `SequenceLayer.fix`."""
+        with torch.no_grad():
+            self._fixed = {dt_scale: self.discretized(dt_scale)}
 
     def ssm_parameters(self) -> list[nn.Parameter]:
         """Return log Δ, Λ, P and B: their learning rate is bounded and they are never decayed."""
@@ -108,6 +114,8 @@ class S4(SequenceLayer[Tensor]):
         Returns:
             ``Abar (d, n, n)``, ``Bbar (d, n)`` and the output weights ``(d, n)``.
         """
+        if dt_scale in self._fixed:
+            return self._fixed[dt_scale]
         Lambda, P, B, C = self._vectors()
         turns = torch.stack([Lambda.real, -Lambda.imag, Lambda.imag, Lambda.real], -1).unflatten(-1, (2, 2))
         p = _interleaved(P)

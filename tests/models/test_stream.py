@@ -242,3 +242,22 @@ def test_a_sample_that_is_not_finite_is_refused_and_leaves_the_streams_where_the
         torch.cat([first, live.push(whole[:, 4:])], 1),
         torch.cat([again.push(whole[:, :4]), again.push(whole[:, 4:])], 1),
     )
+
+
+@pytest.mark.parametrize("layer", ["lssl", "s4", "s4d"])
+def test_what_a_layer_keeps_for_one_rate_is_of_that_rate_and_of_the_parameters_as_they_are(layer: str) -> None:
+    model, x = make(layer, "glu"), torch.randn(1, 6, CHANNELS, dtype=torch.float64)
+    live = model.stream(dt_scale=1.7, backend="layers")
+    first = torch.stack([live.push(sample) for sample in x[:, :3].unbind(1)], 1)
+    torch.testing.assert_close(first, offline(model, x[:, :3], dt_scale=1.7), rtol=0, atol=1e-10)
+    with torch.no_grad():
+        for block in model.blocks:
+            block.layer.log_dt += 0.5
+    live.refresh()
+    live.reset()
+    after = torch.cat([live.push(x[:, 0])[:, None], live.push(x[:, 1:])], 1)
+    torch.testing.assert_close(after, offline(model, x, dt_scale=1.7), rtol=0, atol=1e-10)
+    stamped = model.stream(backend="layers")
+    dt = torch.tensor([[1.0, 0.3, 2.0, 1.0, 1.5, 0.7]], dtype=torch.float64)
+    y = torch.stack([stamped.push(sample, time) for sample, time in zip(x.unbind(1), dt.unbind(1), strict=True)], 1)
+    torch.testing.assert_close(y, offline(model, x, dt=dt), rtol=0, atol=1e-10)
