@@ -146,6 +146,9 @@ def judge(name: str, options: argparse.Namespace, given: dict[str, Any]) -> dict
                 right[which].append(model.predict(test.X, dt_scale) == test.y)
                 shown = ", ".join(f"{part.mean():.4f}" for part in right[which])
                 print(f"{name}{which}, seed {seed}: {shown}", file=sys.stderr, flush=True)
+            if split.groups is not None and model.layer_ == "responses":
+                test = split.tests[""][0]
+                right[" adapted"].append(model.adapted(test.X).predict(test.X) == test.y)
             names = model.classes_[model.validation_scores_.argmax(1)]
             left_out.append(float((names == y[model.validation_rows_]).mean()))
             longest = max(signal.shape[1] for signal in X)

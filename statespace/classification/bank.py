@@ -8,6 +8,7 @@ At half the sampling rate half of the band is missing. A second readout is fitte
 there, and serves wherever `dt_scale` is nearer to 2 than to 1.
 """
 
+from copy import copy
 from dataclasses import replace
 from math import sqrt
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from statespace.classification.heard import SHORTEST, Heard
 from statespace.classification.on_disk import AnySignals
 from statespace.classification.ridge import Fit, Readout, fit_readout
 from statespace.classification.signals import Signals
+from statespace.classification.silence import sounding_part
 from statespace.datasets import resample
 from statespace.models import ResponseFeatures
 from statespace.models.responses import threshold_signals
@@ -85,7 +87,7 @@ class Bank:
         """Fit thresholds and readouts; every case is predicted by a readout that has not seen it, or its group."""
         seed = int(self.options["seed"])
         chosen = threshold_signals(len(signals), seed)
-        one_by_one = (part.x[0] for part in map(signals.take, chosen.split(1)))
+        one_by_one = (sounding_part(part) for part in map(signals.take, chosen.split(1)))
         self.features.fit_thresholds_to(one_by_one, len(signals), seed)
         if self.heard is not None:
             self.heard.fit_thresholds(signals, seed)
@@ -122,6 +124,14 @@ class Bank:
         """Return the scores ``(b, k)`` of signals."""
         readout = self.readout(dt_scale)
         return torch.cat([readout(self._features(part, dt_scale)) for part in signals.parts()])
+
+    def adapted(self, signals: AnySignals, dt_scale: float) -> "Bank":
+        """Return one whose readout for this rate compares features with their means over these signals."""
+        other = copy(self)
+        mean = torch.cat([self._features(part, dt_scale) for part in signals.parts()]).double().mean(0).float()
+        used = self.readout(dt_scale)
+        other._readouts = [one._replace(mean=mean) if one is used else one for one in self._readouts]
+        return other
 
     def over_time(self, signals: Signals, targets: Tensor, dt_scale: float) -> Tensor:
         """Return how much each sample brings to a score, beyond that of an average signal.

@@ -15,6 +15,7 @@ from torch import Tensor
 from statespace.classification.network import Network
 from statespace.classification.on_disk import AnySignals, OnDisk, read_any
 from statespace.classification.signals import Signals
+from statespace.classification.silence import without_silence
 from statespace.classification.targets import is_number, plain_label
 from statespace.classification.unfitted import not_fitted
 from statespace.errors import InputError, choose
@@ -149,6 +150,8 @@ class SignalModel(Parameters):
         return signals.prepared(self._scaled_part) if isinstance(signals, OnDisk) else self._scaled_part(signals)
 
     def _scaled_part(self, signals: Signals) -> Signals:
+        if self._fitted.get("trim"):
+            signals = without_silence(signals)
         x, lengths = signals.x, signals.lengths
         real = (torch.arange(x.shape[1]) < lengths[:, None])[..., None]
         scaler = self._fitted["scaler_type"]
@@ -157,10 +160,12 @@ class SignalModel(Parameters):
         elif scaler == "channel":
             scaled = (x - self._location) / self._scale
         else:
-            present = x.masked_fill(~real, torch.nan)
-            centred = present - present.nanmean(1, keepdim=True)
-            power = centred.square().nanmean((1, 2), keepdim=True).sqrt()
-            scaled = centred / torch.where(power > 1e-12, power, 1.0)
+            counted = real if signals.observed is None else real & signals.observed[..., None]
+            present = x.masked_fill(~counted, torch.nan)
+            x = x.masked_fill(~real, torch.nan)
+            mean = present.nanmean(1, keepdim=True)
+            power = (present - mean).square().nanmean((1, 2), keepdim=True).sqrt()
+            scaled = (x - mean) / torch.where(power > 1e-12, power, 1.0)
         # A channel without any number is at its mean.
         return replace(signals, x=torch.where(real & ~scaled.isnan(), scaled, 0.0))
 

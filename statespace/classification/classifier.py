@@ -5,6 +5,7 @@ list of names, trains a stack of these instead.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from statespace.classification.bank import Bank
 from statespace.classification.calibration import probabilities
 from statespace.classification.class_weights import class_weights
 from statespace.classification.estimator import SignalEstimator
@@ -31,6 +33,7 @@ class Classifier(SignalEstimator):
             `statespace.layers.LAYERS`, or a list of keys, for a network that is trained; or ``"auto"``, which fits a
             few of these and keeps what tells the validation part best, beyond chance; see `classification.search`.
         systems: number of random systems.
+        trim: whether silence at both ends of a signal does not count; see `classification.silence`.
         causal: whether the past alone decides, so that a live stream gives the same answers.
         scaler_type: ``"channel"``: each channel by mean and deviation over the training signals; ``"instance"``: each
             signal by its own, so that loudness does not matter; ``"none"``.
@@ -186,6 +189,43 @@ class Classifier(SignalEstimator):
             brought = self.sharpness_ * self.model_.over_time(part, wanted, float(dt_scale))
             found += [row[:length].numpy() for row, length in zip(brought, part.lengths.tolist(), strict=True)]
         return found
+
+    def adapted(self, X: Any, dt_scale: float = 1.0) -> "Classifier":
+        """Return a classifier for one source, such as a speaker, a patient or a machine that training did not hear.
+
+            score = W (f - mean f over X) / scale + offset,       in place of the mean over the training signals
+
+        What is the same in all signals of a source, its voice, its room or its microphone, moves the mean of each
+        feature; differences between classes stay. No labels are needed, but X should hold the classes in about the
+        shares of training: what all of X has in common is taken for the source.
+
+        Args:
+            X: signals of that source, at least as many as there are classes.
+            dt_scale: time between two samples, in units of that of training; the readout for this rate is adapted.
+        Returns:
+            The classifier for that source; this one stays as it is.
+        Raises:
+            InputError: not fitted, `layer` is not ``"responses"``, or the signals cannot be used or are too few.
+        Source:
+            After Li, Wang, Shi, Liu, Hou 2016 (arXiv:1603.04779), section 3, who do so with the means and deviations of
+            batch normalisation. Where we deviate: the deviations stay those of training.
+        """
+        where = "Classifier.adapted"
+        self._expect_fitted(where)
+        if not isinstance(self.model_, Bank):
+            raise InputError(
+                f"{where}: layer is {self.layer_!r}, but means of features are known of 'responses' alone: fit with "
+                "layer='responses', or fit again with signals of this source."
+            )
+        signals = self._ready(where, X, dt_scale)
+        if len(signals) < len(self.classes_):
+            raise InputError(
+                f"{where}: X has {len(signals)} signals, but at least {len(self.classes_)} are expected, as many as "
+                "there are classes: what they have in common is taken for the source."
+            )
+        other = copy(self)
+        other.model_ = self.model_.adapted(signals, float(dt_scale))
+        return other
 
     def fit_predict(self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, and return what is predicted for the same signals."""

@@ -54,10 +54,20 @@ class SignalEstimator(SignalModel):
     layer: str | Sequence[str] = RESPONSES
     _: KW_ONLY
     systems: int = 1000
+    trim: bool = False
     pooling: str = "mean"
 
     _least: ClassVar[dict[str, int]] = SignalModel._least | {"systems": 1}
     _beside: ClassVar[tuple[str, ...]] = (RESPONSES, AUTO)
+
+    def _checked(self, where: str) -> None:
+        super()._checked(where)
+        if not isinstance(self.trim, bool | np.bool_):
+            raise InputError(f"{where}: trim is {self.trim!r}, but True or False is expected.")
+        if self.trim and self.causal:
+            raise InputError(
+                f"{where}: trim=True looks for the end of a signal, but causal=True must not: leave one of them out."
+            )
 
     # ------------------------------------------------------------------------------------------------ fitting
 

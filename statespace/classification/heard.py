@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from statespace.classification.on_disk import AnySignals
 from statespace.classification.signals import Signals
+from statespace.classification.silence import sounding_part
 from statespace.models import BandEnergies, ResponseFeatures
 from statespace.models.responses import threshold_signals
 
@@ -46,17 +47,29 @@ class Heard(nn.Module):
             self.energies(x[:length], dt_scale) for x, length in zip(signals.x, signals.lengths.tolist(), strict=True)
         ]
 
-    def _frames(self, signals: Signals, dt_scale: float) -> tuple[Tensor, Tensor]:
-        each = self._each(signals, dt_scale)
+    def _observed(self, signals: Signals, dt_scale: float) -> list[Tensor] | None:
+        """Return in which frames of each signal something was observed, ``(frames,)``."""
+        if signals.observed is None:
+            return None
+        found = []
+        for row, length in zip(signals.observed, signals.lengths.tolist(), strict=True):
+            frame = self.energies.frame_of(length, dt_scale)
+            found.append(row[: length // frame * frame].unflatten(0, (-1, frame)).any(1))
+        return found
+
+    def _frames(self, signals: Signals, dt_scale: float) -> tuple[Tensor, Tensor, Tensor | None]:
+        each, observed = self._each(signals, dt_scale), self._observed(signals, dt_scale)
         lengths = torch.tensor([len(one) for one in each])
         frames = (nn.utils.rnn.pad_sequence(each, batch_first=True) - self.location) / self.scale
-        return frames, lengths
+        return frames, lengths, None if observed is None else nn.utils.rnn.pad_sequence(observed, batch_first=True)
 
     def fit_thresholds(self, signals: AnySignals, seed: int) -> "Heard":
         """Take means, deviations and thresholds from training signals."""
         count, mean, squares = 0, torch.zeros(len(self.location), dtype=torch.float64), torch.zeros(())
         for part in signals.parts():
-            flat = torch.cat([one.double() for one in self._each(part, 1.0)])
+            each, observed = self._each(part, 1.0), self._observed(part, 1.0)
+            each = each if observed is None else [one[seen] for one, seen in zip(each, observed, strict=True)]
+            flat = torch.cat([one.double() for one in each])
             apart = flat.mean(0) - mean
             together = count + len(flat)
             squares = squares + (flat - flat.mean(0)).square().sum(0) + apart.square() * (count * len(flat) / together)
@@ -64,19 +77,24 @@ class Heard(nn.Module):
         self.location, deviation = mean.float(), (squares / count).sqrt()
         self.scale = torch.where(deviation > 1e-6, deviation, 1.0).float()
         chosen = threshold_signals(len(signals), seed)
-        one_by_one = (self._frames(part, 1.0)[0][0] for part in map(signals.take, chosen.split(1)))
+        one_by_one = (self._sounding(part) for part in map(signals.take, chosen.split(1)))
         self.responses.fit_thresholds_to(one_by_one, len(signals), seed)
         return self
 
+    def _sounding(self, signals: Signals) -> Tensor:
+        frames, lengths, observed = self._frames(signals, 1.0)
+        return sounding_part(Signals(frames, lengths, observed, lengths))
+
     def forward(self, signals: Signals, dt_scale: float) -> Tensor:
         """Return the features of signals, ``(b, features)``."""
-        found: Tensor = self.responses(*self._frames(signals, dt_scale))
+        frames, lengths, observed = self._frames(signals, dt_scale)
+        found: Tensor = self.responses(frames, lengths, 1.0, observed)
         return found
 
     def over_time(self, signals: Signals, worth: Tensor, means: Tensor, dt_scale: float) -> Tensor:
         """Return how much each sample brings, as `ResponseFeatures.over_time`; samples of a frame share alike."""
-        frames, counts = self._frames(signals, dt_scale)
-        brought = self.responses.over_time(frames, counts, worth, means)
+        frames, counts, observed = self._frames(signals, dt_scale)
+        brought = self.responses.over_time(frames, counts, worth, means, 1.0, observed)
         found = signals.x.new_zeros(signals.x.shape[:2])
         for row, (length, count) in enumerate(zip(signals.lengths.tolist(), counts.tolist(), strict=True)):
             frame = self.energies.frame_of(length, dt_scale)

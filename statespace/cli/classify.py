@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name in ("train", "predict", "eval"):
         made[name].add_argument("source", help="folder/<label>/*.wav, a table of paths, an archive, or one file")
         _add_reading(made[name], trained=name != "train")
+    for name in ("predict", "eval"):
+        made[name].add_argument(
+            "--adapt",
+            action="store_true",
+            help="all recordings are of one source that was not trained on: get used to it",
+        )
     made["predict"].add_argument("--out", help="table to write: .csv, .csv.gz or .parquet (default: print it)")
     made["eval"].add_argument("--out", default="report/", help="folder for the results (report/)")
     made["eval"].add_argument(
@@ -61,6 +67,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--causal", action="store_true", help="let the past alone decide, so that the model can stream")
     parser.add_argument("--scaler-type", default="channel", help="channel, instance or none (channel)")
+    parser.add_argument("--trim", action="store_true", help="let silence at both ends of a recording not count")
     parser.add_argument("--systems", type=whole, default=1000, help="random systems, of responses (1000)")
     parser.add_argument("--d-model", type=whole, default=64, help="channels of the network (64)")
     parser.add_argument("--n-layers", type=whole, default=4, help="blocks of the network (4)")
@@ -154,6 +161,7 @@ def _train(options: argparse.Namespace) -> int:
         systems=options.systems,
         causal=options.causal,
         scaler_type=options.scaler_type,
+        trim=options.trim,
         d_model=options.d_model,
         n_layers=options.n_layers,
         d_state=options.d_state,
@@ -232,14 +240,19 @@ def _read_for(model: "Classifier", options: argparse.Namespace) -> "Recordings":
     return found
 
 
-def _probabilities(model: "Classifier", found: "Recordings") -> np.ndarray:
-    """Return the probabilities of all recordings, each with the time between two of its samples."""
+def _at_each_rate(
+    model: "Classifier", found: "Recordings", adapt: bool
+) -> tuple[dict[float, "Classifier"], np.ndarray]:
+    """Return who judges recordings of each time between two samples, and the probabilities of all recordings."""
     scales = _scales(model, found)
+    judges: dict[float, Classifier] = {}
     probabilities = np.zeros((len(found), len(model.classes_)))
-    for scale in np.unique(scales):
+    for scale in np.unique(scales).tolist():
         rows = np.flatnonzero(scales == scale)
-        probabilities[rows] = model.predict_proba(found.take(rows.tolist()).signals, float(scale))
-    return probabilities
+        signals = found.take(rows.tolist()).signals
+        judges[scale] = model.adapted(signals, scale) if adapt else model
+        probabilities[rows] = judges[scale].predict_proba(signals, scale)
+    return judges, probabilities
 
 
 def _scales(model: "Classifier", found: "Recordings") -> np.ndarray:
@@ -254,7 +267,8 @@ def _predict(options: argparse.Namespace) -> int:
 
     model = load(options.model)
     found = _part(_read_for(model, options), options, None)
-    table = predictions([str(name) for name in model.classes_], found.names, _probabilities(model, found))
+    _, probabilities = _at_each_rate(model, found, options.adapt)
+    table = predictions([str(name) for name in model.classes_], found.names, probabilities)
     if options.out is None:
         table.to_csv(sys.stdout, index=False, float_format="%.6f", lineterminator="\n")
         sys.stdout.flush()
@@ -280,11 +294,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     found = _known(found, classes, options)
     labels = cast(list[str], found.labels)
     truth = np.array([classes.index(label) for label in labels])
-    evaluation = Evaluation(classes, found.names, truth, _probabilities(model, found))
-    scales = _scales(model, found)
+    judges, probabilities = _at_each_rate(model, found, options.adapt)
+    evaluation = Evaluation(classes, found.names, truth, probabilities)
+    scales = _scales(model, found).tolist()
 
     def attribute(row: int) -> np.ndarray:
-        return model.attribute([found.signals[row]], dt_scale=float(scales[row]))[0]
+        return judges[scales[row]].attribute([found.signals[row]], dt_scale=scales[row])[0]
 
     title = f"{options.model} on {options.source}"
     written = write(evaluation, found.signals, found.rates, options.out, title, attribute)

@@ -3,7 +3,8 @@
     x'_k = A_k x_k + B (m_k · u),    y_k = Re(C_k x_k) + D_k (m_k · u),        k = 1 … systems
     feature_kq = share of the signal's time in which  y_k > threshold_kq
 
-over the whole signal and, if asked for, over each of its equal `parts` as well, which tells when.
+over the whole signal and, if asked for, over each of its equal `parts` as well, which tells when: of the samples that
+were observed, each part holds as many.
 
 Each system has a few damped oscillations with random time constants, frequencies and phases, and looks at a random
 mixture m_k of the channels. Its feedthrough D makes its answer to a constant settle at zero, so that it sees changes
@@ -306,7 +307,8 @@ class ResponseFeatures(nn.Module):
         """Return the weight of each sample in the whole and in each part, ``(1 or 1 + parts, l)``, from counts."""
         weights = counts[None]
         if self.parts > 1:
-            part = torch.arange(len(counts)) * self.parts // len(counts)
+            before = counts.double().cumsum(0) - counts
+            part = (before * self.parts / counts.double().sum()).floor().clamp(max=self.parts - 1)
             weights = torch.cat([weights, counts * (part == torch.arange(self.parts)[:, None])])
         return weights / weights.sum(1, keepdim=True).clamp(min=1)
 

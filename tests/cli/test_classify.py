@@ -19,6 +19,7 @@ from scipy.signal import resample_poly
 
 from statespace import Classifier
 from statespace.cli.main import main
+from statespace.datasets import read_recordings
 
 Run = Callable[..., tuple[int, str, str]]
 QUICK = ("--systems", "40", "--quiet")
@@ -102,6 +103,16 @@ def test_train_predict_and_eval(run: Run, data: str, other: str) -> None:
     assert table["label"].tolist() == ["high"] * 3 + ["low"] * 3
     assert run("predict", "model/", other, "--out", "found.csv", "--quiet") == (0, "", "")
     np.testing.assert_allclose(pd.read_csv("found.csv").iloc[:, 2:], table.iloc[:, 2:], atol=1e-6)
+
+    adapted = fitted.adapted(read_recordings(other).signals).predict_proba(read_recordings(other).signals)
+    assert run("predict", "model/", other, "--adapt", "--out", "a.csv", "--quiet") == (0, "", "")
+    np.testing.assert_allclose(pd.read_csv("a.csv")[["p_high", "p_low"]], adapted, atol=1e-6)
+    assert np.abs(adapted - table[["p_high", "p_low"]]).to_numpy().max() > 1e-4
+    code, out, err = run("predict", "model/", f"{other}/low/20.wav", "--adapt")
+    assert (code, out) == (2, "")
+    assert "X has 1 signals, but at least 2 are expected" in err
+    assert run("train", data, "--systems", "20", "--trim", "--out", "trimmed/", "--quiet") == (0, "", "")
+    assert Classifier.load("trimmed").trim is True
 
     code, out, err = run("eval", "model/", other, "--out", "r")
     assert (code, err) == (0, "")
