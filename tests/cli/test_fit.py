@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -117,6 +118,24 @@ def test_the_examples_train(name: str, repository: Path, tmp_path: Path, capsys:
     small |= {"data.init_args.batch_size": 2, "data.init_args.val_batches": 1, "data.init_args.test_batches": 1}
     options += [part for option, value in small.items() for part in (f"--{option}", str(value))]
     assert main(["fit", *options, "--trainer.accelerator", "cpu"]) == 0
+    assert capsys.readouterr().out.startswith("step 1: test_accuracy ")
+
+
+def test_the_example_of_sequential_mnist_trains(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 12), ("t10k", 2)):
+        images, labels = rng.integers(0, 256, (count, 28, 28)), rng.integers(0, 10, count)
+        for kind, data in (("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)):
+            head = np.array([0x800 + data.ndim, *data.shape], ">u4").tobytes()
+            (tmp_path / f"{name}-{kind}").write_bytes(head + data.astype(np.uint8).tobytes())
+    options = ["--config", str(repository / "examples" / "sequential_mnist.yaml"), "--trainer.accelerator", "cpu"]
+    small = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "trainer.default_root_dir": tmp_path / "fit"}
+    small |= {"data.init_args.batch_size": 2, "data.init_args.task.init_args.folder": tmp_path}
+    small |= {"data.init_args.task.init_args.validation": 2}
+    options += [part for option, value in small.items() for part in (f"--{option}", str(value))]
+    assert main(["fit", *options]) == 0
     assert capsys.readouterr().out.startswith("step 1: test_accuracy ")
 
 
