@@ -1,5 +1,6 @@
 """Powers of a state matrix applied to vectors, and parallel prefix sums: what the responses and views rest on."""
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import reduce
 from math import isqrt
@@ -32,7 +33,7 @@ class Powers:
         if not digits:
             A = self._squares[0]
             return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand_as(A)
-        return reduce(torch.matmul, map(self.square, digits))
+        return reduce(operator.matmul, map(self.square, digits))
 
 
 def _doubled(rows: Tensor, batch: Sequence[int], length: int, power: Callable[[int], Tensor]) -> Tensor:
