@@ -81,13 +81,15 @@ def test_a_stream_with_gaps_is_an_update_of_all_its_rows(
     )  # float32, in batches of another size
 
 
-@pytest.mark.parametrize("layer", ["s4d", "lstm"])
-def test_many_rows_at_once_are_the_rows_one_by_one(layer: str, small: Small) -> None:
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("layer", ["s4d", "mamba2", "lstm"])
+def test_many_rows_at_once_are_the_rows_one_by_one(layer: str, missing: float, small: Small) -> None:
     frame = series("h")
     known = frame.groupby("unique_id").head(60)
     new = frame[frame["ds"] > known["ds"].max()]
     first, second = (ForecastStream(small(layer=layer).fit(known), [80, 95]) for _ in range(2))
     values = new.pivot(index="ds", columns="unique_id", values="y").to_numpy(copy=True)
+    values[np.random.default_rng(1).random(values.shape) < missing] = np.nan
     values[7, 1] = np.nan
     ticks = as_ticks(pd.Series(np.sort(new["ds"].unique())))
     assert first.goes_on(ticks) == len(ticks)
