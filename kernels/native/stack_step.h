@@ -22,7 +22,7 @@ struct StackInstruction {
     int64_t panels;           // of the row that is written
     int64_t inputs;           // numbers of the row that is read, without what fills up its last panel
     int64_t states;           // of a channel; in a CONVOLUTION, the samples that it remembers
-    int64_t option;           // in HEADS, the channels of a head
+    int64_t option;           // in HEADS, the channels of a head; in a NORM, 1 for no mean and 2 more for zeros in a gap
     int64_t groups;           // of channels: those of HEADS share B and C, those of a GROUP_NORM the mean; 1 elsewhere
     const void* constants;
     void* state;              // one stream behind the other, read and written
@@ -47,6 +47,8 @@ struct StackStep {
     int64_t asks;                             // 1: the first sample, the third and so on leave the states as they are, and
                                               // what they give is all that is put out, (b, (l + 1) / 2, outputs)
     int64_t largest;                          // numbers in the state of one stream and one instruction, at most
+    const uint8_t* known;                     // (b, samples that are taken), 0 for a gap; null where there is none
+    int64_t known_stride[2];
 };
 
 // Streams that go through an instruction together, so that its constants are fetched once for all of them.

@@ -20,6 +20,7 @@ struct Row {
     T* workspace;
     int64_t stream;
     T* aside;  // where a state is written that shall not last; null where it shall
+    bool known = true;  // whether the sample is there; else this is a gap
 
     T* to() const { return workspace + is.to; }
     const T* from(int i) const { return is.from[i] < 0 ? nullptr : workspace + is.from[i]; }
@@ -38,7 +39,7 @@ ALWAYS_INLINE T total(const Vec<T>& v) {
 }
 
 // y = weight (x - mean) / sqrt(variance + eps) + bias. Constants: ones where there are channels, weight, bias; eps. With
-// option 1, mean is 0 (RMSNorm).
+// option 1, mean is 0 (RMSNorm); with 2, y is 0 in a gap.
 template <typename T>
 void norm(const Row<T>& row) {
     constexpr int W = Row<T>::W;
@@ -46,7 +47,11 @@ void norm(const Row<T>& row) {
     const T *x = row.from(0), *there = row.constants(), *weight = there + width, *bias = weight + width;
     const T eps = bias[width];
     Vec<T> sum = {}, squares = {};
-    if (row.is.option == 0)
+    if (row.is.option & 2 && !row.known) {
+        for (int64_t j = 0; j < width; j += W) store<T>(row.to() + j, Vec<T>{});
+        return;
+    }
+    if (!(row.is.option & 1))
         for (int64_t j = 0; j < width; j += W) sum = sum + load(x + j);
     const T mean = total<T>(sum) / T(row.is.inputs);
     for (int64_t j = 0; j < width; j += W) {
@@ -277,9 +282,17 @@ void elementwise(const Row<T>& row) {
     }
 }
 
+// Which streams have a sample.
+struct Known {
+    const uint8_t* first = nullptr;
+    int64_t stride = 0;
+
+    bool at(int64_t i) const { return !first || first[i * stride]; }
+};
+
 // An instruction for some streams. With `aside`, where a state may be written, the rows ask, and states stay as they are.
 template <typename T>
-void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t count, int64_t width, T* aside) {
+void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t count, int64_t width, T* aside, Known known) {
     if (is.operation == LINEAR) {  // constants: bias, then the matrix in panels; the second row is added if it is there
         const Row<T> row{is, workspace, first, aside};
         return linear<T>(row.to(), row.from(1), row.from(0), row.constants(), row.constants() + row.width(), count, is.panels,
@@ -292,15 +305,16 @@ void execute(const StackInstruction& is, T* workspace, int64_t first, int64_t co
                                        : is.operation == HEADS       ? heads<T>
                                        : is.operation == GROUP_NORM  ? group_norm<T>
                                                                      : elementwise<T>;
-    for (int64_t i = 0; i < count; ++i) one({is, workspace + i * width, first + i, aside});
+    for (int64_t i = 0; i < count; ++i) one({is, workspace + i * width, first + i, aside, known.at(i)});
 }
 
 // A sample that asks, and the one that is taken after it.
 template <typename T>
-void execute_both(const StackInstruction& is, T* asked, T* taken, int64_t first, int64_t count, int64_t width, T* aside) {
+void execute_both(const StackInstruction& is, T* asked, T* taken, int64_t first, int64_t count, int64_t width, T* aside,
+                  Known known) {
     if (is.operation != DIAGONAL) {
-        execute<T>(is, asked, first, count, width, aside);
-        return execute<T>(is, taken, first, count, width, nullptr);
+        execute<T>(is, asked, first, count, width, aside, {});
+        return execute<T>(is, taken, first, count, width, nullptr, known);
     }
     for (int64_t i = 0; i < count; ++i) {
         const Row<T> question{is, asked + i * width, first + i, aside};
@@ -329,12 +343,16 @@ void run(const StackStep& call, int64_t first, int64_t count, void* memory) {
         enter(asked);
         const bool both = call.asks && t + 1 < call.length;
         if (both) enter(taken);
+        Known known;
+        if (call.known && (both || !call.asks))
+            known = {call.known + first * call.known_stride[0] + (both ? t / 2 : t) * call.known_stride[1],
+                     call.known_stride[0]};
         for (int64_t k = 0; k < call.count; ++k) {
             const StackInstruction& is = call.instructions[k];
             if (both)
-                execute_both<T>(is, asked, taken, first, count, call.width, aside);
+                execute_both<T>(is, asked, taken, first, count, call.width, aside, known);
             else
-                execute<T>(is, asked, first, count, call.width, call.asks ? aside : nullptr);
+                execute<T>(is, asked, first, count, call.width, call.asks ? aside : nullptr, known);
         }
         leave(asked);
         if (both) ++t;

@@ -52,6 +52,7 @@ class Norm:
         bias: ``(d)``.
         eps: added to the variance.
         centred: whether the mean is taken off.
+        enters: whether y is what enters a layer, and so 0 in a gap.
     """
 
     x: Register
@@ -59,6 +60,7 @@ class Norm:
     bias: Tensor
     eps: float
     centred: bool = True
+    enters: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,28 +47,32 @@ class StackStep:
         self._plan = native.Plan(program, batch) if self.backend == "native" else None
         self._states = [torch.zeros(batch, *shape, dtype=program.dtype, device=device) for shape in program.states]
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, known: Tensor | None = None) -> Tensor:
         """Take the next samples.
 
         Args:
             x: ``(b, d)`` for one sample of each stream, ``(b, l, d)`` for several in order; in the program's dtype and
                 on its device.
+            known: one truth value for each sample, ``(b)`` or ``(b, l)``, false for a gap: a norm that `enters` a layer
+                gives zeros there. None for no gaps.
         Returns:
             The program's results, ``(b, ...)`` or ``(b, l, ...)``.
         Raises:
-            ShapeError: `x` does not have the shape named here.
-            InputError: `x` has another dtype or is on another device.
+            ShapeError: `x` or `known` does not have the shape named here.
+            InputError: `x` has another dtype or is on another device, or `known` holds no truth values.
         """
         self._check("x", x)
+        known = self._known(known, x)
         if self._plan is not None:
-            return self._plan.run(x)
+            return self._plan.run(x, known=known)
         with torch.no_grad():
             if x.ndim == 2:
-                y, self._states = reference.step(self.program, x, self._states)
+                y, self._states = reference.step(self.program, x, self._states, known)
                 return y
             ys = []
-            for sample in x.unbind(1):
-                y, self._states = reference.step(self.program, sample, self._states)
+            for t, sample in enumerate(x.unbind(1)):
+                here = None if known is None else known[:, t]
+                y, self._states = reference.step(self.program, sample, self._states, here)
                 ys.append(y)
             return torch.stack(ys, 1) if ys else x.new_empty(self.batch, 0, self.program.result.width)
 
@@ -87,17 +91,18 @@ class StackStep:
         with torch.no_grad():
             return reference.step(self.program, x, self._states)[0]
 
-    def follow(self, asked: Tensor, x: Tensor) -> Tensor:
+    def follow(self, asked: Tensor, x: Tensor, known: Tensor | None = None) -> Tensor:
         """Take the next samples, and ask before each of them: `ask` and a call for each, in one.
 
         Args:
             asked: ``(b, l, d)``.
             x: ``(b, l, d)``.
+            known: of each sample that is taken, ``(b, l)``, as in a call.
         Returns:
             The answers, ``(b, l, ...)``.
         Raises:
             ShapeError: one does not have the shape named here, or another length than the other.
-            InputError: one has another dtype or is on another device.
+            InputError: one has another dtype or is on another device, or `known` holds no truth values.
         """
         self._check("x", x, (3,))
         self._check("asked", asked, (3,))
@@ -105,12 +110,13 @@ class StackStep:
             raise ShapeError(
                 f"StackStep: asked has {asked.shape[1]} samples and x {x.shape[1]}, but one for each is expected."
             )
+        known = self._known(known, x)
         if self._plan is not None:
-            return self._plan.run(torch.stack([asked, x], 2).flatten(1, 2), asks=True)
+            return self._plan.run(torch.stack([asked, x], 2).flatten(1, 2), True, known)
         answers = []
-        for question, sample in zip(asked.unbind(1), x.unbind(1), strict=True):
+        for t, (question, sample) in enumerate(zip(asked.unbind(1), x.unbind(1), strict=True)):
             answers.append(self.ask(question))
-            self(sample)
+            self(sample, None if known is None else known[:, t])
         return torch.stack(answers, 1) if answers else x.new_empty(self.batch, 0, self.program.result.width)
 
     def _check(self, name: str, x: Tensor, axes: tuple[int, ...] = (2, 3)) -> None:
@@ -128,6 +134,21 @@ class StackStep:
                 f"StackStep: {name} is {x.dtype} on {x.device}, but the stack computes in {self.program.dtype} on "
                 f"{self.program.device}: pass {name}.to({str(self.program.device)!r}, {self.program.dtype})."
             )
+
+    def _known(self, known: Tensor | None, x: Tensor) -> Tensor | None:
+        if known is None:
+            return None
+        if known.shape != x.shape[:-1]:
+            raise ShapeError(
+                f"StackStep: known is {tuple(known.shape)}, but {tuple(x.shape[:-1])} is expected: a truth value for "
+                "each sample."
+            )
+        if known.dtype is not torch.bool or known.device != x.device:
+            raise InputError(
+                f"StackStep: known is {known.dtype} on {known.device}, but truth values on {x.device} are expected: "
+                f"pass known.to({str(x.device)!r}, torch.bool)."
+            )
+        return known
 
     @property
     def _held(self) -> list[Tensor]:

@@ -201,8 +201,8 @@ class Plan:
             states = option = state_at = 0
             groups = 1
             match of:
-                case Norm(centred=centred):
-                    option = not centred
+                case Norm(centred=centred, enters=enters):
+                    option = (not centred) + 2 * enters
                 case Linear():
                     nanoseconds += _PRODUCT * panels * PANEL * of.x.width
                 case Convolution(silu=silu):
@@ -232,8 +232,8 @@ class Plan:
         self._dtype = program.dtype
         self._function: Any = core.library().statespace_stack_step
         self._function.argtypes = [ctypes.c_void_p]
-        # The C struct ``statespace::StackStep`` of kernels/native/stack_step.h: 21 fields of 8 bytes.
-        self._call = (ctypes.c_int64 * 21)(
+        # The C struct ``statespace::StackStep`` of kernels/native/stack_step.h: 24 fields of 8 bytes.
+        self._call = (ctypes.c_int64 * 24)(
             batch, 1, program.sample.width, self._outputs, program.dtype == torch.float64, 1,
             core.instruction_set(instruction_set), len(program.instructions), ctypes.addressof(self._instructions),
             width, int(nanoseconds), place(program.sample), place(program.result),
@@ -241,10 +241,11 @@ class Plan:
         self._call[20] = max((state[0].numel() for state in self.packed if batch), default=0)
         self._at = ctypes.addressof(self._call)
 
-    def run(self, x: Tensor, asks: bool = False) -> Tensor:
+    def run(self, x: Tensor, asks: bool = False, known: Tensor | None = None) -> Tensor:
         """Take the samples ``(b, d)`` or ``(b, l, d)`` of the program's dtype, and return its results.
 
         With `asks`, the first sample, the third and so on leave the states as they are, and only they have results.
+        What is not `known`, ``(b, samples that are taken)``, is a gap.
         """
         shape, call = x.shape, self._call
         strides = x.stride()
@@ -261,6 +262,10 @@ class Plan:
         call[13], call[14] = x.data_ptr(), strides[0]
         call[16], call[17] = y.data_ptr(), y.stride(0)
         call[19] = asks
+        call[21] = 0
+        if known is not None:
+            call[21], call[22] = known.data_ptr(), known.stride(0)
+            call[23] = known.stride(1) if known.ndim == 2 else 0
         if self._function(self._at):
             raise MemoryError("StackStep: no memory left for the rows of the stack.")
         return y

@@ -147,6 +147,7 @@ def run(
     x: Tensor,
     states: Sequence[Tensor],
     with_state: Mapping[type[Instruction], Callable[[Any, Read, Tensor], tuple[Tensor, Tensor]]],
+    known: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Run the instructions one after the other, those that have a state by `with_state`: what each gives and leaves."""
     rows: list[tuple[Tensor, ...]] = [(x,)]
@@ -159,7 +160,10 @@ def run(
     for instruction, sizes in zip(program.instructions, program.rows[1:], strict=True):
         stateful = with_state.get(type(instruction))
         if stateful is None:
-            rows.append(pointwise(instruction, read))
+            row = pointwise(instruction, read)
+            if known is not None and isinstance(instruction, Norm) and instruction.enters:
+                row = tuple(part * known[..., None] for part in row)
+            rows.append(row)
             continue
         y, state = stateful(instruction, read, next(before))
         rows.append(y.split(sizes, -1) if len(sizes) > 1 else (y,))
@@ -167,16 +171,23 @@ def run(
     return read(program.result), after
 
 
-def step(program: Program, x: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+def step(
+    program: Program, x: Tensor, states: Sequence[Tensor], known: Tensor | None = None
+) -> tuple[Tensor, list[Tensor]]:
     """Take one sample of each stream, and leave the states that came as they are.
 
     Args:
         program: the stack.
         x: samples, ``(b, d)``.
         states: one tensor for each of ``program.states``, with the batch in front.
+        known: one truth value for each stream, ``(b)``, false for a gap; None for no gaps.
     Returns:
         The result of the program, ``(b, ...)``, and the states after the sample.
     """
     return run(
-        program, x, states, {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads}
+        program,
+        x,
+        states,
+        {Convolution: _convolution, Selective: _selective, Diagonal: _diagonal, Heads: _heads},
+        known,
     )

@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -76,11 +76,11 @@ class _Lines:
         """Return whether there is more to read within so many seconds; not after the end."""
         return not self._ended and bool(select.select([self._descriptor], [], [], patience)[0])
 
-    def give_back(self, lines: list[str]) -> None:
+    def give_back(self, text: bytes) -> None:
         """Take the last lines again, to stand before what is read next."""
-        self.rest = "".join(f"{line}\n" for line in lines).encode(errors="surrogateescape") + self.rest
+        self.rest = text + self.rest
 
-    def __iter__(self) -> Iterator[list[str]]:
+    def __iter__(self) -> Iterator[bytes]:
         while not self.stopped:
             ready, _, _ = select.select([self._descriptor, self._woken], [], [])
             if self.stopped or self._descriptor not in ready:  # a pipe may close as the wish to stop comes
@@ -89,7 +89,7 @@ class _Lines:
             self._ended = not found
             whole, newline, self.rest = (self.rest + found).rpartition(b"\n") if found else (self.rest, b"", b"")
             if whole or newline:
-                yield whole.decode("utf-8", errors="replace").replace("\r\n", "\n").removesuffix("\r").split("\n")
+                yield whole + newline
             if self._ended:
                 return
 
@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     """Do the job; see the options."""
     from statespace.files import replace_folder_atomically
     from statespace.forecasting import Forecaster
-    from statespace.forecasting.live_rows import LiveRows, RowReader
+    from statespace.forecasting.live_rows import LiveRows, RowReader, RowWriter
     from statespace.forecasting.stream import Expected, ForecastStream
 
     folder = None if options.state is None else Path(options.state)
@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
     reader = RowReader(forecaster.columns, stream.ids, like, options.format)
     lines = _Lines(sys.stdin.fileno(), kept["rest"].encode(errors="surrogateescape"))
     counts = {"rows": 0, "known": 0, "broken": 0, "anomalies": 0}
-    write = _writer(options, forecaster)
+    writer, begun = RowWriter(forecaster.columns, options.format), False
 
     def broken(sentences: list[str]) -> None:
         counts["broken"] += len(sentences)
@@ -158,10 +158,16 @@ def run(options: argparse.Namespace) -> int:
             (fresh / _STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
 
     def told(rows: LiveRows, places: np.ndarray, found: Expected) -> None:
+        nonlocal begun
         counts["rows"] += len(places)
+        numbers = dict(found.columns)
         if options.detect:
-            counts["anomalies"] += int((np.abs(found.score) >= options.threshold).sum())
-        write([rows.told[place] for place in places], found)
+            numbers |= {"score": found.score, "anomaly": np.abs(found.score) >= options.threshold}
+            counts["anomalies"] += int(numbers["anomaly"].sum())
+        if not begun:
+            sys.stdout.write(writer.header(list(numbers)))
+            begun = True
+        sys.stdout.write(writer.rows(rows.told.some(places), numbers))
 
     def take(rows: LiveRows) -> None:
         new = rows.ticks > stream.last[rows.which]
@@ -212,11 +218,15 @@ def run(options: argparse.Namespace) -> int:
     saved = 0
     with lines.listening():
         for part in lines:
-            if reader.header is None or (kept["header"] and reader.line == 0 and part[0] == ",".join(kept["header"])):
-                reader.read_header(part.pop(0).removeprefix("\ufeff"))
-            if (begun := reader.begun(part)) and lines.more(_PATIENCE):  # all rows of a stamp go together
-                lines.give_back(part[-begun:])
-                del part[-begun:]
+            if reader.header is None or (kept["header"] and reader.line == 0):
+                first, _, later = part.partition(b"\n")
+                line = first.decode("utf-8", errors="replace").removesuffix("\r")
+                if reader.header is None or line == ",".join(reader.header):
+                    reader.read_header(line.removeprefix("\ufeff"))
+                    part = later
+            if (last := reader.begun(part)) and lines.more(_PATIENCE):  # all rows of a stamp go together
+                lines.give_back(part[-last:])
+                part = part[:-last]
             rows = reader.read(part)
             broken(rows.problems)
             take(rows)
@@ -239,37 +249,3 @@ def _summary(counts: dict[str, int], options: argparse.Namespace) -> str:
     if counts["broken"]:
         parts.append(f"{counts['broken']} lines skipped that could not be used")
     return ", ".join(parts)
-
-
-def _writer(options: argparse.Namespace, forecaster: Any) -> Callable[[list[Any], Any], None]:
-    """Return what writes rows with what was expected of them, in the format that they came in."""
-    columns = forecaster.columns
-    names = [columns.id, columns.time, columns.target]
-    begun = False
-
-    def numbers(found: Any) -> tuple[list[str], list[np.ndarray]]:
-        extra = list(found.columns)
-        parts = list(found.columns.values())
-        if options.detect:
-            extra += ["score", "anomaly"]
-            parts += [found.score, np.abs(found.score) >= options.threshold]
-        return extra, parts
-
-    def csv_rows(told: list[str], found: Any) -> None:
-        nonlocal begun
-        extra, parts = numbers(found)
-        if not begun:
-            print(",".join([*names, *extra]))
-            begun = True
-        form = ",".join(["%s", *(["%.7g"] * len(found.columns))]) + (",%.4g,%d" if options.detect else "") + "\n"
-        rows = zip(told, *(part.tolist() for part in parts), strict=True)
-        sys.stdout.write("".join(map(form.__mod__, rows)))
-
-    def json_rows(told: list[tuple[Any, Any, Any]], found: Any) -> None:
-        extra, parts = numbers(found)
-        for row, rest in zip(told, zip(*(part.tolist() for part in parts), strict=True), strict=True):
-            known = dict(zip(names, row, strict=True))
-            known |= {name: None if value != value else value for name, value in zip(extra, rest, strict=True)}
-            sys.stdout.write(json.dumps(known, ensure_ascii=False) + "\n")
-
-    return csv_rows if options.format == "csv" else json_rows

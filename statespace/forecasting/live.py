@@ -16,7 +16,7 @@ from statespace.models import Forecast, ForecastNetwork, History
 from statespace.models.carried import Carried, along
 from statespace.models.instance_norm import Normalised, normalise
 from statespace.models.program import flatten, unflatten
-from statespace.training import on_threads
+from statespace.training import on_threads, threads_of
 
 CHECKED = 16  # rows after which the anchor is held against the window
 _MOVED, _WIDER = 1.0, 2.0
@@ -121,16 +121,17 @@ class Live:
         due = (self._since > 0) & (self._since % CHECKED == 0)
         due = due if moved is None else due & moved
         if bool(due.any()):
-            self._hold(due.nonzero()[:, 0])
+            self._hold(due.nonzero()[:, 0], torch.get_num_threads())
 
-    def _hold(self, which: Tensor) -> None:
+    def _hold(self, which: Tensor, threads: int) -> None:
         """Read the windows again of series whose level or scale has left its anchor."""
         now = normalise(self.past.x[which], self.past.observed[which], self.network.scaler)
         location, scale = self._location[which], self._scale[which]
         ratio = now.scale / scale
         left = ((now.location - location).abs() > _MOVED * scale) | (ratio > _WIDER) | (ratio < 1 / _WIDER)
         if bool(left.any()):
-            self._read(which[left[:, 0]])
+            with threads_of(threads):
+                self._read(which[left[:, 0]])
 
     @torch.no_grad()
     def follow(self, rows: History) -> Forecast:
@@ -153,39 +154,43 @@ class Live:
                 parts.append(self.forecast(1, segment))
                 self.push(segment)
             else:
-                parts.append(self._segment(segment))
+                with threads_of(1) as threads:
+                    parts.append(self._segment(segment, threads))
             begin = end
         return Forecast(torch.cat([part.quantiles for part in parts], 1), torch.cat([part.mean for part in parts], 1))
 
-    def _segment(self, segment: History) -> Forecast:
-        """Follow rows between which no anchor changes."""
+    def _segment(self, segment: History, threads: int) -> Forecast:
+        """Follow rows between which no anchor changes; what takes long is shared among threads."""
         count, n = segment.x.shape
         length, x = self.past.x.shape[1], (segment.x - self._location) / self._scale * segment.observed
         taken, known = self.network.rows(x, segment)
         asked = self.network.questions(n, segment.x, segment.futr, segment.futr_known)
-        z = self._carried.follow(self._with_told(asked), self._with_told(taken), known)
+        rows = self._with_told(asked), self._with_told(taken)
+        with threads_of(threads):
+            z = self._carried.follow(*rows, known)
         whole = _later(self.past, segment, length + n)
-        windows = ((whole.x - self._location) / self._scale * whole.observed)[:, :-1].unfold(1, length, 1)
-        one = self.network.head(z)
 
         def of(first: int) -> Forecast:
             some = slice(first, first + each)
+            x = (whole.x[some] - self._location[some]) / self._scale[some] * whole.observed[some]
+            windows = x[:, :-1].unfold(1, length, 1).flatten(0, 1)
             location, scale = (part[some].repeat_interleave(n, 0) for part in (self._location, self._scale))
-            series = None if self.past.series is None else self.past.series[some].repeat_interleave(n)
+            series = None if self.past.series is None else self.past.series[some]
             raw = self.network.at(
-                one[some].reshape(len(location), 1, -1),
-                Normalised(windows[some].flatten(0, 1), location, scale),
+                self.network.head(z[some]).reshape(len(location), 1, -1),
+                Normalised(windows, location, scale),
                 self.past._replace(series=series),
             )
             return self.network.read(raw)
 
         each = max(1, _WINDOWS // n)
-        parts = on_threads(of, range(0, count, each))
+        with threads_of(threads):
+            parts = on_threads(of, range(0, count, each))
         found = Forecast(*(torch.cat(part) for part in zip(*parts, strict=True)))
         self.past = _later(self.past, segment, length)
         self._since += n
         if bool((due := self._since % CHECKED == 0).any()):
-            self._hold(due.nonzero()[:, 0])
+            self._hold(due.nonzero()[:, 0], threads)
         return Forecast(found.quantiles.reshape(count, n, -1), found.mean.reshape(count, n))
 
     @torch.no_grad()

@@ -21,12 +21,13 @@ from statespace.forecasting.levels import check_levels, columns
 from statespace.forecasting.live import CHECKED, as_row
 from statespace.models import Forecast, History
 from statespace.models.outputs.levels import normal_score
-from statespace.training import threads_for
+from statespace.training import on_threads, threads_for, threads_of
 
 if TYPE_CHECKING:
     from statespace.forecasting.estimator import Forecaster
 
 MOST = 1e3  # no score is larger, either way
+_ROWS = 4096  # whose quantiles stay in the caches
 
 
 @dataclass(frozen=True)
@@ -193,13 +194,17 @@ class ForecastStream:
             None if part is None or not part.size else _series_first(part, n, count) for part in (scaled, *known, dt)
         )
         assert z is not None
-        with threads_for(self._work(min(n, CHECKED))):
-            found = self._live.follow(as_row(z, hist, futr, between))
+        with threads_for(self._work(min(n, CHECKED))), threads_of(1) as threads:
+            row = as_row(z, hist, futr, between)
+            with threads_of(threads):
+                found = self._live.follow(row)
+            in_order = Forecast(*(part.transpose(0, 1).reshape(n * count, 1, *part.shape[2:]) for part in found))
+            with threads_of(threads):
+                expected = self._expected(in_order, every, values.reshape(-1))
         kept = slice(max(0, n - self._values.shape[1]), n)
-        for row in zip(ticks[kept], values[kept], beside[kept], strict=True):
-            self._remember(np.arange(count), *row)
-        in_order = (part.transpose(0, 1).reshape(n * count, 1, *part.shape[2:]) for part in found)
-        return self._expected(Forecast(*in_order), every, values.reshape(-1))
+        for rows in zip(ticks[kept], values[kept], beside[kept], strict=True):
+            self._remember(np.arange(count), *rows)
+        return expected
 
     def _work(self, steps: int) -> int:
         """Return how much is done at once, as `threads_for` counts it."""
@@ -208,11 +213,21 @@ class ForecastStream:
     def _expected(self, found: Forecast, which: np.ndarray, values: np.ndarray) -> Expected:
         """Return what was forecast of one step of some series, in the units of the data, and how far off it was."""
         fitted = self._fitted
-        quantiles = fitted.in_units(fitted.scaling.of_series(which), found.quantiles, found.mean)
-        expected = quantiles.values[:, 0]
-        point = quantiles.mean[:, 0] if self._fc.point == "mean" else None
-        score = normal_score(torch.as_tensor(expected), torch.tensor(values), MOST).numpy()
-        return Expected(columns(expected, self._levels, self._fc.name, (), point), score)
+
+        def of(first: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+            some = slice(first, first + _ROWS)
+            scaling = fitted.scaling.of_series(which[some])
+            quantiles = fitted.in_units(scaling, found.quantiles[some], found.mean[some])
+            expected = quantiles.values[:, 0]
+            point = quantiles.mean[:, 0] if self._fc.point == "mean" else None
+            score = normal_score(torch.as_tensor(expected), torch.tensor(values[some]), MOST).numpy()
+            return columns(expected, self._levels, self._fc.name, (), point), score
+
+        parts = on_threads(of, range(0, max(1, len(which)), _ROWS))
+        return Expected(
+            {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]},
+            np.concatenate([score for _, score in parts]),
+        )
 
     def _row(
         self, which: np.ndarray, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray

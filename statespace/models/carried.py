@@ -1,7 +1,7 @@
 """The states of many series that a backbone carries, moved row by row, with gaps, and asked without being moved.
 
-Where the stack has a compiled form, a row is one call of it for all series. A gap is a call of the same stack into
-whose layers nothing enters, and a question a call that leaves the states as they are.
+Where the stack has a compiled form, a row is one call of it for all series. In a gap nothing enters its layers, and a
+question leaves the states as they are.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from statespace.kernels.stack_step import Program, StackStep
+from statespace.kernels.stack_step import StackStep
 from statespace.models.backbone import Backbone
 from statespace.models.program import flatten, program_of, unflatten
 
@@ -37,25 +37,10 @@ class Carried:
         self._backbone, self._weight, self._bias, self._batch = backbone, weight.detach(), bias.detach(), batch
         self._like = backbone.initial_state(batch)
         self._state: Any = self._like
-        program = self._program(observed=True)
+        program = program_of(backbone.blocks, backbone.norm, into=(self._weight, self._bias))
         self.why = program if isinstance(program, str) else ""
         self._stack = None if isinstance(program, str) else StackStep(program, batch)
-        # Made when first needed: a stack for gaps, and one that holds what must not move.
-        self._others: dict[str, StackStep] = {}
-
-    def _program(self, observed: bool) -> Program | str:
-        into = self._weight, self._bias
-        return program_of(self._backbone.blocks, self._backbone.norm, into=into, observed=observed)
-
-    def _other(self, name: str) -> StackStep:
-        """Return another stack, with the states as they are now."""
-        assert self._stack is not None
-        if name not in self._others:
-            program = self._program(observed=False) if name == "gaps" else self._stack.program
-            assert isinstance(program, Program)
-            self._others[name] = StackStep(program, self._batch, self._stack.backend)
-        self._others[name].take(self._stack)
-        return self._others[name]
+        self._held: StackStep | None = None  # what must not move, made when first needed
 
     def embedded(self, rows: Tensor) -> Tensor:
         """Return the channels of rows, ``(..., channels)``."""
@@ -111,14 +96,14 @@ class Carried:
                 state = unflatten(parts, before)
             self.state = state
             return
-        held = None if moved is None else self._other("held")
-        gaps = None if bool(known.all()) else self._other("gaps")
-        self._stack(rows)
-        if gaps is not None:
-            gaps(rows)
-            self._stack.take(gaps, ~known)
-        if held is not None and moved is not None:
-            self._stack.take(held, ~moved)
+        if moved is None:
+            self._stack(rows, known)
+            return
+        if self._held is None:
+            self._held = StackStep(self._stack.program, self._batch, self._stack.backend)
+        self._held.take(self._stack)
+        self._stack(rows, known)
+        self._stack.take(self._held, ~moved)
 
     def follow(self, asked: Tensor, rows: Tensor, known: Tensor) -> Tensor:
         """Take in several rows of each series, and ask before each of them.
@@ -130,13 +115,10 @@ class Carried:
         Returns:
             The answers, ``(b, n, d_model)``.
         """
-        whole = known.all(0).tolist()
-        answers: list[Tensor] = []
-        while (step := len(answers)) < rows.shape[1]:
-            end = next((later for later in range(step, rows.shape[1]) if not whole[later]), rows.shape[1])
-            if self._stack is not None and end > step:
-                answers += self._stack.follow(asked[:, step:end], rows[:, step:end]).unbind(1)
-                continue
+        if self._stack is not None:
+            return self._stack.follow(asked, rows, known)
+        answers = []
+        for step in range(rows.shape[1]):
             answers.append(self.ask(asked[:, step : step + 1])[:, 0])
             self.move(rows[:, step], known[:, step])
         return torch.stack(answers, 1)

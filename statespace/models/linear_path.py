@@ -54,6 +54,7 @@ def seasonal_naive(input_size: int, h: int, season_length: int, drift: float) ->
 
 MOST_OWN = 2**25  # weights of single series together, 128 MiB: of more series none has its own
 _AT_ONCE = 2**24  # weights of single series that are gathered for a batch
+_WINDOWS = 256  # whose features stay in the second cache
 
 
 def _at(window: Normalised, earlier: float, dt_scale: float, input_size: int) -> Normalised:
@@ -135,18 +136,20 @@ class LinearPath(nn.Linear):
         found = x.new_zeros(len(x), len(range(*steps.indices(self.out_features))))
         if series is None or not len(self.own):
             return found
+        x, runs = x.unflatten(0, (len(series), -1)), found.unflatten(0, (len(series), -1))  # (series, n, ...)
         known, weight = torch.nonzero(series >= 0)[:, 0], self.own[:, steps]
         if len(known) < len(x):
             x, series = x[known], series[known]
-        added = x.new_zeros(len(x), found.shape[1])
-        if len(x) * weight[0].numel() <= _AT_ONCE:
+        if len(series) * weight[0].numel() <= _AT_ONCE:
             each = weight[series]
-            added = torch.einsum("bl,bhl->bh", x, each[..., :-1]) + each[..., -1]
+            added = x @ each[..., :-1].mT + each[:, None, :, -1]
         else:
+            added = x.new_zeros(*x.shape[:2], found.shape[1])
             for one in series.unique():
                 here = series == one
                 added[here] = F.linear(x[here], weight[one, :, :-1], weight[one, :, -1])
-        return found.index_copy(0, known, added)
+        of_all: Tensor = runs.index_copy(0, known, added).flatten(0, 1)
+        return of_all
 
     def read(
         self, window: Normalised, dt_scale: float = 1.0, steps: int | None = None, series: Tensor | None = None
@@ -159,6 +162,7 @@ class LinearPath(nn.Linear):
             dt_scale: time between two samples in steps of the grid.
             steps: how many to forecast; by default all up to ``h``.
             series: number of the series of each window, ``(b,)``, -1 for one that is not known; None for none known.
+                Fewer than windows: each is that of as many windows, one behind the other.
         Returns:
             ``(b, steps)``, at the times ``dt_scale, 2 dt_scale, …``, normalised as the windows.
         """
@@ -185,5 +189,6 @@ class LinearPath(nn.Linear):
         parts = self.weight[rows].split([self.input_size, 1, self.in_features - self.input_size - 1], 1)
         common = F.linear(window.x, parts[0], self.bias[rows]) + F.linear(window.location / window.scale, parts[1])
         if self.bank is not None:
-            common = common + F.linear(self.bank(window.x), parts[2])
+            features = [F.linear(self.bank(x), parts[2]) for x in window.x.split(_WINDOWS)]
+            common = common + torch.cat(features)
         return common + self._of_its_own(window.x, series, rows)

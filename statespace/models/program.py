@@ -46,8 +46,8 @@ class _Work(NamedTuple):
         return y if plus is None else self.program.add(Add(y, plus))
 
 
-def _norm(work: _Work, norm: nn.Module, x: Register, observed: bool = True) -> Register | None:
-    """Write a norm; what is not observed leaves it as zeros."""
+def _norm(work: _Work, norm: nn.Module, x: Register, enters: bool = False) -> Register | None:
+    """Write a norm; one that enters a layer gives zeros in a gap."""
     weight: Tensor
     bias: Tensor
     match norm:
@@ -62,9 +62,7 @@ def _norm(work: _Work, norm: nn.Module, x: Register, observed: bool = True) -> R
             centred = True
         case _:
             return None
-    if not observed:
-        weight, bias = torch.zeros_like(weight), torch.zeros_like(bias)
-    return work.program.add(Norm(x, weight, bias, eps, centred=centred))
+    return work.program.add(Norm(x, weight, bias, eps, centred, enters))
 
 
 def _s4d(work: _Work, layer: S4D, x: Register, plus: Register | None) -> Register:
@@ -172,7 +170,6 @@ def program_of(
     dt_scale: float = 1.0,
     into: Affine | None = None,
     head: Affine | None = None,
-    observed: bool = True,
 ) -> Program | str:
     """Return one step of residual blocks and a norm after them, in evaluation mode, as a program.
 
@@ -182,7 +179,6 @@ def program_of(
         dt_scale: time between two samples in units of the time between two samples in training.
         into: a linear map of the sample before the blocks; None for none.
         head: a linear map behind the norm; None for none.
-        observed: whether the sample is there; in a gap nothing enters the layers, and their states move on.
     Returns:
         The program, whose states are those of the layers in their order, complex ones as pairs on a last axis; or the
         reason why there is none, a sentence.
@@ -197,7 +193,7 @@ def program_of(
     for block in blocks:
         if not isinstance(block, ResidualBlock):
             return f"there is no compiled form of {type(block).__name__}."
-        u = _norm(work, block.norm, x, observed)
+        u = _norm(work, block.norm, x, enters=True)
         y = None if u is None else _mixed(work, block, u, x)
         if y is None:
             return f"there is no compiled form of a block with {type(block.layer).__name__}."

@@ -11,7 +11,7 @@ from statespace.training.signals import SignalDataModule, SignalModule, SignalSo
 from statespace.training.split import validation_rows
 from statespace.training.stages import Stages
 from statespace.training.tasks import TaskBatch, TaskDataModule, TaskModule, as_tensors
-from statespace.training.threads import on_threads, threads_for
+from statespace.training.threads import on_threads, threads_for, threads_of
 from statespace.training.windows import Beside, WindowDataModule, Windows, WindowSource
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "on_threads",
     "parameter_groups",
     "threads_for",
+    "threads_of",
     "usual_strength",
     "validation_rows",
 ]

@@ -55,10 +55,25 @@ def threads_for(activations: int) -> Iterator[None]:
     Returns:
         A context manager.
     """
+    with threads_of(1 if activations < SMALL else torch.get_num_threads()):
+        yield
+
+
+@contextmanager
+def threads_of(count: int) -> Iterator[int]:
+    """Run the block on so many threads of torch; their number is put back at its end.
+
+    Where each of many operations is shared, the threads that are done with one wait for the next by counting, which
+    takes the core from whoever works. So what `on_threads` and the compiled core do not share stays on one.
+
+    Args:
+        count: number of threads.
+    Returns:
+        A context manager that gives the number there was before.
+    """
     before = torch.get_num_threads()
     try:
-        if activations < SMALL:
-            torch.set_num_threads(1)
-        yield
+        torch.set_num_threads(count)
+        yield before
     finally:
         torch.set_num_threads(before)

@@ -1,5 +1,6 @@
 """Series row by row: the same as an update of all rows at once, whatever comes together; scores that mean something."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,10 @@ from scipy import stats
 from statespace import Forecaster
 from statespace.errors import InputError
 from statespace.forecasting.calendar import as_ticks
-from statespace.forecasting.live_rows import RowReader
+from statespace.forecasting.live_rows import LiveRows, RowReader, RowWriter
 from statespace.forecasting.panel import Columns
 from statespace.forecasting.stream import ForecastStream
+from statespace.kernels.native.text import Told
 
 Small = Callable[..., Forecaster]
 
@@ -79,13 +81,15 @@ def test_a_stream_with_gaps_is_an_update_of_all_its_rows(
     )  # float32, in batches of another size
 
 
-@pytest.mark.parametrize("layer", ["s4d", "lstm"])
-def test_many_rows_at_once_are_the_rows_one_by_one(layer: str, small: Small) -> None:
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("layer", ["s4d", "mamba2", "lstm"])
+def test_many_rows_at_once_are_the_rows_one_by_one(layer: str, missing: float, small: Small) -> None:
     frame = series("h")
     known = frame.groupby("unique_id").head(60)
     new = frame[frame["ds"] > known["ds"].max()]
     first, second = (ForecastStream(small(layer=layer).fit(known), [80, 95]) for _ in range(2))
     values = new.pivot(index="ds", columns="unique_id", values="y").to_numpy(copy=True)
+    values[np.random.default_rng(1).random(values.shape) < missing] = np.nan
     values[7, 1] = np.nan
     ticks = as_ticks(pd.Series(np.sort(new["ds"].unique())))
     assert first.goes_on(ticks) == len(ticks)
@@ -221,7 +225,7 @@ LINES = [
 def test_lines_of_csv(line: str, problem: str | None) -> None:
     reader = RowReader(Columns(), {"a": 0, "b": 1}, pd.Timestamp("2024-01-01"), "csv")
     reader.read_header("unique_id,ds,y,note")
-    rows = reader.read(["a,2024-01-01,2,", line, "b,2024-01-01,3,"])
+    rows = reader.read(f"a,2024-01-01,2,\n{line}\nb,2024-01-01,3,\n".encode())
     assert len(rows.problems) == (problem is not None)
     if problem is not None:
         assert rows.problems[0].startswith("line 3: ")
@@ -246,9 +250,21 @@ OBJECTS = [
 
 @pytest.mark.parametrize(("line", "problem"), OBJECTS)
 def test_lines_of_json(line: str, problem: str | None) -> None:
-    rows = RowReader(Columns(), {7: 0}, pd.Timestamp("2024-01-01"), "jsonl").read([line])
+    rows = RowReader(Columns(), {7: 0}, pd.Timestamp("2024-01-01"), "jsonl").read(line.encode())
     assert [problem in found for found in rows.problems] == ([True] if problem else [])
     assert len(rows.which) == (problem is None)
+
+
+def _alone(reader: RowReader) -> RowReader:
+    """Return a reader that reads line by line, as where there is no compiled core."""
+    reader._lines = None
+    return reader
+
+
+def _same(one: LiveRows, other: LiveRows) -> None:
+    for name in ("which", "ticks", "values", "beside"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert one.problems == other.problems
 
 
 def test_many_lines_at_once_are_the_lines_one_by_one() -> None:
@@ -261,36 +277,127 @@ def test_many_lines_at_once_are_the_lines_one_by_one() -> None:
     lines = ['"b,c"' + line[3:] if line.startswith("b") else line for line in plain] + plain[::2] * 40
     lines[60:60] = [
         "",
+        " \t",
         "a,1,2024-01-01 05:00",
+        "a,1,2024-01-01 05:00,1,2",
         "a,x,2024-01-01 05:00,1",
         "a,inf,2024-01-01 05:00,1",
+        "a,NaN,2024-01-01 05:00,1e400",
         "z,1,2024-01-01 05:00,1",
     ]
-    lines[400:400] = ["a,1,yesterday,1", 'a,1,"2024-01-01 05:00",1', "a,1,2024-01-01 05:00+01:00,1"]
+    lines[400:400] = ["a,1,yesterday,1", 'a,1,"2024-01-01 05:00",1', "a,1,2024-01-01 05:00+01:00,1", "a,+1_0, 05,.5"]
+    text = "\n".join(lines).encode() + b",\xff\na,1,2024-01-01 05:00,3\r\na,,2024-01-01 05:00,"
 
     def reader() -> RowReader:
         found = RowReader(Columns(hist=("kept",)), {"a": 0, "b,c": 1}, pd.Timestamp("2024-01-01"), "csv")
         found.read_header("unique_id,y,ds,kept")
         return found
 
-    some, one = reader(), reader()
-    whole, parts = some.read(lines), [one.read([line]) for line in lines]
-    assert some.line == one.line == len(lines) + 1
-    for name in ("which", "ticks", "values", "beside"):
-        np.testing.assert_array_equal(getattr(whole, name), np.concatenate([getattr(part, name) for part in parts]))
-    assert whole.told == [row for part in parts for row in part.told]
-    assert whole.problems == [problem for part in parts for problem in part.problems]
-    assert len(whole.problems) == 6
-    assert whole.told[1] == '"b,c",2024-01-01 00:00,'
+    some, one = reader(), _alone(reader())
+    whole, alone = some.read(text), one.read(text)
+    assert some.line == one.line == len(lines) + 3
+    _same(whole, alone)
+    assert whole.told.pieces() == alone.told.pieces()
+    assert len(whole.problems) == 10
+    assert whole.told.pieces()[1] == b'"b,c",2024-01-01 00:00,'
+    assert len(some.read(b"").which) == len(one.read(b"").which) == 0
+    assert some.line == one.line
 
 
-@pytest.mark.parametrize(
-    ("stamps", "begun"), [("1 1 1 2 2", 2), ("1 1 1", 0), ("1 1 1 2 2 2", 0), ("", 0), ("1 2 1 2 2", 2)]
-)
-def test_rows_of_a_stamp_that_has_begun(stamps: str, begun: int) -> None:
-    reader = RowReader(Columns(), {"a": 0, "b": 1, "c": 2}, 1, "csv")
+def test_many_objects_at_once_are_the_objects_one_by_one() -> None:
+    """The order of their names, what else they hold, escapes, and what is broken do not matter."""
+    rows = [{"unique_id": i % 2, "ds": f"2024-01-01 {i % 24:02}:00", "y": i / 7, "kept": -i} for i in range(100)]
+    lines = [json.dumps(row) for row in rows]
+    lines[30:30] = [
+        '{"y":1.50,"more":"x","unique_id":"1","flag":true,"ds":"2024-01-01 05:00","none":null,"kept":null}',
+        ' { "y" : 1 ,\t"unique_id":1, "ds":"2024-01-01" } ',
+        '{"unique_id": 1, "ds": "2024-01-01", "y": 1, "y": null, "kept": 2, "kept": 3}',
+        '{"unique_id": 1, "ds": "2024\\u002d01-01", "y": 1, "kept": "2"}',
+        '{"unique_id": 1, "ds": "2024-01-01", "y": NaN, "deep": {"y": [3]}}',
+        *[
+            f'{{"unique_id": 1, "ds": "2024-01-01", "y": {value}}}'
+            for value in ["01", "1.", ".5", "-0", "1e5", "1E+5", "1e400", "x", "''", "tru"]
+        ],
+        *[f'{{"unique_id": {name}, "ds": "2024-01-01", "y": 1}}' for name in ("1.0", "null", "true", "2", "[]")],
+        *[f'{{"unique_id": 1, "ds": {stamp}, "y": 1}}' for stamp in ("5", "null", "true", '"now"', '"2024-01-01')],
+        '{"unique_id": 1, "ds": "2024-01-01", "y": 1}}',
+        '{"unique_id": 1, "ds": "2024-01-01", "y": 1},',
+        '{"unique_id": 1, "ds": "2024-01-01" "y": 1}',
+        '{"unique_id": 1, "ds": "2024-01-01", "y": 1',
+        '{"unique_id": 1}{"ds": "2024-01-01"}',
+        "{}",
+        "",
+        "7",
+    ]
+
+    def reader() -> RowReader:
+        return RowReader(Columns(hist=("kept",)), {1: 0, 0: 1}, pd.Timestamp("2024-01-01"), "jsonl")
+
+    text = "\n".join(lines).encode()
+    some, one = reader(), _alone(reader())
+    whole, alone = some.read(text), one.read(text)
+    _same(whole, alone)
+    assert some.line == one.line == len(lines)
+    assert len(whole.which) == 100 + 5 + 3
+    for mine, theirs in zip(whole.told.pieces(), alone.told.pieces(), strict=True):
+        assert json.loads(mine + b"}") == json.loads(theirs + b"}")
+
+
+def _numbers() -> np.ndarray:
+    """Return numbers of all sizes, next to ties of their seventh digit, and that are no numbers."""
+    rng = np.random.default_rng(0)
+    sizes = rng.normal(size=4000) * 10.0 ** rng.integers(-30, 30, 4000)
+    ties = (rng.integers(10**6, 10**7, 4000) + 0.5) * 10.0 ** rng.integers(-12, 9, 4000)
+    whole = rng.integers(-(10**9), 10**9, 2000) / 10.0 ** rng.integers(0, 9, 2000)
+    powers = 10.0 ** np.arange(-20, 20)
+    strange = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, 1.7e308, 9999999.5, 999999.95, 1e-5, 0.0001, 123456.7]
+    return np.concatenate([sizes, ties, np.nextafter(ties, 0), whole, powers, np.nextafter(powers, 0), strange])
+
+
+def test_numbers_are_read_to_the_last_bit() -> None:
+    numbers = _numbers()
+    numbers = numbers[np.isfinite(numbers)]
+    texts = [
+        form(value) for value in numbers.tolist() for form in (repr, "%.5f".__mod__, "%.3e".__mod__, "%.17e".__mod__)
+    ]
+    reader = RowReader(Columns(), {"a": 0}, 1, "csv")
     reader.read_header("unique_id,ds,y")
-    assert reader.begun([f"a,{stamp},0" for stamp in stamps.split()]) == begun
+    found = reader.read("".join(f"a,1,{text}\n" for text in texts).encode())
+    np.testing.assert_array_equal(found.values, [float(text) for text in texts])
+    assert not found.problems
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_numbers_are_written_as_python_writes_them(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = _numbers()
+    told = Told.of([b"%d" % i for i in range(len(numbers))]).some(np.arange(len(numbers))[::-1])
+    columns = {"ü%": numbers, "score": numbers[::-1], "anomaly": numbers > 0}
+    writer = RowWriter(Columns(), kind)
+    found = writer.rows(told, columns)
+    monkeypatch.setattr("statespace.kernels.native.why_missing", lambda: "not there")
+    assert found == writer.rows(told, columns)
+    if kind == "csv":
+        assert found.splitlines()[0] == "14091,1257.302,1.235e+05,1"
+    else:
+        first, *_, last = (line.split(", ", 1)[1] for line in found.splitlines())
+        assert json.loads("{" + first) == {"ü%": 1257.302, "score": 1.235e5, "anomaly": True}
+        assert "inf" not in found
+        assert last == '"ü%": 123456.7, "score": 1257, "anomaly": true}'
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("stamps", "begun"),
+    [("1 1 1 2 2", 2), ("1 1 1", 0), ("1 1 1 2 2 2", 0), ("", 0), ("1 2 1 2 2", 2), ("1 1 1 1 1 2", 1), ("1 1 1 1", 0)],
+)
+def test_rows_of_a_stamp_that_has_begun(stamps: str, begun: int, kind: str) -> None:
+    reader = RowReader(Columns(), {"a": 0, "b": 1, "c": 2}, 1, kind)
+    form = "a,%s,0\n" if kind == "csv" else '{"unique_id": "a", "ds": %s, "y": 0}\n'
+    if kind == "csv":
+        reader.read_header("unique_id,ds,y")
+    text = "".join(form % stamp for stamp in stamps.split()).encode()
+    assert reader.begun(text) == begun * (len(form) - 1)
+    assert reader.begun(text.removesuffix(b"\n")) == max(0, begun * (len(form) - 1) - 1)
 
 
 def test_a_header_without_a_column_is_refused() -> None:

@@ -64,6 +64,23 @@ def test_moving_is_the_layers_own_step(layer: str, timed: bool) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("layer", LAYERS)
+def test_following_is_asking_and_moving(layer: str) -> None:
+    """Several rows at once, each series with gaps of its own, are the rows one by one."""
+    if LAYERS[layer].capabilities.grows:
+        pytest.skip("states that grow are not carried")
+    (carried, *_), (other, *_) = make(layer), make(layer)
+    x, asked = torch.randn(2, BATCH, 7, CHANNELS, dtype=torch.float64)
+    known = torch.rand(BATCH, 7) < 0.6
+    want = []
+    for t in range(7):
+        want.append(other.ask(asked[:, t : t + 1])[:, 0])
+        other.move(x[:, t], known[:, t])
+    torch.testing.assert_close(carried.follow(asked, x, known), torch.stack(want, 1), rtol=0, atol=TOLERANCE)
+    close(carried.state, other.state)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("steps", [1, 4])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_question_is_answered_and_moves_nothing(layer: str, steps: int) -> None:

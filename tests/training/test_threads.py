@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from statespace.training import on_threads
+from statespace.training import on_threads, threads_of
 
 
 @pytest.fixture
@@ -39,3 +39,12 @@ def test_a_part_that_fails_leaves_the_number_of_threads_as_it_was() -> None:
     with pytest.raises(ZeroDivisionError):
         on_threads(lambda part: 1 / part, [1, 0, 2])
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("threads")
+def test_the_number_of_threads_is_put_back() -> None:
+    torch.set_num_threads(3)
+    with pytest.raises(KeyError), threads_of(1) as before:  # what comes before the error is the point
+        assert (before, torch.get_num_threads()) == (3, 1)
+        raise KeyError
+    assert torch.get_num_threads() == 3

@@ -26,11 +26,15 @@ def between(quantiles: Tensor, u: Tensor) -> Tensor:
         Quantiles at `u`, ``(...)``.
     """
     scores = quantiles.new_tensor(SCORES)
-    quantiles = quantiles.expand(*torch.broadcast_shapes(quantiles.shape[:-1], u.shape), len(QUANTILES))
-    score = torch.special.ndtri(u).to(quantiles).expand(quantiles.shape[:-1])
-    after = torch.searchsorted(scores, score.contiguous()).clamp(1, len(QUANTILES) - 1)
+    score = torch.special.ndtri(u).to(quantiles).contiguous()
+    after = torch.searchsorted(scores, score).clamp(1, len(QUANTILES) - 1)
     share = (score - scores[after - 1]) / (scores[after] - scores[after - 1])
-    low, high = (quantiles.gather(-1, index[..., None])[..., 0] for index in (after - 1, after))
+    if u.ndim == 1 and quantiles.shape[-2:-1] == (1,):  # the same ones of all: nothing is looked up for each
+        low, high = (quantiles[..., 0, :].index_select(-1, index) for index in (after - 1, after))
+    else:
+        shape = torch.broadcast_shapes(quantiles.shape[:-1], u.shape)
+        quantiles, after = quantiles.expand(*shape, len(QUANTILES)), after.expand(shape)
+        low, high = (quantiles.gather(-1, index[..., None])[..., 0] for index in (after - 1, after))
     # Rounding must not carry it past its neighbours, which are equal where a series is constant.
     inside = torch.minimum(torch.maximum((1 - share) * low + share * high, low), high)
     outside = torch.where(share < 0, low + share * (high - low), high + (share - 1) * (high - low))
@@ -49,12 +53,15 @@ def normal_score(quantiles: Tensor, y: Tensor, farthest: float = _FARTHEST) -> T
     Returns:
         Scores within ±`farthest`, ``(...)``: standard normal where the forecast is right.
     """
-    below, up_to = (quantiles < y[..., None]).sum(-1), (quantiles <= y[..., None]).sum(-1)
+    below, equal = (quantiles < y[..., None]).sum(-1), quantiles == y[..., None]
     after = below.clamp(1, len(QUANTILES) - 1)
     scores = quantiles.new_tensor(SCORES)
     low, high = (quantiles.gather(-1, index[..., None])[..., 0] for index in (after - 1, after))
     share = (y - low) / (high - low).clamp(min=torch.finfo(y.dtype).tiny)
     score = scores[after - 1] + share * (scores[after] - scores[after - 1])
+    if not bool(equal.any()):
+        return score.clamp(-farthest, farthest)
+    up_to = below + equal.sum(-1)
     first, last = quantiles.new_tensor((0.0, *QUANTILES[1:], 1.0)), quantiles.new_tensor((0.0, *QUANTILES[:-1], 1.0))
     shared = torch.special.ndtri((first[below] + last[up_to]) / 2)
     return torch.where(up_to > below + 1, shared, score).clamp(-farthest, farthest)

@@ -203,8 +203,11 @@ def test_the_diagonal_step_is_its_recurrence(way) -> None:
     close(torch.view_as_complex(state), h, 1e-12)
 
 
-def stack(dtype: torch.dtype) -> Program:
-    """Every instruction once or more, widths that fill no panel, rows that are used again and rows that wait."""
+def stack(dtype: torch.dtype, silent: bool = False) -> Program:
+    """Every instruction once or more, widths that fill no panel, rows that are used again and rows that wait.
+
+    If it is `silent`, nothing enters its selective systems and convolutions but their biases: it is always in a gap.
+    """
     generator = torch.Generator().manual_seed(3)
 
     def weight(*shape: int) -> Tensor:
@@ -213,7 +216,8 @@ def stack(dtype: torch.dtype) -> Program:
     program = Program(21, dtype)
     x = program.sample
     for _ in range(2):
-        u = program.add(Norm(x, weight(21), weight(21), 1e-5))
+        entering = [0 * weight(21) if silent else weight(21) for _ in range(2)]
+        u = program.add(Norm(x, *entering, 1e-5, enters=True))
         v, z = program.add_parts(Linear(u, weight(50, 21), weight(50), (25, 25)))
         v = program.add(Convolution(v, weight(25, 4), weight(25), silu=True))
         dt, B, C = program.add_parts(Linear(v, weight(31, 25), sizes=(25, 3, 3)))
@@ -272,6 +276,32 @@ def test_a_stream_has_the_same_bits_in_any_batch_chunk_and_layout() -> None:
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("name", [*SETS, "reference"])
+def test_nothing_enters_in_a_gap(name: str, dtype: torch.dtype) -> None:
+    """Streams with gaps of their own, in one call, do what each of them does by a stack that is silent in its gaps."""
+    asked, x, known = draw(11, 30, 21), draw(11, 30, 21), torch.rand(11, 30) < 0.6
+    truth, silent = (StackStep(stack(torch.float64, of), 11, "reference") for of in (False, True))
+    answers, expected = [], []
+    for t in range(30):
+        answers.append(truth.ask(asked[:, t]))
+        silent.states = truth.states
+        y, in_gap = truth(x[:, t]), silent(x[:, t])
+        truth.take(silent, ~known[:, t])
+        expected.append(torch.where(known[:, t, None], y, in_gap))
+    for taken in (known, known.T.contiguous().T):
+        some, other = (StackStep(stack(dtype), 11, "reference" if name == "reference" else "native") for _ in range(2))
+        if name != "reference":
+            some._plan, other._plan = (native.Plan(stack(dtype), 11, name) for _ in range(2))
+        followed = some.follow(asked.to(dtype), x.to(dtype), taken)
+        moved = [other(x[:, 0].to(dtype), taken[:, 0])[:, None], other(x[:, 1:].to(dtype), taken[:, 1:])]
+        close(followed.double(), torch.stack(answers, 1), TOLERANCE[dtype])
+        close(torch.cat(moved, 1).double(), torch.stack(expected, 1), TOLERANCE[dtype])
+        for state, same, true in zip(some.states, other.states, truth.states, strict=True):
+            assert torch.equal(state, same)
+            close(state.double(), true, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", [*SETS, "reference"])
 def test_questions_are_answered_and_leave_no_trace(name: str, dtype: torch.dtype) -> None:
     """Each answer is what the sample would have given that came in its place."""
     program, asked, x = stack(torch.float64), draw(11, 30, 21), draw(11, 30, 21)
@@ -326,6 +356,10 @@ def test_what_it_refuses() -> None:
         some.follow(torch.zeros(2, 3, 21), torch.zeros(2, 2, 21))
     with pytest.raises(InputError, match=r"x is torch.float64 on cpu, but the stack computes in torch.float32 on cpu"):
         some(torch.zeros(2, 21, dtype=torch.float64))
+    with pytest.raises(ShapeError, match=r"known is \(2,\), but \(2, 3\) is expected: a truth value for each sample"):
+        some(torch.zeros(2, 3, 21), torch.ones(2, dtype=torch.bool))
+    with pytest.raises(InputError, match=r"known is torch.float32 on cpu, but truth values on cpu are expected"):
+        some(torch.zeros(2, 21), torch.ones(2))
     with pytest.raises(ShapeError, match="states belong to one stack and one number of streams"):
         some.states = some.states[:-1]
     with pytest.raises(InputError, match="batch is -1"):
