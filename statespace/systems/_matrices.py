@@ -1,8 +1,6 @@
 """Powers of a state matrix applied to vectors, and parallel prefix sums: what the responses and views rest on."""
 
-import operator
 from collections.abc import Callable, Sequence
-from functools import reduce
 from math import isqrt
 
 import torch
@@ -29,11 +27,12 @@ class Powers:
 
     def __call__(self, count: int) -> Tensor:
         """Return ``A^count``."""
-        digits = [k for k in range(count.bit_length()) if count >> k & 1]
-        if not digits:
-            A = self._squares[0]
-            return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand_as(A)
-        return reduce(operator.matmul, map(self.square, digits))
+        A = self._squares[0]
+        found = None
+        for k in range(count.bit_length()):
+            if count >> k & 1:
+                found = self.square(k) if found is None else found @ self.square(k)
+        return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand_as(A) if found is None else found
 
 
 def _doubled(rows: Tensor, batch: Sequence[int], length: int, power: Callable[[int], Tensor]) -> Tensor:
