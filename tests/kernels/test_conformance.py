@@ -90,7 +90,6 @@ OPERATIONS = {
             "initial_state": (2, 4, 3, 3),
         },
         {"dt_softplus": True, "return_final_state": True},
-        backends=("triton", "chunked", "reference"),
     ),
     "causal_conv1d": Operation(
         causal_conv1d,
