@@ -20,12 +20,25 @@ from torch.nn.functional import rms_norm
 
 
 def wrapped(angle: Tensor) -> Tensor:
-    """Return `angle` less whole turns, in [-π, π]; the gradient passes as it is."""
+    """Return an angle less whole turns; the gradient passes as it is.
+
+    Args:
+        angle: any shape, in rad.
+    Returns:
+        Angles in [-π, π], of the same shape.
+    """
     return angle - 2 * pi * torch.round(angle / (2 * pi))
 
 
 def rotate(x: Tensor, angle: Tensor) -> Tensor:
-    """Turn the first pairs of neighbouring coordinates of `x` ``(..., n)`` by `angle` ``(..., r)``, ``2 r <= n``."""
+    """Turn the first pairs of neighbouring coordinates by an angle each, and leave the rest.
+
+    Args:
+        x: vectors, ``(..., n)``.
+        angle: ``(..., r)``, in rad; ``2 r <= n``.
+    Returns:
+        The turned vectors, ``(..., n)``.
+    """
     count = 2 * angle.shape[-1]
     cos, sin = torch.cos(angle).to(x.dtype), torch.sin(angle).to(x.dtype)
     first, second = x[..., :count].unflatten(-1, (-1, 2)).unbind(-1)
@@ -34,7 +47,16 @@ def rotate(x: Tensor, angle: Tensor) -> Tensor:
 
 
 def of_heads(rows: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """Normalise vectors ``(..., g, n)``, and give each head its own: ``(..., h, n)``."""
+    """Normalise the vectors of groups, and give each head its own, by a bias.
+
+    Args:
+        rows: vectors, ``(..., g, n)``.
+        weight: of the norm, ``(n,)``.
+        bias: of each head, ``(h, n)``; g divides h.
+        eps: added to mean squares.
+    Returns:
+        ``weight rows / sqrt(mean rows^2 + eps) + bias``, ``(..., h, n)``.
+    """
     normed = rms_norm(rows, [rows.shape[-1]], weight, eps)
     return normed.repeat_interleave(len(bias) // rows.shape[-2], -2) + bias
 
