@@ -190,8 +190,8 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
         streams = {side: streaming(side, d, length) for side, d in options.widths.items()}
         streamed = interleaved([run for run in streams.values() if run], 3 * options.rounds, options.seconds)
         micros = iter(streamed.medians)
-        lstm = trained.medians[list(options.widths).index("torch LSTM")]
-        for (side, d), seconds in zip(options.widths.items(), trained.medians, strict=True):
+        at = list(options.widths).index("torch LSTM")
+        for (side, d), seconds, cpu in zip(options.widths.items(), trained.medians, trained.cpu, strict=True):
             rows.append(
                 {
                     "L": length,
@@ -199,7 +199,8 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
                     "width": d,
                     "parameters": count(build(side, d)),
                     "training, ms": 1e3 * seconds,
-                    "over LSTM": seconds / lstm,
+                    "over LSTM": seconds / trained.medians[at],
+                    "CPU time, over LSTM": cpu / trained.cpu[at],
                     "streaming, µs": 1e6 * next(micros) / STEPS if streams[side] else None,
                     "others' CPU, %": None if trained.others is None else 100 * trained.others,
                 }

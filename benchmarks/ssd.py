@@ -1,12 +1,13 @@
 """The scan of Mamba-2 on a CPU, beside the path that transformers takes where there is no CUDA.
 
-- *chunked*: ``ssd``, matrix products over chunks in blocks that fit the cache, with a backward of its own;
+- *native*: ``ssd`` by the compiled core; left out where that is not built;
+- *chunked*: ``ssd`` in torch, matrix products over chunks in blocks that fit the cache, with a backward of its own;
 - *transformers*: the same matrix form over whole tensors, in chunks of 256, under autograd. It needs transformers 5,
   for its function ``mamba2_chunk_scan``; without it the column stays empty.
 
-They take turns, under both settings of the allocator. A ratio is transformers over ours: above 1 ours is better. In the
-same turns a large matrix product is timed, for the best rate of the machine; the share of it counts the operations in
-matrix products of *chunked* alone, so that all which is not one of them is time lost.
+They take turns, under both settings of the allocator. A ratio is another side's time over the fastest of ours: above 1
+ours is better. In the same turns a large matrix product is timed, for the best rate of the machine; the share of it
+counts the operations in matrix products of *ours* alone, so that all which is not one of them is time lost.
 
     python benchmarks/ssd.py                  # about two minutes
     python benchmarks/ssd.py --quick          # seconds, at a small size: shows that it runs
@@ -23,6 +24,7 @@ import torch
 from measuring import ALLOCATORS, interleaved, machine, markdown, run_again
 from torch import Tensor
 
+from statespace.kernels import native
 from statespace.kernels.ssd import ssd
 
 PASSES = ("forward", "forward + backward")
@@ -46,9 +48,10 @@ def peer() -> Callable[..., Tensor] | None:
     return scan
 
 
-def ours(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
+def ours(backend: str, x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """Our scan, with the same results."""
-    return ssd(x, dt, A, B, C, D, dt_bias=torch.zeros_like(A), dt_softplus=True, return_final_state=True)[0]
+    bias = torch.zeros_like(A)
+    return ssd(x, dt, A, B, C, D, dt_bias=bias, dt_softplus=True, return_final_state=True, backend=backend)[0]
 
 
 def operations(which: str, size: str) -> float:
@@ -78,13 +81,14 @@ def make(function: Callable[..., Tensor], which: str, size: str) -> Callable[[],
 def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
     """Time every case in this process, under the allocator it was started with."""
     theirs = peer()
-    functions = [ours] if theirs is None else [ours, theirs]
+    mine = ["chunked"] if native.why_missing() else ["native", "chunked"]
+    functions = {name: partial(ours, name) for name in mine} | ({"transformers": theirs} if theirs else {})
     rows: list[dict[str, object]] = []
     square = torch.randn(2, 1024, 1024)
     product = partial(torch.mm, square[0], square[1])
     for size in options.sizes:
         for which in PASSES:
-            every = [*(make(f, which, size) for f in functions), product]
+            every = [*(make(f, which, size) for f in functions.values()), product]
             timing = interleaved(every, options.rounds, options.seconds)
             wall, cpu = timing.medians, timing.cpu
             rate, best = operations(which, size) / cpu[0], 2 * 1024**3 / cpu[-1]
@@ -92,10 +96,11 @@ def time_all(options: argparse.Namespace) -> list[dict[str, object]]:
                 {
                     "B x L x heads x p x groups x n": size,
                     "pass": which,
-                    "chunked, ms": wall[0] * 1e3,
-                    "transformers, ms": wall[1] * 1e3 if theirs else None,
-                    "ratio": wall[1] / wall[0] if theirs else None,
-                    "ratio of CPU time": cpu[1] / cpu[0] if theirs else None,
+                    **{f"{name}, ms": seconds * 1e3 for name, seconds in zip(functions, wall, strict=False)},
+                    **{
+                        f"{name} / {mine[0]}, CPU time": seconds / cpu[0]
+                        for name, seconds in [*zip(functions, cpu, strict=False)][1:]
+                    },
                     "share of the best rate, %": 100 * rate / best,
                     "rounds": timing.rounds,
                     "others' CPU, %": None if timing.others is None else 100 * timing.others,

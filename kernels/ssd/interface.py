@@ -10,11 +10,12 @@ from torch.nn.functional import softplus
 
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import gpu
+from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
-from statespace.kernels.ssd import chunked, reference
+from statespace.kernels.ssd import chunked, native, reference
 from statespace.shapes import expect
 
-BACKENDS = ("triton", "chunked", "reference")  # fastest first
+BACKENDS = ("triton", "native", "chunked", "reference")  # fastest first
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -110,6 +111,7 @@ def _triton(*arguments: Any) -> tuple[Tensor, Tensor]:
 
 _RUN: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "triton": _triton,
+    "native": native.ssd,
     "chunked": chunked.ssd,
     "reference": reference.ssd,
 }
@@ -140,7 +142,7 @@ def ssd(
     The input matrix is the Euler one, Δ B, beside the exact exp(Δ A), as in Mamba-2. The scan of two pieces, with the
     state carried over, is the scan of the whole. Half precision is computed, and its state kept, in float32, under
     autocast too. Gradients flow to all arguments but `cu_seqlens` and `lengths`, and from both results. With
-    ``chunked`` and ``triton``, a NaN spreads over the whole chunk that it stands in, beside all that comes after.
+    all backends but ``reference``, a NaN spreads over the whole chunk that it stands in, beside all that comes after.
 
     Args:
         x: input, ``(b, l, h, p)``: float32, float64, bfloat16 or float16.
@@ -158,9 +160,9 @@ def ssd(
         lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
             stands beyond, NaN included, is not looked at.
         return_final_state: whether the state after the last step of each sequence is returned too.
-        chunk: steps that are taken by one matrix product, for ``chunked``; ``triton`` takes 16.
-        backend: ``triton`` (GPU), ``chunked`` (matrix products, any device), ``reference`` (slow), or ``auto``, the
-            first of them that can.
+        chunk: steps that are taken by one matrix product, for ``chunked``; ``triton`` takes 16, ``native`` 64.
+        backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (matrix products, any device), ``reference``
+            (slow), or ``auto``, the first of them that can.
     Returns:
         y: output, ``(b, l, h, p)``, in the dtype of `x`; zero beyond each sequence's length. With
             `return_final_state`, also the final states, ``(b, h, p, n)`` or ``(sequences, h, p, n)``, float32, or
@@ -185,7 +187,10 @@ def ssd(
     }
     sizes = _check(given, cu_seqlens, lengths, chunk)
     nothing = "there is nothing to launch a kernel for." if 0 in (*x.shape, *B.shape) else None
-    refusals = dict.fromkeys(BACKENDS) | {"triton": nothing or gpu.why_refused(x.device.type)}
+    refusals = dict.fromkeys(BACKENDS) | {
+        "triton": nothing or gpu.why_refused(x.device.type),
+        "native": core.why_refused(x.device.type),
+    }
     backend = pick("ssd", backend, refusals)
     work = torch.promote_types(x.dtype, torch.float32)
     real = None

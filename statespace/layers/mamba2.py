@@ -105,10 +105,18 @@ class Mamba2(SequenceLayer[tuple[Tensor, Tensor]]):
         """Return the bias of Δ, A and D: they are never decayed."""
         return list(self.heads.parameters())
 
-    def _split(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the gate, what the convolution sees, and Δ before bias and softplus."""
-        gate, xBC, dt = self.into(u).split([self.inner, len(self.conv_weight), len(self.heads.D)], dim=-1)
-        return gate, xBC, dt
+    def _widths(self) -> list[int]:
+        """Return those of the gate, of what the convolution sees, and of Δ before bias and softplus."""
+        return [self.inner, len(self.conv_weight), len(self.heads.D)]
+
+    def _projected(self, u: Tensor) -> list[Tensor]:
+        """Return the three results of `into` for sequences, by products of their own.
+
+        So the gradients of all need not be laid side by side before the way back.
+        """
+        weights, bias = self.into.weight.split(self._widths()), self.into.bias
+        biases = [None] * len(weights) if bias is None else bias.split(self._widths())
+        return [F.linear(u, *of) for of in zip(weights, biases, strict=True)]
 
     def _by_heads(self, xBC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return x by heads, and B and C by groups."""
@@ -144,7 +152,7 @@ class Mamba2(SequenceLayer[tuple[Tensor, Tensor]]):
         dt = check_dt(where, x, dt, dt_scale, lengths)
         padding = beyond(lengths, x.shape[1])
         u = x if padding is None else x.masked_fill(padding[..., None], 0)
-        gate, xBC, step = self._split(u.to(self.conv_weight.dtype))
+        gate, xBC, step = self._projected(u.to(self.conv_weight.dtype))
         xBC, recent = causal_conv1d(
             xBC, self.conv_weight, self.conv_bias, recent, "silu", lengths=lengths, return_final_state=True
         )
@@ -161,7 +169,7 @@ class Mamba2(SequenceLayer[tuple[Tensor, Tensor]]):
         check_sample(where, x, self.d_model, state, _STATE, **self._sizes())
         recent, before = state
         dt = check_dt(where, x, dt, dt_scale)
-        gate, xBC, step = self._split(x.to(self.conv_weight.dtype))
+        gate, xBC, step = self.into(x.to(self.conv_weight.dtype)).split(self._widths(), dim=-1)
         if torch.is_grad_enabled():  # the step of the convolution in place has no gradient for its state
             convolved, recent = causal_conv1d(
                 xBC[:, None], self.conv_weight, self.conv_bias, recent, "silu", return_final_state=True

@@ -23,6 +23,7 @@ Source: Lahoti, Li, Chen, Wang, Bick, Kolter, Dao, Gu 2026 (Mamba-3, arXiv:2603.
 W_in, pairs of coordinates and starting values follow the authors' module.
 """
 
+from collections.abc import Sequence
 from math import pi
 from typing import NamedTuple
 
@@ -31,9 +32,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.errors import InputError
+from statespace.kernels.rotation import of_heads, rotate, rotation, wrapped
 from statespace.kernels.ssd import ssd
 from statespace.layers._heads import group_count, head_width, initial_dt_bias
-from statespace.layers._rotation import rotate, running_angle, wrapped
 from statespace.layers.base import SequenceLayer, beyond, check_dt, check_lengths, check_sample, check_sequence
 from statespace.layers.capabilities import Capabilities
 
@@ -48,13 +49,13 @@ class _Selected(NamedTuple):
 
     gate: Tensor  # (..., e)
     x: Tensor  # (..., h, p)
-    B: Tensor  # (..., h, n), not yet turned
-    C: Tensor  # (..., h, n), not yet turned
+    B: Tensor  # (..., g, n), before its norm, without the biases of the heads, and not yet turned
+    C: Tensor  # (..., g, n), the same
+    step: Tensor  # (..., h), Δ
     decay: Tensor  # (..., h), -ΔA
-    rate: Tensor  # (..., h), -A
     now: Tensor  # (..., h), λ Δ
     earlier: Tensor  # (..., h), (1 - λ) Δ
-    turn: Tensor  # (..., h, r), in radians
+    turn: Tensor  # (..., r), θ / Δ in radians
 
 
 class Mamba3(SequenceLayer[Mamba3State]):
@@ -117,13 +118,19 @@ class Mamba3(SequenceLayer[Mamba3State]):
     def _sizes(self) -> dict[str, int]:
         return {"h": self.heads, "p": self.head_dim, "n": self.d_state, "r": self.angles}
 
-    def _vectors(self, rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Normalise ``(..., g n)``, and give each head its own: ``(..., h, n)``."""
-        rows = F.rms_norm(rows.unflatten(-1, (self.n_groups, self.d_state)), [self.d_state], weight, EPS)
-        return rows.repeat_interleave(self.heads // self.n_groups, -2) + bias
+    def _projected(self, u: Tensor) -> Sequence[Tensor]:
+        """Return the results of `into` for sequences, the wide ones by products of their own.
 
-    def _selected(self, u: Tensor, elapsed: Tensor | float, padding: Tensor | None = None) -> _Selected:
-        gate, x, B, C, dt, A, blend, turn = self.into(u).split(self._widths(), dim=-1)
+        So the gradients of all need not be laid side by side before the way back.
+        """
+        gate, x, B, C, *narrow = self._widths()
+        *wide, rest = (F.linear(u, weight) for weight in self.into.weight.split([gate, x, B, C, sum(narrow)]))
+        return *wide, *rest.split(narrow, dim=-1)
+
+    def _selected(
+        self, projected: Sequence[Tensor], elapsed: Tensor | float, padding: Tensor | None = None
+    ) -> _Selected:
+        gate, x, B, C, dt, A, blend, turn = projected
         step = F.softplus(dt + self.dt_bias)
         step = step * (elapsed[..., None].to(step.dtype) if isinstance(elapsed, Tensor) else elapsed)
         if padding is not None:
@@ -133,13 +140,13 @@ class Mamba3(SequenceLayer[Mamba3State]):
         return _Selected(
             gate,
             x.unflatten(-1, (self.heads, self.head_dim)),
-            self._vectors(B, self.B_norm, self.B_bias),
-            self._vectors(C, self.C_norm, self.C_bias),
+            B.unflatten(-1, (self.n_groups, self.d_state)),
+            C.unflatten(-1, (self.n_groups, self.d_state)),
+            step,
             step * rate,
-            rate,
             share * step,
             (1 - share) * step,
-            pi * torch.tanh(turn)[..., None, :] * step[..., None],
+            pi * torch.tanh(turn),
         )
 
     def forward(
@@ -164,10 +171,10 @@ class Mamba3(SequenceLayer[Mamba3State]):
             return x, before
         padding = beyond(lengths, x.shape[1])
         u = (x if padding is None else x.masked_fill(padding[..., None], 0)).to(self.D.dtype)
-        given = self._selected(u, dt_scale if dt is None else dt * dt_scale, padding)
+        given = self._selected(self._projected(u), dt_scale if dt is None else dt * dt_scale, padding)
         h, last_B, last_x, angle = before
-        angles = running_angle(given.turn, angle)
-        B, C = rotate(given.B, angles), rotate(given.C, angles)
+        vectors = self.B_norm, self.C_norm, self.B_bias, self.C_bias
+        B, C, products, angle = rotation(given.B, given.C, *vectors, given.turn, given.step, angle, EPS)
         h = h + (given.earlier[:, 0, :, None] * last_x)[..., None] * last_B[:, :, None]
         later = F.pad(given.earlier[:, 1:], (0, 0, 0, 1))  # what the next sample adds for this one
         # The kernel multiplies by the same number that it decays by, so that is divided out. A decay of less than this
@@ -185,14 +192,15 @@ class Mamba3(SequenceLayer[Mamba3State]):
             lengths=lengths,
             return_final_state=True,
         )
-        y = y + (self.D - later * (B * C).sum(-1))[..., None] * given.x
+        y = y + (self.D - later * products)[..., None] * given.x
         y = self.out(y.flatten(-2) * F.silu(given.gate)).to(x.dtype)
         if padding is None:
-            return y, (h, B[:, -1], given.x[:, -1], angles[:, -1])
-        ends = torch.arange(len(x), device=x.device), lengths
-        last_B = torch.cat([last_B[:, None], B], 1)[ends]
-        last_x = torch.cat([last_x[:, None], given.x], 1)[ends]
-        return y.masked_fill(padding[..., None], 0), (h, last_B, last_x, angles[:, -1])
+            return y, (h, B[:, -1], given.x[:, -1], angle)
+        assert lengths is not None
+        ends = torch.arange(len(x), device=x.device), (lengths - 1).clamp(min=0)
+        some = (lengths > 0)[:, None, None]
+        last_B, last_x = torch.where(some, B[ends], last_B), torch.where(some, given.x[ends], last_x)
+        return y.masked_fill(padding[..., None], 0), (h, last_B, last_x, angle)
 
     def step(
         self, x: Tensor, state: Mamba3State, dt: Tensor | None = None, dt_scale: float = 1.0
@@ -201,10 +209,12 @@ class Mamba3(SequenceLayer[Mamba3State]):
         where = "Mamba3.step"
         check_sample(where, x, self.d_model, state, _STATE, **self._sizes())
         dt = check_dt(where, x, dt, dt_scale)
-        given = self._selected(x.to(self.D.dtype), dt_scale if dt is None else dt * dt_scale)
+        projected = self.into(x.to(self.D.dtype)).split(self._widths(), dim=-1)
+        given = self._selected(projected, dt_scale if dt is None else dt * dt_scale)
         h, last_B, last_x, angle = state
-        angle = wrapped(angle + given.turn.double())
-        B, C = rotate(given.B, angle), rotate(given.C, angle)
+        angle = wrapped(angle + (given.turn[:, None] * given.step[..., None]).double())
+        B = rotate(of_heads(given.B, self.B_norm, self.B_bias, EPS), angle)
+        C = rotate(of_heads(given.C, self.C_norm, self.C_bias, EPS), angle)
         h = h + (given.earlier[..., None] * last_x)[..., None] * last_B[:, :, None]
         # α - 1 is small where the memory is long: a rounded α would drift over as many steps as it remembers.
         change = torch.expm1(-given.decay)[..., None, None]

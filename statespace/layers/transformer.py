@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.errors import InputError
-from statespace.layers._rotation import rotate
+from statespace.kernels.rotation import rotate
 from statespace.layers.base import SequenceLayer, beyond, check_lengths, check_sample, check_sequence, refuse_time
 from statespace.layers.capabilities import Capabilities
 

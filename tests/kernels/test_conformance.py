@@ -17,6 +17,7 @@ from statespace.kernels.fftconv import fftconv
 from statespace.kernels.linear_scan import linear_scan
 from statespace.kernels.lti_scan import lti_scan
 from statespace.kernels.resolvent import resolvent
+from statespace.kernels.rotation import rotation
 from statespace.kernels.selective_scan import selective_scan
 from statespace.kernels.selective_state_update import selective_state_update
 from statespace.kernels.ssd import ssd
@@ -90,7 +91,22 @@ OPERATIONS = {
             "initial_state": (2, 4, 3, 3),
         },
         {"dt_softplus": True, "return_final_state": True},
-        backends=("triton", "chunked", "reference"),
+    ),
+    "rotation": Operation(
+        rotation,
+        {
+            "B": (2, 2, 2, 5),
+            "C": (2, 2, 2, 5),
+            "B_norm": (5,),
+            "C_norm": (5,),
+            "B_bias": (4, 5),
+            "C_bias": (4, 5),
+            "rate": (2, 2, 2),
+            "step": (2, 2, 4),
+            "before": (2, 4, 2),
+        },
+        {"eps": 1e-5},
+        backends=("native", "reference"),
     ),
     "causal_conv1d": Operation(
         causal_conv1d,

@@ -9,9 +9,10 @@ from scipy.integrate import solve_ivp
 from torch.nn import functional as F
 
 from statespace.errors import InputError, ShapeError
+from statespace.kernels import native
+from statespace.kernels.rotation import BACKENDS, rotation
 from statespace.kernels.selective_scan import selective_scan
 from statespace.layers import Mamba3
-from statespace.layers._rotation import running_angle
 
 LENGTH = 29
 
@@ -153,12 +154,14 @@ def test_tends_to_the_continuous_system(weigh, order):
         assert torch.log2(torch.tensor(rough / fine)).item() == pytest.approx(order, abs=0.1)
 
 
-def test_angles_keep_their_phase_over_long_streams():
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "native" or not native.why_missing()])
+def test_angles_keep_their_phase_over_long_streams(backend):
     """A million steps of one float32 angle: the phase of the sum is known to 1e-8, carried over from piece to piece."""
     angle = torch.tensor(2.7, dtype=torch.float32)
-    state = torch.zeros(1, 1, dtype=torch.float64)
+    state, rows = torch.zeros(1, 1, 1, dtype=torch.float64), torch.ones(1, 100_000, 1, 2)
+    vectors = torch.ones(2), torch.ones(2), torch.zeros(1, 2), torch.zeros(1, 2)
     for _ in range(10):
-        state = running_angle(angle.expand(1, 100_000, 1), state)[:, -1]
+        *_, state = rotation(rows, rows, *vectors, angle.expand(1, 100_000, 1), rows[..., 0], state, 0.0, backend)
     exact = (1_000_000 * angle.double()) % (2 * pi)
     assert torch.cos(state - exact).item() == pytest.approx(1.0, abs=1e-15)
     assert abs(torch.sin(state - exact).item()) < 1e-8

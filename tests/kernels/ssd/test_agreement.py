@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from statespace.kernels.ssd import BACKENDS, pieces, ssd
+from statespace.kernels import native as core
+from statespace.kernels.ssd import BACKENDS, native, pieces, ssd
 
 # (batch, length, heads, channels of a head, groups, states): lengths around the chunks, groups of one and more heads
 SHAPES = [
@@ -19,7 +20,9 @@ SHAPES = [
     (1, 200, 4, 16, 2, 8),
 ]
 BOUNDS = torch.tensor([0, 5, 5, 40, 41, 170, 200])
-HERE = [name for name in BACKENDS if name != "triton"]  # which has suites of its own, interpreted and compiled
+MISSING = ("triton", "native") if core.why_missing() else ("triton",)  # triton has suites of its own
+HERE = [name for name in BACKENDS if name not in MISSING]
+SETS = [] if core.why_missing() else list(core.instruction_sets())
 FAST = [name for name in HERE if name != "reference"]
 
 
@@ -66,6 +69,59 @@ def test_equals_the_reference(problem, agree, shape, full, backend):
     for chunk in (7, 64):
         agree(case.run(backend=backend, chunk=chunk), truth, 1e-12)
     agree(case.to(torch.float32).run(backend=backend), truth, 2e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("shape", [(2, 70, 4, 3, 2, 5), (1, 200, 2, 17, 1, 16), (2, 129, 3, 16, 3, 33)], ids=str)
+def test_every_instruction_set_equals_the_reference(problem, agree, shape, name, dtype):
+    case = problem(*shape)
+    case.arguments["z"] = case.arguments["dt_bias"] = None  # which are not the core's business
+    case.arguments["dt"] = torch.nn.functional.softplus(case.arguments["dt"] - 3).float().double()
+    truth, low = case.run(dt_softplus=False, backend="reference"), case.to(dtype)
+    x, dt, A, B, C, D, _, _, initial = low.arguments.values()
+    arguments = (x, dt, A, B, C, D, None, initial, None, 64)
+    y, final = native.forward(*arguments, instruction_set=name)
+    grads = native.backward(low.grad_y, low.grad_final, *arguments, instruction_set=name)
+    names = ("x", "dt", "A", "B", "C", "D", "z", "initial_state")
+    found = {f"grad {key}": value for key, value in zip(names, grads, strict=True) if key != "z"}
+    agree({"y": y, "final_state": final, **found}, truth, 1e-12 if dtype == torch.float64 else 2e-6)
+
+
+@pytest.mark.skipif(not SETS, reason="there is no compiled core")
+@pytest.mark.parametrize("bounds", [None, torch.tensor([0, 5, 5, 900, 3000])], ids=["whole", "packed"])
+def test_same_bits_for_any_number_of_threads(problem, bounds):
+    options = {} if bounds is None else {"cu_seqlens": bounds}
+    case = problem(1, 3000, 6, 16, 2, 32, **options).to(torch.float32)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 3, 2):
+            torch.set_num_threads(count)
+            found.append(case.run(backend="native"))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        for name, value in found[0].items():
+            assert torch.equal(value, other[name]), name
+
+
+@pytest.mark.skipif(not SETS, reason="there is no compiled core")
+@pytest.mark.parametrize("options", [{}, {"cu_seqlens": torch.tensor([0, 1, 60, 60, 133])}], ids=["whole", "packed"])
+def test_every_element_of_the_results_is_written(problem, monkeypatch, options):
+    empty = torch.empty
+
+    def poisoned(*args, **kwargs):
+        memory = empty(*args, **kwargs)
+        return memory.fill_(math.nan) if memory.is_floating_point() else memory
+
+    case = problem(1, 133, 4, 3, 2, 5, **options)
+    expected = case.run(backend="native")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "empty", poisoned)
+        got = case.run(backend="native")
+    for name, value in expected.items():
+        assert torch.equal(got[name], value), name
 
 
 @pytest.mark.usefixtures("blocks")

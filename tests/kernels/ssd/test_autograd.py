@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from statespace.errors import InputError
-from statespace.kernels.ssd import BACKENDS, chunked, ssd
+from statespace.kernels import native as core
+from statespace.kernels.ssd import BACKENDS, chunked, native, ssd
 
 BOUNDS = torch.tensor([0, 3, 9])
-HERE = [name for name in BACKENDS if name != "triton"]  # which has suites of its own, interpreted and compiled
+MISSING = ("triton", "native") if core.why_missing() else ("triton",)  # triton has suites of its own
+HERE = [name for name in BACKENDS if name not in MISSING]
 
 
 @pytest.mark.parametrize("backend", HERE)
@@ -33,6 +35,9 @@ def test_opcheck(problem, full, bounds, dtype):
     del case.arguments["dt_bias"]
     arguments = [None if value is None else value.requires_grad_() for value in case.arguments.values()]
     torch.library.opcheck(chunked.ssd, (*arguments, bounds, 4))
+    if "native" in HERE:
+        arguments[6] = None  # the gate
+        torch.library.opcheck(native._scan, (*arguments, bounds, 4))
 
 
 @pytest.mark.parametrize("options", [{}, {"cu_seqlens": BOUNDS}, {"lengths": torch.tensor([5])}], ids=str)
