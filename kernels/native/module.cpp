@@ -9,7 +9,7 @@
 
 // Counts the changes of what Python and the core know of each other: functions, their arguments, the structs they point to.
 // `kernels/native/__init__.py` holds the same number, and refuses a core that was built for another version of the package.
-constexpr int64_t ABI_VERSION = 6;
+constexpr int64_t ABI_VERSION = 7;
 EXPORT int64_t statespace_abi_version() { return ABI_VERSION; }
 
 // The name of instruction set i where this processor has it, an empty name where not, null after the last.

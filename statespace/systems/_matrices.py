@@ -1,6 +1,7 @@
 """Powers of a state matrix applied to vectors, and parallel prefix sums: what the responses and views rest on."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from math import isqrt
 
 import torch
@@ -27,12 +28,11 @@ class Powers:
 
     def __call__(self, count: int) -> Tensor:
         """Return ``A^count``."""
-        A = self._squares[0]
-        found = None
-        for k in range(count.bit_length()):
-            if count >> k & 1:
-                found = self.square(k) if found is None else found @ self.square(k)
-        return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand_as(A) if found is None else found
+        factors = [self.square(k) for k in range(count.bit_length()) if count >> k & 1]
+        if not factors:
+            A = self._squares[0]
+            return torch.eye(A.shape[-1], dtype=A.dtype, device=A.device).expand(A.shape)
+        return reduce(torch.matmul, factors)
 
 
 def _doubled(rows: Tensor, batch: Sequence[int], length: int, power: Callable[[int], Tensor]) -> Tensor:
@@ -44,7 +44,8 @@ def _doubled(rows: Tensor, batch: Sequence[int], length: int, power: Callable[[i
     rows = rows.expand(*batch, *rows.shape[-2:])[..., : length * columns, :]
     for k in range((length - 1).bit_length()):
         rows = torch.cat([rows, rows[..., : length * columns - rows.shape[-2], :] @ power(k)], -2)
-    return rows.unflatten(-2, (length, columns))
+    found: Tensor = rows.unflatten(-2, (length, columns))
+    return found
 
 
 def orbit(A: Powers, X: Tensor, length: int, start: int = 0) -> Tensor:
