@@ -137,7 +137,7 @@ class LineReader:
         which, stamp = np.zeros(count, np.int64), np.zeros(count, np.int64)
         numbers = np.full((count, self._columns - 2), np.nan)
         spans, stamps = np.zeros((count, 2), np.int64), np.empty((count, 2), np.int64)
-        told = np.empty(len(text) + count * (len(self._leads[0]) + len(b"null")), np.uint8)
+        told = np.empty(len(text) + count * len(self._leads[0]), np.uint8)
         at = np.array(places, np.int64)
         call = _ReadRows(
             text, len(text), self._is_json, width, self._columns, _address(at), *self._pair(self._keys),

@@ -144,6 +144,7 @@ private:
         while (end > p && (end[-1] == ' ' || end[-1] == '\t')) --end;
         spaces(p, end);
         if (p == end || *p++ != '{') return false;
+        uint64_t seen = 0;  // columns
         while (true) {
             Piece key, inside;
             spaces(p, end);
@@ -168,12 +169,14 @@ private:
             if (column >= 0 && column < 3) pieces[column] = {begin, p};
             if (column == 0) name = is_text ? inside : pieces[0];
             if (column >= 2) numbers[column - 2] = value;
+            if (column >= 64 || (column >= 0 && seen >> column & 1)) return false;
+            if (column >= 0) seen |= uint64_t(1) << column;
             spaces(p, end);
             if (p == end) return false;
             if (*p == '}') break;
             if (*p++ != ',') return false;
         }
-        return p + 1 == end && pieces[0].begin && pieces[1].begin;
+        return p + 1 == end && seen == (call.columns == 64 ? ~uint64_t(0) : (uint64_t(1) << call.columns) - 1);
     }
 
     // Series mostly come in their order; else they are looked for by halves.
@@ -206,13 +209,11 @@ private:
     }
 
     void tell(int64_t i) {
-        static const char nothing[] = "null";
         call.told[2 * i] = told - call.text_told;
         for (int64_t column = 0; column < 3; ++column) {
             put(piece(call.leads, call.lead_ends, column));
-            const bool missing = call.is_json && !pieces[column].begin;
             const char* const begin = told;
-            put(missing ? Piece{nothing, nothing + 4} : pieces[column]);
+            put(pieces[column]);
             if (column == 1 && !(call.found && last_stamp.is({begin, told}))) {
                 last_stamp = {begin, told};
                 call.stamps[2 * call.found] = begin - call.text_told;

@@ -151,7 +151,7 @@ class SignalModel(Parameters):
 
     def _scaled_part(self, signals: Signals) -> Signals:
         if self._fitted.get("trim"):
-            signals = without_silence(signals)
+            signals = without_silence(signals, self._scale)
         x, lengths = signals.x, signals.lengths
         real = (torch.arange(x.shape[1]) < lengths[:, None])[..., None]
         scaler = self._fitted["scaler_type"]

@@ -220,8 +220,8 @@ class Classifier(SignalEstimator):
         signals = self._ready(where, X, dt_scale)
         if len(signals) < len(self.classes_):
             raise InputError(
-                f"{where}: X has {len(signals)} signals, but at least {len(self.classes_)} are expected, as many as "
-                "there are classes: what they have in common is taken for the source."
+                f"{where}: X has a length of {len(signals)}, but at least {len(self.classes_)} signals are expected, "
+                "as many as there are classes: what they have in common is taken for the source."
             )
         other = copy(self)
         other.model_ = self.model_.adapted(signals, float(dt_scale))

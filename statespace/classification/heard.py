@@ -70,11 +70,13 @@ class Heard(nn.Module):
             each, observed = self._each(part, 1.0), self._observed(part, 1.0)
             each = each if observed is None else [one[seen] for one, seen in zip(each, observed, strict=True)]
             flat = torch.cat([one.double() for one in each])
+            if not len(flat):  # all that sounds lies behind the last whole frame
+                continue
             apart = flat.mean(0) - mean
             together = count + len(flat)
             squares = squares + (flat - flat.mean(0)).square().sum(0) + apart.square() * (count * len(flat) / together)
             mean, count = mean + apart * (len(flat) / together), together
-        self.location, deviation = mean.float(), (squares / count).sqrt()
+        self.location, deviation = mean.float(), (squares / max(count, 1)).sqrt().expand_as(mean)
         self.scale = torch.where(deviation > 1e-6, deviation, 1.0).float()
         chosen = threshold_signals(len(signals), seed)
         one_by_one = (self._sounding(part) for part in map(signals.take, chosen.split(1)))

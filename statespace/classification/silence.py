@@ -1,9 +1,10 @@
 """Silence at both ends of a signal, which is not to count: recordings begin before what they are of, and end after it.
 
-    E_t = Σ over samples up to t, and over channels, of (u - mean of u)² / variance of u;
+    E_t = Σ over samples up to t, and over channels, of ((u - median of u) / deviation of the channel in training)²;
     what counts is from where E_t passes 0.1 % of all of it to where 99.9 % are passed.
 
-What is left out stays in the signal, and systems run over it, but no share of time and no part is made of it.
+The median is where a signal rests that is silent for half of the time or more; a click in the silence ends it. What is
+left out stays in the signal, and systems run over it, but no share of time and no part is made of it.
 
 Source: Rabiner and Sambur, An algorithm for determining the endpoints of isolated utterances, Bell System Technical
 Journal 54(2), 1975, 297-315, for taking them from energies. Where we deviate: shares of the energy of the signal
@@ -20,15 +21,19 @@ from statespace.classification.signals import Signals
 _SHARE = 1e-3  # of the energy, at either end
 
 
-def without_silence(signals: Signals) -> Signals:
-    """Return the signals with silence at both ends marked as not observed; a constant signal stays as it is."""
+def without_silence(signals: Signals, scale: Tensor) -> Signals:
+    """Return the signals with silence at both ends marked as not observed; a constant signal stays as it is.
+
+    Args:
+        signals: as they came.
+        scale: by which channels are divided, ``(channels,)``.
+    """
     counted = torch.arange(signals.x.shape[1]) < signals.lengths[:, None]
     if signals.observed is not None:
         counted &= signals.observed
     present = signals.x.double().masked_fill(~counted[..., None], torch.nan)
-    centred = (present - present.nanmean(1, keepdim=True)).square()
-    power = centred.nanmean(1, keepdim=True)
-    energy = (centred / torch.where(power > 0, power, 1.0)).nan_to_num(0.0).sum(2)
+    rest = present.nanmedian(1, keepdim=True).values
+    energy = ((present - rest) / scale).square().nan_to_num(0.0).sum(2)
     passed = energy.cumsum(1)
     total = passed[:, -1:]
     sounding = (passed > _SHARE * total) & (passed - energy < (1 - _SHARE) * total)

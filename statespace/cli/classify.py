@@ -137,6 +137,10 @@ def _train(options: argparse.Namespace) -> int:
     from statespace.files import expect_writable_folder
 
     expect_writable_folder("classify train", options.out)
+    if options.trim and options.causal:
+        raise InputError(
+            "classify train: --trim looks for the end of a recording, but --causal must not: leave one of them out."
+        )
     found = read_recordings(
         options.source, options.rate, options.rates, options.channels, options.unreadable, options.rate, in_memory=False
     )
@@ -250,6 +254,13 @@ def _at_each_rate(
     for scale in np.unique(scales).tolist():
         rows = np.flatnonzero(scales == scale)
         signals = found.take(rows.tolist()).signals
+        if adapt and len(rows) < len(model.classes_):
+            rate = "" if model.sampling_rate_ is None else f" at {model.sampling_rate_ / scale:g} Hz"
+            raise InputError(
+                f"classify: --adapt needs at least {len(model.classes_)} recordings of one rate, as many as there are "
+                f"classes, but there {'is 1' if len(rows) == 1 else f'are {len(rows)}'}{rate}: give more, pass --rates "
+                "resample, or leave --adapt out."
+            )
         judges[scale] = model.adapted(signals, scale) if adapt else model
         probabilities[rows] = judges[scale].predict_proba(signals, scale)
     return judges, probabilities

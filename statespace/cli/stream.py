@@ -1,25 +1,30 @@
 """``statespace stream model/ --detect < rows.csv``: what was expected of each row before it came, and how far off."""
 
 import argparse
+import codecs
 import json
 import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statespace.cli.options import level, positive, whole
 from statespace.errors import InputError
 
+if TYPE_CHECKING:
+    from statespace.forecasting.stream import Expected
+
 _CHUNK, _CHUNKS = 1 << 20, 4  # bytes that are read at once, and how often before they are looked at
 _PATIENCE = 0.01  # s to wait for the other rows of a stamp
-_STOPPED = 143  # exit code after SIGTERM, as a shell gives it
+_KILLED = 128  # and the number of the signal: the exit code, as a shell gives it
 _STATE, _MODEL = "stream.json", "model"
 
 
@@ -39,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class _Lines:
-    """Whole lines from a file descriptor, until it ends or SIGTERM comes."""
+    """Whole lines from a file descriptor, until it ends, or SIGTERM or Ctrl-C comes."""
 
     def __init__(self, descriptor: int, rest: bytes) -> None:
-        self._descriptor, self.rest, self.stopped, self._ended = descriptor, rest, False, False
+        self._descriptor, self.rest, self.stopped, self._ended = descriptor, rest, 0, False
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         # A pipe holds 64 KiB, so that the rows of one stamp of many series would come in parts.
@@ -50,18 +55,20 @@ class _Lines:
             fcntl = import_module("fcntl")
             fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _CHUNK)
 
-    def _stop(self, *_: Any) -> None:
-        self.stopped = True
+    def _stop(self, number: int, *_: Any) -> None:
+        self.stopped = number
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGTERM as the wish to stop."""
-        before = signal.signal(signal.SIGTERM, self._stop), signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        """Take SIGTERM and Ctrl-C as the wish to stop."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        woken = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         try:
             yield
         finally:
-            signal.set_wakeup_fd(before[1])
-            signal.signal(signal.SIGTERM, before[0])
+            signal.set_wakeup_fd(woken)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             os.close(self._woken)
             os.close(self._wake)
 
@@ -119,28 +126,60 @@ def _is_whole(which: np.ndarray, begin: int, count: int) -> bool:
     return bool((np.sort(which[begin : begin + count]) == np.arange(count)).all())
 
 
+def _as_they_came(at: np.ndarray, found: "Expected") -> tuple[np.ndarray, "Expected"]:
+    """Put places, and what was expected there, in the order of the rows."""
+    if (at[1:] > at[:-1]).all():
+        return at, found
+    order = np.argsort(at)
+    return at[order], replace(
+        found, columns={name: part[order] for name, part in found.columns.items()}, score=found.score[order]
+    )
+
+
+def _kept(path: Path) -> tuple[bytes, tuple[str, ...] | None]:
+    """Return the rest of a line and the names of the columns that an earlier stream has left.
+
+    Raises:
+        InputError: the file was changed.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        rest, header = kept["rest"].encode(errors="surrogateescape"), kept["header"]
+        if header is not None and not all(isinstance(name, str) for name in header):
+            raise TypeError
+        return rest, None if header is None else tuple(header)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"stream: {str(path)!r} is not what a stream leaves behind ({type(error).__name__}): name another folder "
+            "for --state, or take this one away to begin from the model."
+        ) from error
+
+
 def run(options: argparse.Namespace) -> int:
     """Do the job; see the options."""
-    from statespace.files import replace_folder_atomically
+    from statespace.files import expect_writable_folder, replace_folder_atomically
     from statespace.forecasting import Forecaster
     from statespace.forecasting.live_rows import LiveRows, RowReader, RowWriter
-    from statespace.forecasting.stream import Expected, ForecastStream
+    from statespace.forecasting.stream import ForecastStream
 
+    if sys.stdin is None:
+        raise InputError(
+            "stream: there is no standard input, but rows are read from it: give them by a pipe or a file."
+        )
     folder = None if options.state is None else Path(options.state)
-    kept: dict[str, Any] = {"rest": "", "header": None}
-    if folder is not None and (folder / _STATE).is_file():
-        kept |= json.loads((folder / _STATE).read_text(encoding="utf-8"))
-        forecaster = Forecaster.load(folder / _MODEL)
-    else:
-        forecaster = Forecaster.load(options.model)
+    if folder is not None:
+        expect_writable_folder("stream", folder)
+    goes_on = folder is not None and (folder / _STATE).is_file()
+    rest, header = _kept(folder / _STATE) if folder is not None and goes_on else (b"", None)
+    forecaster = Forecaster.load(folder / _MODEL if folder is not None and goes_on else options.model)
     stream = ForecastStream(forecaster, options.level)
     like = forecaster.last_stamp
     reader = RowReader(forecaster.columns, stream.ids, like, options.format)
-    lines = _Lines(sys.stdin.fileno(), kept["rest"].encode(errors="surrogateescape"))
+    lines = _Lines(sys.stdin.fileno(), rest)
     counts = {"rows": 0, "known": 0, "broken": 0, "anomalies": 0}
     writer, begun = RowWriter(forecaster.columns, options.format), False
 
-    def broken(sentences: list[str]) -> None:
+    def broken(sentences: Collection[str]) -> None:
         counts["broken"] += len(sentences)
         for sentence in sentences:
             if options.on_error == "stop":
@@ -157,7 +196,7 @@ def run(options: argparse.Namespace) -> int:
             state = {"rest": lines.rest.decode("utf-8", errors="surrogateescape"), "header": reader.header}
             (fresh / _STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
 
-    def told(rows: LiveRows, places: np.ndarray, found: Expected) -> None:
+    def told(rows: LiveRows, places: np.ndarray, found: "Expected") -> None:
         nonlocal begun
         counts["rows"] += len(places)
         numbers = dict(found.columns)
@@ -168,6 +207,21 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.write(writer.header(list(numbers)))
             begun = True
         sys.stdout.write(writer.rows(rows.told.some(places), numbers))
+
+    def read(text: bytes) -> None:
+        """Take lines; if a broken one is to stop the stream, those before it are taken, and kept as the end."""
+        rows = reader.read(text)
+        try:
+            if options.on_error == "stop" and rows.problems:
+                take(rows.some(rows.lines < min(rows.problems)))
+            broken(rows.problems.values())
+            take(rows)
+        except InputError:
+            sys.stdout.flush()
+            lines.rest = b""
+            save()
+            raise
+        sys.stdout.flush()
 
     def take(rows: LiveRows) -> None:
         new = rows.ticks > stream.last[rows.which]
@@ -186,7 +240,8 @@ def run(options: argparse.Namespace) -> int:
                 order = np.argsort(rows.which[begin : begin + n * count].reshape(n, count), 1)
                 at = (begin + order + count * np.arange(n)[:, None]).reshape(-1)
                 values, beside = rows.values[at].reshape(n, count), rows.beside[at].reshape(n, count, -1)
-                told(rows, at, stream.follow(rows.ticks[at].reshape(n, count), values, beside))
+                found = stream.follow(rows.ticks[at].reshape(n, count), values, beside)
+                told(rows, *_as_they_came(at, found))
                 done += n
             if not stamps:
                 some(rows, np.arange(part.start, part.stop))
@@ -213,12 +268,17 @@ def run(options: argparse.Namespace) -> int:
             found = stream.push(rows.which[fresh], rows.ticks[fresh], rows.values[fresh], rows.beside[fresh])
             told(rows, fresh, found)
 
-    if kept["header"] and options.format == "csv":
-        reader.header = tuple(kept["header"])
+    if header and options.format == "csv":
+        reader.header = header
     saved = 0
     with lines.listening():
         for part in lines:
-            if reader.header is None or (kept["header"] and reader.line == 0):
+            if rest:  # of a line that was cut when the stream was stopped
+                part = part if reader.goes_on(rest, part.removeprefix(rest)) else part.removeprefix(rest)
+                rest = b""
+            if reader.line == 0 and options.format == "jsonl":
+                part = part.removeprefix(codecs.BOM_UTF8)
+            if reader.header is None or (header and reader.line == 0):
                 first, _, later = part.partition(b"\n")
                 line = first.decode("utf-8", errors="replace").removesuffix("\r")
                 if reader.header is None or line == ",".join(reader.header):
@@ -227,17 +287,14 @@ def run(options: argparse.Namespace) -> int:
             if (last := reader.begun(part)) and lines.more(_PATIENCE):  # all rows of a stamp go together
                 lines.give_back(part[-last:])
                 part = part[:-last]
-            rows = reader.read(part)
-            broken(rows.problems)
-            take(rows)
-            sys.stdout.flush()
+            read(part)
             if options.save_every > 0 and counts["rows"] - saved >= options.save_every:
                 save()
                 saved = counts["rows"]
         save()
     if not options.quiet:
         print(_summary(counts, options), file=sys.stderr)
-    return _STOPPED if lines.stopped else 0
+    return _KILLED + lines.stopped if lines.stopped else 0
 
 
 def _summary(counts: dict[str, int], options: argparse.Namespace) -> str:

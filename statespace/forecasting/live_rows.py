@@ -6,6 +6,7 @@ most to be read here. A line that cannot be used is a problem with a sentence, a
 
 import csv
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from statespace.kernels import native
 from statespace.kernels.native.text import OTHER, PLAIN, LineReader, Lines, Told, write_rows
 
 FORMATS = ("csv", "jsonl")
+LARGEST = 1e15  # squares of it are far from the end of float32, in which a model computes
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class LiveRows:
         values: NaN where nothing was observed, ``(rows,)``.
         beside: covariates, ``(rows, columns)``, NaN where they are missing.
         told: name of the series, stamp and value of each as they were written: how a line with them begins.
-        problems: a sentence for each line that could not be used.
+        lines: their numbers in what is read, from 1 on, ``(rows,)``.
+        problems: a sentence for each line that could not be used, by its number.
     """
 
     which: np.ndarray
@@ -39,14 +42,15 @@ class LiveRows:
     values: np.ndarray
     beside: np.ndarray
     told: Told
-    problems: list[str]
+    lines: np.ndarray
+    problems: dict[int, str]
 
     def some(self, kept: np.ndarray) -> "LiveRows":
         """Return some of the rows, by one truth value for each."""
         if kept.all():
             return self
         arrays = self.which[kept], self.ticks[kept], self.values[kept], self.beside[kept]
-        return LiveRows(*arrays, self.told.some(kept), self.problems)
+        return LiveRows(*arrays, self.told.some(kept), self.lines[kept], self.problems)
 
 
 class _Row(NamedTuple):
@@ -126,9 +130,23 @@ class RowReader:
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
 
+    def goes_on(self, rest: bytes, text: bytes) -> bool:
+        """Return whether the first line of `text` goes on with `rest` of a line, or stands for itself beside it."""
+        line = text.partition(b"\n")[0].decode("utf-8", errors="replace").removesuffix("\r")
+        if self.kind == "csv" and line.removeprefix("\ufeff") == ",".join(self.header or ()):
+            return False
+        return self._can_be_used(rest.decode("utf-8", errors="replace") + line) or not self._can_be_used(line)
+
+    def _can_be_used(self, line: str) -> bool:
+        try:
+            return self._row(line) is not None
+        except ValueError:
+            return False
+
     def read(self, text: bytes) -> LiveRows:
         """Read whole lines; empty ones do not count."""
-        found, problems, others = self._at_once(text), list[str](), list[_Row]()
+        found, problems, others = self._at_once(text), dict[int, str](), list[_Row]()
+        found.kind[(found.kind == PLAIN) & (np.abs(found.numbers) > LARGEST).any(1)] = OTHER
         ticks, seen = self._ticks(found), found.kind == PLAIN
         places = self._place[found.which] if len(self._place) else found.which
         for at in np.flatnonzero(found.kind == OTHER).tolist():
@@ -136,12 +154,13 @@ class RowReader:
             try:
                 row = self._row(line.removesuffix("\n").removesuffix("\r"))
             except ValueError as error:
-                problems.append(f"line {self.line + at + 1}: {error}")
+                problems[self.line + at + 1] = f"line {self.line + at + 1}: {error}"
                 continue
             if row is not None:
                 seen[at], places[at], ticks[at], found.numbers[at] = True, row.place, row.tick, (row.value, *row.beside)
                 found.told.spans[at] = len(others), -1
                 others.append(row)
+        numbers = np.arange(self.line + 1, self.line + len(found.kind) + 1)
         self.line += len(found.kind)
         told = found.told
         if others:
@@ -149,7 +168,7 @@ class RowReader:
             here = np.flatnonzero(seen & (told.spans[:, 1] < 0))
             told.spans[here] = apart.spans + len(told.text)
             told = Told(np.concatenate([told.text, apart.text]), told.spans)
-        rows = LiveRows(places, ticks, found.numbers[:, 0], found.numbers[:, 1:], told, problems)
+        rows = LiveRows(places, ticks, found.numbers[:, 0], found.numbers[:, 1:], told, numbers, problems)
         return rows.some(seen)
 
     def _at_once(self, text: bytes) -> Lines:
@@ -218,9 +237,9 @@ class RowReader:
             raise ValueError(f"this is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise ValueError(f"this is a {type(row).__name__}, but an object with {', '.join(self._names)} is expected")
-        missing = [name for name in self._names[:2] if name not in row]
-        if missing:
-            raise ValueError(f"{missing[0]!r} is missing")
+        for name in self._names:
+            if name not in row and name != self.columns.weight:
+                raise ValueError(f"{name!r} is missing: give null where nothing was observed")
         return [row.get(name) for name in self._names]
 
     def _tick(self, stamp: Any) -> int:
@@ -228,7 +247,9 @@ class RowReader:
             return self._stamp[1]
         try:
             if self._whole:
-                tick = int(stamp)
+                tick = int(stamp) if isinstance(stamp, str) else operator.index(stamp)
+                if isinstance(stamp, bool):
+                    raise TypeError
             else:
                 if not isinstance(stamp, str) or not stamp[:1].isdigit():
                     raise ValueError
@@ -254,8 +275,8 @@ class RowReader:
             number = float(value)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{name!r} holds {value!r}, but a number is expected") from error
-        if np.isinf(number):
-            raise ValueError(f"{name!r} is infinite")
+        if abs(number) > LARGEST:
+            raise ValueError(f"{name!r} holds {value!r}, which is too large to compute with: leave it empty")
         return number
 
 

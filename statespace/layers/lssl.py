@@ -99,6 +99,7 @@ class LSSL(SequenceLayer[Tensor]):
 
     def fix(self, dt_scale: float) -> None:
         """Keep the discrete systems for this `dt_scale`; see `SequenceLayer.fix`."""
+        self._fixed = {}
         with torch.no_grad():
             self._fixed = {dt_scale: self.discretized(dt_scale)}
 

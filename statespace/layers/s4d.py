@@ -91,6 +91,7 @@ class S4D(SequenceLayer[Tensor]):
 
     def fix(self, dt_scale: float) -> None:
         """Keep the discrete system for this `dt_scale`; see `SequenceLayer.fix`."""
+        self._fixed = {}
         with torch.no_grad():
             self._fixed = {dt_scale: self.discretized(dt_scale)}
 

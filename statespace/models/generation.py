@@ -24,6 +24,10 @@ from statespace.models.vocabulary import Vocabulary, check_tokens
 States = list[State]
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 class TextGenerator(nn.Module, ABC):
     """What every model over tokens can do that reads sequences and steps.
 
@@ -67,11 +71,11 @@ class TextGenerator(nn.Module, ABC):
         return next(self.parameters()).device
 
     def _check_eos(self, where: str, eos: Sequence[int] | int) -> tuple[int, ...]:
-        tokens = (eos,) if isinstance(eos, int) else tuple(eos)
+        tokens = tuple(eos) if isinstance(eos, Sequence) else (eos,)
         for token in tokens:
-            if not 0 <= token < self.vocab_size:
+            if not isinstance(token, int) or not 0 <= token < self.vocab_size:
                 raise InputError(
-                    f"{where}: eos has {token}, which is not a token: tokens go from 0 to {self.vocab_size - 1}."
+                    f"{where}: eos has {token!r}, which is not a token: tokens go from 0 to {self.vocab_size - 1}."
                 )
         return tokens
 
@@ -117,8 +121,12 @@ class TextGenerator(nn.Module, ABC):
             InputError: a prompt is empty, a token is not in the vocabulary, or an argument is out of range.
         """
         sampling = Sampling(temperature, top_k, top_p)
-        if chunk < 1:
-            raise InputError(f"generate: chunk is {chunk}, but at least 1 token is read at once.")
+        if not _is_count(chunk):
+            raise InputError(f"generate: chunk is {chunk!r}, but a whole number of tokens from 1 on is read at once.")
+        if not (generator is None or isinstance(generator, int | torch.Generator)):
+            raise InputError(
+                f"generate: generator is {generator!r}, but a seed, a torch.Generator or None is expected."
+            )
         read = Prompts.gather("generate", prompts, self._device())
         check_tokens("generate", read.tokens, self.vocab_size)
         if isinstance(generator, int):
@@ -159,8 +167,10 @@ class TextGenerator(nn.Module, ABC):
         Raises:
             InputError: a prompt is empty, a token is not in the vocabulary, or an argument is out of range.
         """
-        if max_new_tokens < 1:
-            raise InputError(f"generate: max_new_tokens is {max_new_tokens}, but at least 1 is expected.")
+        if not _is_count(max_new_tokens):
+            raise InputError(
+                f"generate: max_new_tokens is {max_new_tokens!r}, but a whole number of at least 1 is expected."
+            )
         ends = torch.tensor(self.eos if eos is None else self._check_eos("generate", eos), dtype=torch.int64)
         ends = ends.to(self._device())
         tokens = self.sample(

@@ -34,15 +34,15 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < inf:
+        if not isinstance(self.temperature, int | float) or not 0 <= self.temperature < inf:
             raise InputError(
-                f"generate: temperature is {self.temperature}, but a finite number from 0 on is expected: 0 takes the "
-                "most probable token, 1 draws from the model's own distribution."
+                f"generate: temperature is {self.temperature!r}, but a finite number from 0 on is expected: 0 takes "
+                "the most probable token, 1 draws from the model's own distribution."
             )
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError(f"generate: top_k is {self.top_k}, but at least 1 token is needed to choose from.")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise InputError(f"generate: top_p is {self.top_p}, but a probability in (0, 1] is expected.")
+        if self.top_k is not None and not (isinstance(self.top_k, int) and self.top_k >= 1):
+            raise InputError(f"generate: top_k is {self.top_k!r}, but at least 1 token is needed to choose from.")
+        if self.top_p is not None and not (isinstance(self.top_p, int | float) and 0 < self.top_p <= 1):
+            raise InputError(f"generate: top_p is {self.top_p!r}, but a probability in (0, 1] is expected.")
         if self.temperature == 0 and not (self.top_k is None and self.top_p is None):
             raise InputError(
                 "generate: top_k or top_p is given, but temperature is 0, which takes the most probable token alone: "

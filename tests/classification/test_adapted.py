@@ -54,7 +54,7 @@ def test_it_is_stored_as_it_is_and_its_rate_alone_is_adapted(fitted: Classifier,
 
 def test_what_it_refuses(fitted: Classifier) -> None:
     X, y = hummed(20, 0, 0.0)
-    with pytest.raises(InputError, match="X has 1 signals, but at least 2 are expected, as many as there are classes"):
+    with pytest.raises(InputError, match="X has a length of 1, but at least 2 signals are expected, as many as there"):
         fitted.adapted(X[:1])
     with pytest.raises(InputError, match=r"Classifier\.adapted: dt_scale is 0, but a positive number is expected"):
         fitted.adapted(X, 0)

@@ -110,7 +110,7 @@ def test_train_predict_and_eval(run: Run, data: str, other: str) -> None:
     assert np.abs(adapted - table[["p_high", "p_low"]]).to_numpy().max() > 1e-4
     code, out, err = run("predict", "model/", f"{other}/low/20.wav", "--adapt")
     assert (code, out) == (2, "")
-    assert "X has 1 signals, but at least 2 are expected" in err
+    assert "--adapt needs at least 2 recordings of one rate" in err
     assert run("train", data, "--systems", "20", "--trim", "--out", "trimmed/", "--quiet") == (0, "", "")
     assert Classifier.load("trimmed").trim is True
 

@@ -97,7 +97,7 @@ def test_json_goes_in_and_out(model: Path) -> None:
     assert rows[4]["unique_id"] == new["unique_id"].iloc[4]
 
 
-def test_broken_lines_are_counted_or_stopped_at(model: Path) -> None:
+def test_broken_lines_are_counted_or_stopped_at(model: Path, tmp_path: Path) -> None:
     good = csv(table(6, 80)).splitlines()
     text = "\n".join([*good[:5], "s9,2024-01-05,1", "s0,soon,1", "s0", *good[5:]]) + "\n"
     found = run(model, text)
@@ -105,9 +105,13 @@ def test_broken_lines_are_counted_or_stopped_at(model: Path) -> None:
     assert len(found.stdout.splitlines()) == len(good)
     assert "note: line 6: series 's9' was not there in training; skipped" in found.stderr
     assert "3 lines skipped that could not be used" in found.stderr
-    stopped = run(model, text, "--on-error", "stop")
+    state = str(tmp_path / "state")
+    stopped = run(model, text, "--on-error", "stop", "--state", state)
     assert stopped.returncode == 2
     assert stopped.stderr.startswith("stream: line 6: series 's9' was not there in training: mend it")
+    assert stopped.stdout.splitlines() == found.stdout.splitlines()[:5]  # what came before is told, and kept
+    mended = run(model, "\n".join(good) + "\n", "--on-error", "stop", "--state", state)
+    assert [line.split(",")[:3] for line in mended.stdout.splitlines()[1:]] == [line.split(",") for line in good[5:]]
 
 
 @pytest.mark.parametrize(
@@ -137,8 +141,10 @@ def _lines(process: "subprocess.Popen[bytes]", count: int) -> Iterator[bytes]:
         yield process.stdout.readline()
 
 
-def test_sigterm_loses_no_row_and_doubles_none(model: Path, tmp_path: Path) -> None:
-    """Half of a line has come when the process is told to stop; the next one gets the rest, and rows that are known."""
+@pytest.mark.parametrize("then", ["rest", "line", "all"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_loses_no_row_and_doubles_none(model: Path, tmp_path: Path, number: int, then: str) -> None:
+    """Half of a line has come when the process is told to stop; then comes its rest, or the line, or all from anew."""
     lines = csv(table(60, 80)).encode().splitlines(keepends=True)
     want = run(model, b"".join(lines).decode(), "--detect", "--quiet").stdout
     command = [*COMMAND, str(model), "--detect", "--quiet", "--state", str(tmp_path / "state")]
@@ -148,16 +154,57 @@ def test_sigterm_loses_no_row_and_doubles_none(model: Path, tmp_path: Path) -> N
     first.stdin.flush()
     got = list(_lines(first, 41))
     time.sleep(0.2)
-    first.send_signal(signal.SIGTERM)
+    first.send_signal(number)
     rest, _ = first.communicate()
-    assert first.returncode == 143
+    assert first.returncode == 128 + number
     assert rest == b""
-    second = subprocess.run(command, input=lines[41][9:] + b"".join(lines[42:]), capture_output=True, check=True)
+    more = {"rest": lines[41][9:] + b"".join(lines[42:]), "line": b"".join(lines[41:]), "all": b"".join(lines)}[then]
+    second = subprocess.run([*command, "--on-error", "stop"], input=more, capture_output=True, check=True)
+    assert second.stderr == b""
     text = b"".join(got) + b"".join(second.stdout.splitlines(keepends=True)[1:])
     a, b = (pd.read_csv(pd.io.common.StringIO(part)) for part in (text.decode(), want))
     pd.testing.assert_frame_equal(a, b, rtol=1e-3, atol=1e-3)  # other chunks in float32, and four digits of a score
     again = subprocess.run(command, input=b"".join(lines), capture_output=True, check=True)
     assert again.stdout == b""  # all of it is known
+
+
+def test_rows_come_back_in_the_order_in_which_they_came(model: Path) -> None:
+    turned = table(30, 80).sort_values(["ds", "unique_id"], ascending=[True, False])
+    back, plain = (pd.read_csv(StringIO(run(model, csv(part), "--quiet").stdout)) for part in (turned, table(30, 80)))
+    assert back["unique_id"].tolist() == turned["unique_id"].tolist()
+    np.testing.assert_allclose(back.sort_values(["ds", "unique_id"])["S4D"], plain["S4D"], rtol=1e-5, atol=1e-6)
+
+
+def test_json_may_begin_with_a_mark(model: Path) -> None:
+    rows = table(2, 80).assign(ds=lambda f: f["ds"].astype(str)).to_json(orient="records", lines=True)
+    assert len(run(model, "\ufeff" + rows, "--format", "jsonl", "--quiet").stdout.splitlines()) == 4
+
+
+def test_a_place_for_the_state_is_looked_at_before_the_first_row(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    found = run(model, csv(table(6, 80)), "--state", str(tmp_path / "file"))
+    assert (found.returncode, found.stdout) == (2, "")
+    assert len(found.stderr.splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"rest": 1}', '{"rest": "", "header": 5}', "nope", '{"rest": ""}'])
+def test_a_state_that_was_changed_is_refused(model: Path, tmp_path: Path, text: str) -> None:
+    state = tmp_path / "state"
+    assert run(model, csv(table(6, 80)), "--state", str(state), "--quiet").returncode == 0
+    (state / "stream.json").write_text(text)
+    found = run(model, csv(table(6, 86)), "--state", str(state))
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "is not what a stream leaves behind" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_without_standard_input_it_says_so(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["stream", str(model)]) == 2
+    assert capsys.readouterr().err.startswith("stream: there is no standard input, but rows are read from it")
 
 
 def test_a_stamp_in_two_parts_of_a_pipe_is_one(model: Path) -> None:

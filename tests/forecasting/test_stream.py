@@ -13,7 +13,7 @@ from scipy import stats
 from statespace import Forecaster
 from statespace.errors import InputError
 from statespace.forecasting.calendar import as_ticks
-from statespace.forecasting.live_rows import LiveRows, RowReader, RowWriter
+from statespace.forecasting.live_rows import LARGEST, LiveRows, RowReader, RowWriter
 from statespace.forecasting.panel import Columns
 from statespace.forecasting.stream import ForecastStream
 from statespace.kernels.native.text import Told
@@ -215,7 +215,9 @@ LINES = [
     ("a,now,1,x", "'ds' holds 'now', but a date"),
     ("a,2024-01-01 00:00+01:00,1,x", "has a time zone, unlike those of training"),
     ("a,2024-01-01,one,x", "'y' holds 'one', but a number is expected"),
-    ("a,2024-01-01,1e400,x", "'y' is infinite"),
+    ("a,2024-01-01,1e400,x", "'y' holds '1e400', which is too large to compute with: leave it empty"),
+    ("a,2024-01-01,-2e15,x", "'y' holds '-2e15', which is too large to compute with: leave it empty"),
+    ("a,2024-01-01,1e15,x", None),
     ("a,2024-01-01,1", "there are 3 fields, but the first line names 4"),
     ("", None),
 ]
@@ -228,8 +230,9 @@ def test_lines_of_csv(line: str, problem: str | None) -> None:
     rows = reader.read(f"a,2024-01-01,2,\n{line}\nb,2024-01-01,3,\n".encode())
     assert len(rows.problems) == (problem is not None)
     if problem is not None:
-        assert rows.problems[0].startswith("line 3: ")
-        assert problem in rows.problems[0]
+        assert rows.problems[3].startswith("line 3: ")
+        assert problem in rows.problems[3]
+    assert rows.lines.tolist() == ([2, 3, 4] if problem is None and line else [2, 4])
     assert rows.which.tolist()[0] == 0
     assert rows.which.tolist()[-1] == 1
     assert len(rows.which) == 2 + (problem is None and line != "")
@@ -241,6 +244,8 @@ OBJECTS = [
     ('{"unique_id": 7, "ds": "2024-01-01"', "this is no JSON"),
     ("[1, 2]", "this is a list, but an object with unique_id, ds, y is expected"),
     ('{"unique_id": 7, "y": 1}', "'ds' is missing"),
+    ('{"unique_id": 7, "ds": "2024-01-01", "Y": 1}', "'y' is missing: give null where nothing was observed"),
+    ('{"unique_id": 7, "ds": "2024-01-01", "y": 1e20}', "'y' holds 1e+20, which is too large to compute with"),
     ('{"unique_id": 7, "ds": 3, "y": 1}', "'ds' holds 3, but a date"),
     ('{"unique_id": 7, "ds": "2024-01-01", "y": true}', "'y' holds True, but a number"),
     ('{"unique_id": 7, "ds": "2024-01-01", "y": [1]}', r"'y' holds [1], but a number"),
@@ -251,8 +256,16 @@ OBJECTS = [
 @pytest.mark.parametrize(("line", "problem"), OBJECTS)
 def test_lines_of_json(line: str, problem: str | None) -> None:
     rows = RowReader(Columns(), {7: 0}, pd.Timestamp("2024-01-01"), "jsonl").read(line.encode())
-    assert [problem in found for found in rows.problems] == ([True] if problem else [])
+    assert [problem in found for found in rows.problems.values()] == ([True] if problem else [])
     assert len(rows.which) == (problem is None)
+
+
+@pytest.mark.parametrize("stamp", ["7.5", "true", "null", '"7.5"'])
+def test_a_number_that_is_not_whole_is_no_stamp(stamp: str) -> None:
+    reader = RowReader(Columns(), {7: 0}, 5, "jsonl")
+    rows = reader.read(f'{{"unique_id": 7, "ds": {stamp}, "y": 1}}\n{{"unique_id": 7, "ds": 8, "y": 1}}'.encode())
+    assert rows.ticks.tolist() == [8]
+    assert "but a whole number is expected" in rows.problems[1]
 
 
 def _alone(reader: RowReader) -> RowReader:
@@ -310,21 +323,28 @@ def test_many_objects_at_once_are_the_objects_one_by_one() -> None:
     lines = [json.dumps(row) for row in rows]
     lines[30:30] = [
         '{"y":1.50,"more":"x","unique_id":"1","flag":true,"ds":"2024-01-01 05:00","none":null,"kept":null}',
-        ' { "y" : 1 ,\t"unique_id":1, "ds":"2024-01-01" } ',
+        ' { "y" : 1 ,\t"unique_id":1, "ds":"2024-01-01", "kept":5 } ',
         '{"unique_id": 1, "ds": "2024-01-01", "y": 1, "y": null, "kept": 2, "kept": 3}',
         '{"unique_id": 1, "ds": "2024\\u002d01-01", "y": 1, "kept": "2"}',
-        '{"unique_id": 1, "ds": "2024-01-01", "y": NaN, "deep": {"y": [3]}}',
+        '{"unique_id": 1, "ds": "2024-01-01", "y": NaN, "kept": 1, "deep": {"y": [3]}}',
         *[
-            f'{{"unique_id": 1, "ds": "2024-01-01", "y": {value}}}'
+            f'{{"unique_id": 1, "ds": "2024-01-01", "kept": 1, "y": {value}}}'
             for value in ["01", "1.", ".5", "-0", "1e5", "1E+5", "1e400", "x", "''", "tru"]
         ],
-        *[f'{{"unique_id": {name}, "ds": "2024-01-01", "y": 1}}' for name in ("1.0", "null", "true", "2", "[]")],
-        *[f'{{"unique_id": 1, "ds": {stamp}, "y": 1}}' for stamp in ("5", "null", "true", '"now"', '"2024-01-01')],
-        '{"unique_id": 1, "ds": "2024-01-01", "y": 1}}',
-        '{"unique_id": 1, "ds": "2024-01-01", "y": 1},',
+        *[
+            f'{{"unique_id": {name}, "ds": "2024-01-01", "y": 1, "kept": 1}}'
+            for name in ("1.0", "null", "true", "2", "[]")
+        ],
+        *[
+            f'{{"unique_id": 1, "ds": {stamp}, "y": 1, "kept": 1}}'
+            for stamp in ("5", "null", "true", '"now"', '"2024-01-01')
+        ],
+        '{"unique_id": 1, "ds": "2024-01-01", "kept": 1, "y": 1}}',
+        '{"unique_id": 1, "ds": "2024-01-01", "kept": 1, "y": 1},',
         '{"unique_id": 1, "ds": "2024-01-01" "y": 1}',
         '{"unique_id": 1, "ds": "2024-01-01", "y": 1',
         '{"unique_id": 1}{"ds": "2024-01-01"}',
+        '{"unique_id": 1, "ds": "2024-01-01", "y": 1}',
         "{}",
         "",
         "7",
@@ -356,7 +376,7 @@ def _numbers() -> np.ndarray:
 
 def test_numbers_are_read_to_the_last_bit() -> None:
     numbers = _numbers()
-    numbers = numbers[np.isfinite(numbers)]
+    numbers = numbers[np.abs(numbers) <= LARGEST]
     texts = [
         form(value) for value in numbers.tolist() for form in (repr, "%.5f".__mod__, "%.3e".__mod__, "%.17e".__mod__)
     ]

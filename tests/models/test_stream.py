@@ -257,6 +257,14 @@ def test_what_a_layer_keeps_for_one_rate_is_of_that_rate_and_of_the_parameters_a
     live.reset()
     after = torch.cat([live.push(x[:, 0])[:, None], live.push(x[:, 1:])], 1)
     torch.testing.assert_close(after, offline(model, x, dt_scale=1.7), rtol=0, atol=1e-10)
+    once = deepcopy(model.blocks[0].layer)
+    with torch.no_grad():
+        once.fix(1.0)
+        once.log_dt += 0.5
+        once.fix(1.0)  # not what it kept before
+        fresh = deepcopy(model.blocks[0].layer)
+        fresh.log_dt += 0.5
+        torch.testing.assert_close(once(x)[0], fresh(x)[0], rtol=0, atol=1e-10)
     stamped = model.stream(backend="layers")
     dt = torch.tensor([[1.0, 0.3, 2.0, 1.0, 1.5, 0.7]], dtype=torch.float64)
     y = torch.stack([stamped.push(sample, time) for sample, time in zip(x.unbind(1), dt.unbind(1), strict=True)], 1)
