@@ -647,7 +647,7 @@ class Forecaster(Parameters):
         elif static_df is not None:
             raise InputError(f"{where}: static_df is given without df: that of the training series is known.")
         ahead, stamps = reader.lead(where, history, futr_df, int(steps))
-        z = scaling.forward(ahead.values, ahead.lengths)
+        z = scaling.forward_unseen(ahead.values, ahead.lengths)
         beside = reader.beside(where, ahead, z, static_df, None if df is not None else fitted.static)
         if df is None and self._live is not None:
             found = fitted.forecast_live(self._live, beside, int(steps))

@@ -78,7 +78,7 @@ class Fitted:
 
     def source(self, series: Panel, scaling: Scaling, beside: Beside, length: int, h: int) -> WindowSource:
         """Return the series as windows of the network are cut from them, scaled."""
-        z = torch.as_tensor(scaling.forward(series.values, series.lengths), dtype=torch.float32)
+        z = torch.as_tensor(scaling.forward_unseen(series.values, series.lengths), dtype=torch.float32)
         return WindowSource(z, torch.as_tensor(series.lengths), length, h, beside)
 
     def window(self, series: Panel, scaling: Scaling, beside: Beside) -> History:
@@ -88,7 +88,7 @@ class Fitted:
 
     def goes_on(self) -> Live:
         """Return the series trained on as they go on."""
-        z = self.scaling.forward(self.history.values, self.history.lengths)
+        z = self.scaling.forward_unseen(self.history.values, self.history.lengths)
         beside = self.reader.beside("Forecaster", self.history, z, None, self.static)
         beside = beside._replace(number=torch.arange(len(self.history)))
         return Live(self.network, self.window(self.history, self.scaling, beside))

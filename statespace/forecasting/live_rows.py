@@ -20,7 +20,6 @@ from statespace.kernels import native
 from statespace.kernels.native.text import OTHER, PLAIN, LineReader, Lines, Told, write_rows
 
 FORMATS = ("csv", "jsonl")
-LARGEST = 1e15  # squares of it are far from the end of float32, in which a model computes
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,6 @@ class RowReader:
     def read(self, text: bytes) -> LiveRows:
         """Read whole lines; empty ones do not count."""
         found, problems, others = self._at_once(text), dict[int, str](), list[_Row]()
-        found.kind[(found.kind == PLAIN) & (np.abs(found.numbers) > LARGEST).any(1)] = OTHER
         ticks, seen = self._ticks(found), found.kind == PLAIN
         places = self._place[found.which] if len(self._place) else found.which
         for at in np.flatnonzero(found.kind == OTHER).tolist():
@@ -275,8 +273,8 @@ class RowReader:
             number = float(value)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{name!r} holds {value!r}, but a number is expected") from error
-        if abs(number) > LARGEST:
-            raise ValueError(f"{name!r} holds {value!r}, which is too large to compute with: leave it empty")
+        if np.isinf(number):
+            raise ValueError(f"{name!r} is infinite")
         return number
 
 

@@ -16,6 +16,7 @@ from statespace.forecasting.frames import Table, as_pandas
 from statespace.forecasting.future import asked_stamps, read_future
 from statespace.forecasting.panel import Columns, Panel
 from statespace.forecasting.partitioned import read_panel
+from statespace.forecasting.scaling import FARTHEST
 from statespace.forecasting.static import Static
 from statespace.forecasting.together import side_by_side
 from statespace.training import Beside
@@ -126,7 +127,8 @@ class Reader:
             stamps: gives their stamps, which are asked for only if the calendar is.
         """
         hist, count = len(self.columns.hist), len(self.location)
-        units = (beside[:, :count] - self.location) / self.scale
+        with np.errstate(over="ignore"):
+            units = ((beside[:, :count] - self.location) / self.scale).clip(-FARTHEST, FARTHEST)
         futr = units[:, hist:]
         if self.calendar or self.holidays:
             futr = np.concatenate([futr, features(where, stamps(), self.calendar, self.holidays)], 1)

@@ -17,6 +17,7 @@ from statespace.errors import InputError, choose
 from statespace.forecasting import boxcox
 from statespace.forecasting.scalers import SCALERS
 
+FARTHEST = 1e15  # scales: what is farther away counts as that far, so that squares of it are numbers in float32
 _EXPONENT = 0.5  # nearer to 1, the logarithm, than to 0, the identity
 _LARGEST = np.finfo(np.float64).max
 _PIECES = 4  # fewer levels than this do not show how the spread grows
@@ -159,6 +160,11 @@ class Scaling:
         location, scale = np.repeat(self.location, lengths), np.repeat(self.scale, lengths)
         # Halved, so that the difference of two huge values does not overflow.
         return np.asarray((z / 2 - location / 2) / np.where(scale > 0, scale / 2, 1.0))
+
+    def forward_unseen(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Scale as `forward` values that the scale has not been taken from, up to `FARTHEST` either way."""
+        with np.errstate(over="ignore"):
+            return self.forward(values, lengths).clip(-FARTHEST, FARTHEST)
 
     def backward(self, z: np.ndarray) -> np.ndarray:
         """Bring ``(series, …)`` back to the units of the data, as far as they have numbers."""

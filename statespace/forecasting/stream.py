@@ -183,7 +183,7 @@ class ForecastStream:
         if beside is None:
             beside = np.full((n, count, self._beside.shape[2]), np.nan)
         fitted, every = self._fitted, np.tile(np.arange(count), n)
-        scaled = fitted.scaling.of_series(every).forward(values.reshape(-1), np.ones(n * count, np.int64))
+        scaled = fitted.scaling.of_series(every).forward_unseen(values.reshape(-1), np.ones(n * count, np.int64))
         known = fitted.reader.covariates(
             "stream", beside.reshape(n * count, -1), lambda: pd.Series(as_stamps(ticks.reshape(-1), self._like))
         )
@@ -235,7 +235,7 @@ class ForecastStream:
         """Return a row as the states take it, and the places of its series."""
         fitted, places = self._fitted, torch.tensor(which)
         hist, futr = fitted.reader.covariates("stream", beside, lambda: pd.Series(as_stamps(ticks, self._like)))
-        z = fitted.scaling.of_series(which).forward(values, np.ones(len(which), np.int64))
+        z = fitted.scaling.of_series(which).forward_unseen(values, np.ones(len(which), np.int64))
         dt = None
         if self._irregular:
             dt = torch.as_tensor((ticks - self._last[which]) / fitted.reader.step, dtype=torch.float32)

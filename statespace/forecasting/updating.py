@@ -94,7 +94,7 @@ def appended(history: Panel, rows: Panel, which: np.ndarray, steps: int) -> Pane
 def advance(where: str, fitted: Fitted, live: Live, rows: Panel, which: np.ndarray) -> None:
     """Take new rows into the states of `live`, in order of time for each series."""
     first, second = (None if part is None else part[which] for part in fitted.static)
-    scaled = fitted.scaling.of_series(which).forward(rows.values, rows.lengths)
+    scaled = fitted.scaling.of_series(which).forward_unseen(rows.values, rows.lengths)
     beside = fitted.reader.beside(where, rows, scaled, None, (first, second))
     if rows.ticks is not None and beside.dt is not None:
         begins = rows.lengths.cumsum() - rows.lengths
