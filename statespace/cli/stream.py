@@ -3,26 +3,23 @@
 import argparse
 import codecs
 import json
-import os
-import select
-import signal
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statespace.cli.lines import Lines
 from statespace.cli.options import level, positive, whole
 from statespace.errors import InputError
 
 if TYPE_CHECKING:
+    from statespace.forecasting import Forecaster
+    from statespace.forecasting.live_rows import LiveRows
     from statespace.forecasting.stream import Expected
 
-_CHUNK, _CHUNKS = 1 << 20, 4  # bytes that are read at once, and how often before they are looked at
 _PATIENCE = 0.01  # s to wait for the other rows of a stamp
 _KILLED = 128  # and the number of the signal: the exit code, as a shell gives it
 _STATE, _MODEL = "stream.json", "model"
@@ -41,64 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-error", choices=("skip", "stop"), default="skip", help="what to do with a line that cannot be used (skip)"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but rows and errors")
-
-
-class _Lines:
-    """Whole lines from a file descriptor, until it ends, or SIGTERM or Ctrl-C comes."""
-
-    def __init__(self, descriptor: int, rest: bytes) -> None:
-        self._descriptor, self.rest, self.stopped, self._ended = descriptor, rest, 0, False
-        self._woken, self._wake = os.pipe()
-        os.set_blocking(self._wake, False)
-        # A pipe holds 64 KiB, so that the rows of one stamp of many series would come in parts.
-        with suppress(ImportError, AttributeError, OSError):
-            fcntl = import_module("fcntl")
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _CHUNK)
-
-    def _stop(self, number: int, *_: Any) -> None:
-        self.stopped = number
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take SIGTERM and Ctrl-C as the wish to stop."""
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        woken = signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(woken)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            os.close(self._woken)
-            os.close(self._wake)
-
-    def _waiting(self) -> bytes:
-        """Return what has come, up to a limit: many rows at once take less time than in parts as large as a pipe."""
-        parts = [os.read(self._descriptor, _CHUNK)]
-        while parts[-1] and len(parts) < _CHUNKS and self.more():
-            parts.append(os.read(self._descriptor, _CHUNK))
-        return b"".join(parts)
-
-    def more(self, patience: float = 0.0) -> bool:
-        """Return whether there is more to read within so many seconds; not after the end."""
-        return not self._ended and bool(select.select([self._descriptor], [], [], patience)[0])
-
-    def give_back(self, text: bytes) -> None:
-        """Take the last lines again, to stand before what is read next."""
-        self.rest = text + self.rest
-
-    def __iter__(self) -> Iterator[bytes]:
-        while not self.stopped:
-            ready, _, _ = select.select([self._descriptor, self._woken], [], [])
-            if self.stopped or self._descriptor not in ready:  # a pipe may close as the wish to stop comes
-                continue
-            found = self._waiting()
-            self._ended = not found
-            whole, newline, self.rest = (self.rest + found).rpartition(b"\n") if found else (self.rest, b"", b"")
-            if whole or newline:
-                yield whole + newline
-            if self._ended:
-                return
 
 
 def _rounds(which: np.ndarray, ticks: np.ndarray, count: int) -> Iterator[tuple[slice, int]]:
@@ -155,154 +94,187 @@ def _kept(path: Path) -> tuple[bytes, tuple[str, ...] | None]:
         ) from error
 
 
+class _Session:
+    """Rows that are taken and told, and where the series are.
+
+    Args:
+        options: of the command.
+        forecaster: fitted; `save` brings it to where the stream is.
+        rest: of a line that an earlier session has left.
+        header: names of the columns that it has read.
+    """
+
+    def __init__(
+        self, options: argparse.Namespace, forecaster: "Forecaster", rest: bytes, header: tuple[str, ...] | None
+    ) -> None:
+        from statespace.forecasting.live_rows import RowReader, RowWriter
+        from statespace.forecasting.stream import ForecastStream
+
+        self.options, self.forecaster = options, forecaster
+        self.stream = ForecastStream(forecaster, options.level)
+        self.reader = RowReader(forecaster.columns, self.stream.ids, forecaster.last_stamp, options.format)
+        self.writer, self.begun = RowWriter(forecaster.columns, options.format), False
+        self.lines = Lines(sys.stdin.fileno(), rest)
+        self.counts = {"rows": 0, "known": 0, "broken": 0, "anomalies": 0}
+        self.rest = rest
+        self.expected = header if options.format == "csv" else None  # may come again, or not
+        if self.expected:
+            self.reader.header = self.expected
+
+    def run(self) -> None:
+        """Take all lines, and keep the end."""
+        saved = 0
+        with self.lines.listening():
+            for part in self.lines:
+                text = self._begin(part) if self.reader.line == 0 else part
+                if (last := self.reader.begun(text)) and self.lines.more(_PATIENCE):  # a stamp's rows go together
+                    self.lines.give_back(text[-last:])
+                    text = text[:-last]
+                self._read(text)
+                if self.options.save_every > 0 and self.counts["rows"] - saved >= self.options.save_every:
+                    self.save()
+                    saved = self.counts["rows"]
+            self.save()
+
+    def _begin(self, text: bytes) -> bytes:
+        """Return the first lines without what is no row: a cut line that comes again, a mark, and the header."""
+        if self.rest:
+            later = text.removeprefix(self.rest)
+            text = text if self.reader.goes_on(self.rest, later) else later
+            self.rest = b""
+        text = text.removeprefix(codecs.BOM_UTF8)
+        if self.reader.header is None or self.expected:
+            first, _, later = text.partition(b"\n")
+            line = first.decode("utf-8", errors="replace").removesuffix("\r")
+            if self.reader.header is None or line == ",".join(self.reader.header):
+                self.reader.read_header(line)
+                return later
+        return text
+
+    def _read(self, text: bytes) -> None:
+        """Take lines; if a broken one is to stop the stream, those before it are taken, and kept as the end."""
+        rows = self.reader.read(text)
+        try:
+            if self.options.on_error == "stop" and rows.problems:
+                self._take(rows.some(rows.lines < min(rows.problems)))
+            self._broken(rows.problems.values())
+            self._take(rows)
+        except InputError:
+            sys.stdout.flush()
+            self.lines.rest = b""
+            self.save()
+            raise
+        sys.stdout.flush()
+
+    def _broken(self, sentences: Collection[str]) -> None:
+        self.counts["broken"] += len(sentences)
+        for sentence in sentences:
+            if self.options.on_error == "stop":
+                raise InputError(f"stream: {sentence}: mend it, or pass --on-error skip.")
+            if not self.options.quiet and self.counts["broken"] <= 10:
+                print(f"note: {sentence}; skipped", file=sys.stderr)
+
+    def _take(self, rows: "LiveRows") -> None:
+        new = rows.ticks > self.stream.last[rows.which]
+        self.counts["known"] += int((~new).sum())
+        rows, count = rows.some(new), len(self.stream.ids)
+        for part, stamps in _rounds(rows.which, rows.ticks, count):
+            if not stamps:
+                self._some(rows, np.arange(part.start, part.stop))
+            begin, end = part.start, part.start + stamps * count
+            while begin < end:
+                # What is not the next step of all series is taken by itself.
+                n = self.stream.goes_on(rows.ticks[begin:end:count])
+                if n:
+                    self._all(rows, begin, n)
+                else:
+                    self._some(rows, np.arange(begin, begin + count))
+                begin += max(n, 1) * count
+
+    def _all(self, rows: "LiveRows", begin: int, n: int) -> None:
+        """Take `n` stamps of all series at once."""
+        count = len(self.stream.ids)
+        order = np.argsort(rows.which[begin : begin + n * count].reshape(n, count), 1)
+        at = (begin + order + count * np.arange(n)[:, None]).reshape(-1)
+        values, beside = rows.values[at].reshape(n, count), rows.beside[at].reshape(n, count, -1)
+        found = self.stream.follow(rows.ticks[at].reshape(n, count), values, beside)
+        self._tell(rows, *_as_they_came(at, found))
+
+    def _some(self, rows: "LiveRows", places: np.ndarray) -> None:
+        """Take rows of one stamp, but those that come twice or do not lie on the grid."""
+        later = np.zeros(len(places), bool)
+        try:
+            later[:] = self.stream.steps(rows.which[places], rows.ticks[places]) > 0
+            self.counts["known"] += int((~later).sum())
+        except InputError:  # of one of them, or more
+            for i, place in enumerate(places):
+                one = slice(place, place + 1)
+                try:
+                    later[i] = self.stream.steps(rows.which[one], rows.ticks[one])[0] > 0
+                    self.counts["known"] += not later[i]
+                except InputError as error:
+                    self._broken([str(error).removeprefix("stream: ").removesuffix(".")])
+        fresh = places[later]
+        _, first = np.unique(rows.which[fresh], return_index=True)
+        self.counts["known"] += len(fresh) - len(first)
+        fresh = fresh[np.sort(first)]
+        if len(fresh):
+            given = rows.which[fresh], rows.ticks[fresh], rows.values[fresh], rows.beside[fresh]
+            self._tell(rows, fresh, self.stream.push(*given))
+
+    def _tell(self, rows: "LiveRows", places: np.ndarray, found: "Expected") -> None:
+        """Write rows with what was expected of them."""
+        self.counts["rows"] += len(places)
+        numbers = dict(found.columns)
+        if self.options.detect:
+            numbers |= {"score": found.score, "anomaly": np.abs(found.score) >= self.options.threshold}
+            self.counts["anomalies"] += int(numbers["anomaly"].sum())
+        if not self.begun:
+            sys.stdout.write(self.writer.header(list(numbers)))
+            self.begun = True
+        sys.stdout.write(self.writer.rows(rows.told.some(places), numbers))
+
+    def save(self) -> None:
+        """Keep where the stream is, if there is a place for it."""
+        from statespace.files import replace_folder_atomically
+
+        if self.options.state is None:
+            return
+        self.stream.keep()
+        with replace_folder_atomically("stream", self.options.state) as fresh:
+            self.forecaster.save(fresh / _MODEL)
+            rest = self.lines.rest.decode("utf-8", errors="surrogateescape")
+            state = {"rest": rest, "header": self.reader.header}
+            (fresh / _STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
+
+    def summary(self) -> str:
+        """Return what was done, in a line."""
+        counts, parts = self.counts, [f"{self.counts['rows']} rows"]
+        if self.options.detect:
+            parts.append(f"{counts['anomalies']} anomalies (score of {self.options.threshold:g} and more)")
+        if counts["known"]:
+            parts.append(f"{counts['known']} left out that were known before")
+        if counts["broken"]:
+            parts.append(f"{counts['broken']} lines skipped that could not be used")
+        return ", ".join(parts)
+
+
 def run(options: argparse.Namespace) -> int:
     """Do the job; see the options."""
-    from statespace.files import expect_writable_folder, replace_folder_atomically
+    from statespace.files import expect_writable_folder
     from statespace.forecasting import Forecaster
-    from statespace.forecasting.live_rows import LiveRows, RowReader, RowWriter
-    from statespace.forecasting.stream import ForecastStream
 
     if sys.stdin is None:
         raise InputError(
             "stream: there is no standard input, but rows are read from it: give them by a pipe or a file."
         )
-    folder = None if options.state is None else Path(options.state)
-    if folder is not None:
-        expect_writable_folder("stream", folder)
-    goes_on = folder is not None and (folder / _STATE).is_file()
-    rest, header = _kept(folder / _STATE) if folder is not None and goes_on else (b"", None)
-    forecaster = Forecaster.load(folder / _MODEL if folder is not None and goes_on else options.model)
-    stream = ForecastStream(forecaster, options.level)
-    like = forecaster.last_stamp
-    reader = RowReader(forecaster.columns, stream.ids, like, options.format)
-    lines = _Lines(sys.stdin.fileno(), rest)
-    counts = {"rows": 0, "known": 0, "broken": 0, "anomalies": 0}
-    writer, begun = RowWriter(forecaster.columns, options.format), False
-
-    def broken(sentences: Collection[str]) -> None:
-        counts["broken"] += len(sentences)
-        for sentence in sentences:
-            if options.on_error == "stop":
-                raise InputError(f"stream: {sentence}: mend it, or pass --on-error skip.")
-            if not options.quiet and counts["broken"] <= 10:
-                print(f"note: {sentence}; skipped", file=sys.stderr)
-
-    def save() -> None:
-        if folder is None:
-            return
-        stream.keep()
-        with replace_folder_atomically("stream", folder) as fresh:
-            forecaster.save(fresh / _MODEL)
-            state = {"rest": lines.rest.decode("utf-8", errors="surrogateescape"), "header": reader.header}
-            (fresh / _STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
-
-    def told(rows: LiveRows, places: np.ndarray, found: "Expected") -> None:
-        nonlocal begun
-        counts["rows"] += len(places)
-        numbers = dict(found.columns)
-        if options.detect:
-            numbers |= {"score": found.score, "anomaly": np.abs(found.score) >= options.threshold}
-            counts["anomalies"] += int(numbers["anomaly"].sum())
-        if not begun:
-            sys.stdout.write(writer.header(list(numbers)))
-            begun = True
-        sys.stdout.write(writer.rows(rows.told.some(places), numbers))
-
-    def read(text: bytes) -> None:
-        """Take lines; if a broken one is to stop the stream, those before it are taken, and kept as the end."""
-        rows = reader.read(text)
-        try:
-            if options.on_error == "stop" and rows.problems:
-                take(rows.some(rows.lines < min(rows.problems)))
-            broken(rows.problems.values())
-            take(rows)
-        except InputError:
-            sys.stdout.flush()
-            lines.rest = b""
-            save()
-            raise
-        sys.stdout.flush()
-
-    def take(rows: LiveRows) -> None:
-        new = rows.ticks > stream.last[rows.which]
-        counts["known"] += int((~new).sum())
-        rows, count = rows.some(new), len(stream.ids)
-        for part, stamps in _rounds(rows.which, rows.ticks, count):
-            done = 0
-            while done < stamps:
-                ahead = rows.ticks[part][done * count :: count]
-                n = stream.goes_on(ahead)
-                begin = part.start + done * count
-                if n == 0:
-                    some(rows, np.arange(begin, begin + count))
-                    done += 1
-                    continue
-                order = np.argsort(rows.which[begin : begin + n * count].reshape(n, count), 1)
-                at = (begin + order + count * np.arange(n)[:, None]).reshape(-1)
-                values, beside = rows.values[at].reshape(n, count), rows.beside[at].reshape(n, count, -1)
-                found = stream.follow(rows.ticks[at].reshape(n, count), values, beside)
-                told(rows, *_as_they_came(at, found))
-                done += n
-            if not stamps:
-                some(rows, np.arange(part.start, part.stop))
-
-    def some(rows: LiveRows, places: np.ndarray) -> None:
-        """Take rows of one stamp, but those that come twice or do not lie on the grid."""
-        later = np.zeros(len(places), bool)
-        try:
-            later[:] = stream.steps(rows.which[places], rows.ticks[places]) > 0
-            counts["known"] += int((~later).sum())
-        except InputError:  # of one of them, or more
-            for i, place in enumerate(places):
-                one = slice(place, place + 1)
-                try:
-                    later[i] = stream.steps(rows.which[one], rows.ticks[one])[0] > 0
-                    counts["known"] += not later[i]
-                except InputError as error:
-                    broken([str(error).removeprefix("stream: ").removesuffix(".")])
-        fresh = places[later]
-        _, first = np.unique(rows.which[fresh], return_index=True)
-        counts["known"] += len(fresh) - len(first)
-        fresh = fresh[np.sort(first)]
-        if len(fresh):
-            found = stream.push(rows.which[fresh], rows.ticks[fresh], rows.values[fresh], rows.beside[fresh])
-            told(rows, fresh, found)
-
-    if header and options.format == "csv":
-        reader.header = header
-    saved = 0
-    with lines.listening():
-        for part in lines:
-            if rest:  # of a line that was cut when the stream was stopped
-                part = part if reader.goes_on(rest, part.removeprefix(rest)) else part.removeprefix(rest)
-                rest = b""
-            if reader.line == 0 and options.format == "jsonl":
-                part = part.removeprefix(codecs.BOM_UTF8)
-            if reader.header is None or (header and reader.line == 0):
-                first, _, later = part.partition(b"\n")
-                line = first.decode("utf-8", errors="replace").removesuffix("\r")
-                if reader.header is None or line == ",".join(reader.header):
-                    reader.read_header(line.removeprefix("\ufeff"))
-                    part = later
-            if (last := reader.begun(part)) and lines.more(_PATIENCE):  # all rows of a stamp go together
-                lines.give_back(part[-last:])
-                part = part[:-last]
-            read(part)
-            if options.save_every > 0 and counts["rows"] - saved >= options.save_every:
-                save()
-                saved = counts["rows"]
-        save()
+    model, rest, header = Path(options.model), b"", None
+    if options.state is not None:
+        expect_writable_folder("stream", options.state)
+        if (state := Path(options.state) / _STATE).is_file():
+            model, (rest, header) = Path(options.state) / _MODEL, _kept(state)
+    session = _Session(options, Forecaster.load(model), rest, header)
+    session.run()
     if not options.quiet:
-        print(_summary(counts, options), file=sys.stderr)
-    return _KILLED + lines.stopped if lines.stopped else 0
-
-
-def _summary(counts: dict[str, int], options: argparse.Namespace) -> str:
-    parts = [f"{counts['rows']} rows"]
-    if options.detect:
-        parts.append(f"{counts['anomalies']} anomalies (score of {options.threshold:g} and more)")
-    if counts["known"]:
-        parts.append(f"{counts['known']} left out that were known before")
-    if counts["broken"]:
-        parts.append(f"{counts['broken']} lines skipped that could not be used")
-    return ", ".join(parts)
+        print(session.summary(), file=sys.stderr)
+    return _KILLED + session.lines.stopped if session.lines.stopped else 0
