@@ -91,7 +91,7 @@ class Bank:
         self.features.fit_thresholds_to(one_by_one, len(signals), seed)
         if self.heard is not None:
             self.heard.fit_thresholds(signals, seed)
-        found = torch.cat([self._features(part, 1.0) for part in signals.parts()])
+        found = self._of_all(signals, 1.0)
         best: tuple[Fit, str] | None = None
         for view, width in self._widths(len(found)).items():
             fitted = fit_readout(found[:, :width], targets, weights, groups)
@@ -120,6 +120,9 @@ class Bank:
         found: Tensor = self.features(signals.x, signals.lengths, dt_scale, signals.observed)
         return found if self.heard is None else torch.cat([found, self.heard(signals, dt_scale)], 1)
 
+    def _of_all(self, signals: AnySignals, dt_scale: float) -> Tensor:
+        return torch.cat([self._features(part, dt_scale) for part in signals.parts()])
+
     def scores(self, signals: AnySignals, dt_scale: float) -> Tensor:
         """Return the scores ``(b, k)`` of signals."""
         readout = self.readout(dt_scale)
@@ -128,7 +131,7 @@ class Bank:
     def adapted(self, signals: AnySignals, dt_scale: float) -> "Bank":
         """Return one whose readout for this rate compares features with their means over these signals."""
         other = copy(self)
-        mean = torch.cat([self._features(part, dt_scale) for part in signals.parts()]).double().mean(0).float()
+        mean = self._of_all(signals, dt_scale).double().mean(0).float()
         used = self.readout(dt_scale)
         other._readouts = [one._replace(mean=mean) if one is used else one for one in self._readouts]
         return other
