@@ -154,9 +154,18 @@ struct Constants {
     static constexpr T log2e = T(1.44269504088896340736), ln2 = T(0.69314718055994530942);
 };
 
+// x between -1024 and 1024, beyond which e^x is zero or infinite, and infinity less infinity would be met on the way to
+// it. A NaN stays one.
+template <typename T>
+ALWAYS_INLINE Vec<T> bounded(const Vec<T>& x) {
+    const Vec<T> most = splat<T>(T(1024)), below = x > most ? most : x;
+    return below < -most ? -most : below;
+}
+
 template <typename T>
 ALWAYS_INLINE Vec<T> logistic(const Vec<T>& x) {
-    return T(1) / (T(1) + power_of_two<T>(x, splat<T>(-Constants<T>::log2e)).value());
+    const Power<T> power = power_of_two<T>(bounded<T>(x), splat<T>(-Constants<T>::log2e));
+    return T(1) / (T(1) + power.scale * (T(1) + power.rest));  // scale + scale rest is NaN where scale is infinite
 }
 
 // 1, 1/3, 1/5 ...: artanh(s) / s in powers of s^2, for s up to 1/3.
@@ -175,7 +184,7 @@ struct Artanh<double> {
 // max(x, 0) + log(1 + e^-|x|), where log(1 + v) = 2 artanh(v / (2 + v)): tiny steps keep all their digits.
 template <typename T>
 ALWAYS_INLINE Vec<T> softplus(const Vec<T>& x) {
-    const Vec<T> v = power_of_two<T>(absolute<T>(x), splat<T>(-Constants<T>::log2e)).value();
+    const Vec<T> v = power_of_two<T>(bounded<T>(absolute<T>(x)), splat<T>(-Constants<T>::log2e)).value();
     const Vec<T> s = v / (v + T(2));
     return larger<T>(x, Vec<T>{}) + s * polynomial<T>(Artanh<T>::c, s * s);
 }
