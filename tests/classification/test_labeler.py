@@ -1,5 +1,6 @@
 """A class for each sample: beside what is known to be best and what is plain, live as offline, and what is refused."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,12 @@ def test_live_is_as_offline_in_any_chunks(fitted: Labeler, dt_scale: float) -> N
     said = [stream.push(X[0, begin:end]) for begin, end in ((0, 1), (1, 3), (3, 3), (3, 70), (70, 400))]
     later = fitted.stream(dt_scale)
     later.load_state_dict(stream.state_dict())
-    np.testing.assert_allclose(np.concatenate([*said, later.push(X[0, 400:])]), want, rtol=0, atol=1e-5)
+    # How far float32 is off follows from the weights, and these from the processor: offline itself is the measure.
+    signals = fitted._ready("", X, dt_scale)
+    scores, _ = copy.deepcopy(fitted.model_.model).double()(signals.x.double(), dt_scale=dt_scale)
+    off = np.abs(want - torch.softmax(scores[0] * fitted.sharpness_, -1).detach().numpy()).max()
+    assert off < 1e-4
+    np.testing.assert_allclose(np.concatenate([*said, later.push(X[0, 400:])]), want, rtol=0, atol=5 * off)
     assert later.seen == 700
     with pytest.raises(ShapeError, match=r"LabelerStream\.push: samples is \(2, 3\)"):
         stream.push(np.zeros((2, 3)))
