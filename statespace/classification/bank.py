@@ -1,8 +1,14 @@
 """A classifier or regressor without training: features of random systems, and a linear readout in closed form.
 
-What is looked at is chosen by the readout's loss on training cases that are left out: shares of the whole signal; these
-and shares of its quarters; or, of long signals, both, and what is `heard` in them. A causal one knows neither when a
-quarter is over nor what is to come in a frame, and looks at the whole.
+What is looked at is chosen by the readout's loss on training cases that are left out, one after another:
+
+    levels     half as many systems more that see levels, beside those that see changes
+    contests   which system of a group answers most
+    parts      quarters of a signal, and eighths as well
+    heard      the energies of bands of long signals
+
+The first two cost time for each sample, and stay only where the loss falls by three times its own standard error. A
+causal model knows neither when a quarter is over nor what is to come in a frame.
 
 At half the sampling rate half of the band is missing. A second readout is fitted to training signals that were brought
 there, and serves wherever `dt_scale` is nearer to 2 than to 1.
@@ -18,19 +24,36 @@ from torch import Tensor, nn
 
 from statespace.classification.heard import SHORTEST, Heard
 from statespace.classification.on_disk import AnySignals
-from statespace.classification.ridge import Fit, Readout, fit_readout
+from statespace.classification.ridge import Readout, fit_readout
 from statespace.classification.signals import Signals
 from statespace.classification.silence import sounding_part
 from statespace.datasets import resample
 from statespace.models import ResponseFeatures
 from statespace.models.responses import threshold_signals
 
-VIEWS = ("whole", "quarters", "heard")  # each with those before
+PARTS = (4, 8)
 _SPAN = 0.25  # of the typical length: the longest time constant
-_QUARTERS = 4
-_MOST = 5000  # cases up to which there is a choice: its time grows with their third power
+_JUDGED_BY = 1000  # cases by which is chosen what is looked at, at most
+_MOST = 5000  # cases up to which parts are looked at: features are many then, and so is their product
+_SURE = 3.0  # standard errors by which what costs time must be better: several are tried, on a few dozen cases at times
 _HALVED = 16  # samples of a signal from which there is something left at half the rate
 _PREFIX = "features."
+
+
+class View(NamedTuple):
+    """What is looked at.
+
+    Attributes:
+        levels: whether some of the systems see levels.
+        contests: whether systems compete.
+        parts: numbers of equal parts; see `ResponseFeatures`.
+        heard: whether the energies of bands are listened to.
+    """
+
+    levels: bool = False
+    contests: bool = False
+    parts: tuple[int, ...] = ()
+    heard: bool = False
 
 
 class Fitted(NamedTuple):
@@ -51,15 +74,13 @@ class Bank:
     Args:
         channels: of the signals.
         typical: length of a signal, in samples.
-        systems: number of systems.
+        systems: number of systems that see changes.
         causal: whether no system runs against time.
         seed: of the systems.
-        view: the most that is looked at, one of `VIEWS`; `fit` chooses.
+        view: the most that is looked at; `fit` chooses.
     """
 
-    def __init__(
-        self, channels: int, typical: float, systems: int, causal: bool, seed: int, view: str = "whole"
-    ) -> None:
+    def __init__(self, channels: int, typical: float, systems: int, causal: bool, seed: int, view: View) -> None:
         self.options: dict[str, Any] = {
             "channels": channels,
             "typical": typical,
@@ -67,17 +88,26 @@ class Bank:
             "causal": causal,
             "seed": seed,
         }
-        span = max(_SPAN * typical, 2.0)
-        self.features = ResponseFeatures(channels, span, systems, causal=causal, seed=seed)
-        self.heard = Heard(channels, typical, span, -(-systems // 2), _QUARTERS, seed) if view == "heard" else None
+        span, half = max(_SPAN * typical, 2.0), -(-systems // 2)
+        self.changes = ResponseFeatures(channels, span, systems, causal=causal, seed=seed)
+        self.levels: ResponseFeatures | None = None
+        if view.levels:
+            self.levels = ResponseFeatures(channels, span, half, causal=causal, seed=seed + 1, levels=True)
+        self.heard = Heard(channels, typical, span, half, PARTS[:1], seed) if view.heard else None
         self._look(view)
         self._readouts: list[Readout] = []
 
-    def _look(self, view: str) -> None:
+    def _look(self, view: View) -> None:
         """Look at no more than `view`."""
         self.options["view"] = view
-        self.features.parts = 1 if view == "whole" else _QUARTERS
-        self.heard = self.heard if view == "heard" else None
+        self.levels = self.levels if view.levels else None
+        self.heard = self.heard if view.heard else None
+        for responses in self.responses():
+            responses.parts, responses.contests = view.parts, view.contests
+
+    def responses(self) -> list[ResponseFeatures]:
+        """Return what runs over the samples."""
+        return [self.changes] if self.levels is None else [self.changes, self.levels]
 
     def readout(self, dt_scale: float) -> Readout:
         """Return the readout for signals with this time between two samples."""
@@ -87,38 +117,31 @@ class Bank:
         """Fit thresholds and readouts; every case is predicted by a readout that has not seen it, or its group."""
         seed = int(self.options["seed"])
         chosen = threshold_signals(len(signals), seed)
-        one_by_one = (sounding_part(part) for part in map(signals.take, chosen.split(1)))
-        self.features.fit_thresholds_to(one_by_one, len(signals), seed)
+        for responses in self.responses():
+            one_by_one = (sounding_part(part) for part in map(signals.take, chosen.split(1)))
+            responses.fit_thresholds_to(one_by_one, len(signals), seed)
         if self.heard is not None:
             self.heard.fit_thresholds(signals, seed)
-        found = self._of_all(signals, 1.0)
-        best: tuple[Fit, str] | None = None
-        for view, width in self._widths(len(found)).items():
-            fitted = fit_readout(found[:, :width], targets, weights, groups)
-            if best is None or fitted.loss < best[0].loss:
-                best = fitted, view
-        assert best is not None
-        fitted, view = best
-        self._look(view)
+        if len(signals) > _MOST:
+            self._look(self.options["view"]._replace(parts=(), heard=False))
+        some = torch.randperm(len(signals), generator=torch.Generator().manual_seed(seed))[:_JUDGED_BY].sort().values
+        fewer = signals.only(some.numpy()) if len(some) < len(signals) else signals
+        some_groups = None if groups is None else groups[some]
+        columns = _Columns(self, self._of_all(fewer, 1.0))
+        self._look(_best_view(columns, targets[some], weights[some], some_groups))
+        found = self._of_all(signals, 1.0) if len(some) < len(signals) else columns.of(self.options["view"])
+        fitted = fit_readout(found, targets, weights, groups)
         self._readouts = [fitted.readout]
         if float(signals.lengths.float().median()) >= _HALVED:
             halved = torch.cat([self._features(_halved(part), 2.0) for part in signals.parts()])
             self._readouts.append(fit_readout(halved, targets, weights, groups).readout)
         return Fitted(fitted.left_out.float(), torch.arange(len(found)))
 
-    def _widths(self, cases: int) -> dict[str, int]:
-        """Return how many of the features belong to each view that may be chosen."""
-        whole = self.features.thresholds.numel()
-        widths = {"whole": whole}
-        if self.options["view"] != "whole" and cases <= _MOST:
-            widths["quarters"] = self.features.features
-            if self.heard is not None:
-                widths["heard"] = self.features.features + self.heard.responses.features
-        return widths
-
     def _features(self, signals: Signals, dt_scale: float) -> Tensor:
-        found: Tensor = self.features(signals.x, signals.lengths, dt_scale, signals.observed)
-        return found if self.heard is None else torch.cat([found, self.heard(signals, dt_scale)], 1)
+        found = [one(signals.x, signals.lengths, dt_scale, signals.observed) for one in self.responses()]
+        if self.heard is not None:
+            found.append(self.heard(signals, dt_scale))
+        return torch.cat(found, 1)
 
     def _of_all(self, signals: AnySignals, dt_scale: float) -> Tensor:
         return torch.cat([self._features(part, dt_scale) for part in signals.parts()])
@@ -148,17 +171,17 @@ class Bank:
         """
         readout = self.readout(dt_scale)
         worth, means = (readout.weights / readout.scale[:, None]).T[targets], readout.mean
-        width = self.features.features
-        found = self.features.over_time(
-            signals.x, signals.lengths, worth[:, :width], means[:width], dt_scale, signals.observed
-        )
+        found, begin = torch.zeros(signals.x.shape[:2]), 0
+        for one in self.responses():
+            own = slice(begin, begin := begin + one.features)
+            found += one.over_time(signals.x, signals.lengths, worth[:, own], means[own], dt_scale, signals.observed)
         if self.heard is not None:
-            found += self.heard.over_time(signals, worth[:, width:], means[width:], dt_scale)
+            found += self.heard.over_time(signals, worth[:, begin:], means[begin:], dt_scale)
         return found
 
     def _modules(self) -> nn.ModuleDict:
-        heard = {} if self.heard is None else {"heard": self.heard}
-        return nn.ModuleDict({"own": self.features, **heard})
+        known = {"changes": self.changes, "levels": self.levels, "heard": self.heard}
+        return nn.ModuleDict({name: module for name, module in known.items() if module is not None})
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is to be stored beside `options`."""
@@ -177,7 +200,8 @@ class Bank:
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> "Bank":
         """Return what `options` and `tensors` describe."""
-        bank = cls(**options)
+        levels, contests, parts, heard = options["view"]  # JSON made a list of it
+        bank = cls(**options | {"view": View(levels, contests, tuple(parts), heard)})
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
         modules = bank._modules()
         like = modules.state_dict()
@@ -189,11 +213,53 @@ class Bank:
         return bank
 
 
-def richest(typical: float, causal: bool) -> str:
+class _Columns:
+    """Features of the most that is looked at, and of less."""
+
+    def __init__(self, bank: Bank, found: Tensor) -> None:
+        self.most: View = bank.options["view"]
+        responses = bank.responses()
+        *own, self._heard = found.split(
+            [*(one.features for one in responses), bank.heard.features if bank.heard else 0], 1
+        )
+        self._own = [part.unflatten(1, (-1, len(one.A), one.kinds)) for part, one in zip(own, responses, strict=True)]
+        self._thresholds = bank.changes.thresholds.shape[1]
+
+    def of(self, view: View) -> Tensor:
+        """Return the features of less."""
+        parts = 1 + sum(view.parts)
+        kinds = None if view.contests else self._thresholds
+        own = [part[:, :parts, :, :kinds].flatten(1) for part in self._own[: 1 + view.levels]]
+        return torch.cat([*own, self._heard] if view.heard else own, 1)
+
+
+def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tensor | None) -> View:
+    """Return what to look at: what is left out tells, of one more after another."""
+    most = columns.most
+
+    def errors(view: View) -> Tensor:
+        fitted = fit_readout(columns.of(view), targets, weights, groups)
+        return weights.double() * (fitted.left_out - targets).square().mean(1)
+
+    best = View()
+    known = errors(best)
+    more: list[tuple[dict[str, Any], float]] = [({"levels": True}, _SURE), ({"contests": True}, _SURE)]
+    more += [({"parts": PARTS[:count]}, 0.0) for count in range(1, len(PARTS) + 1)]
+    more.append(({"heard": True}, 0.0))
+    for change, sure in more:
+        view = best._replace(**change)
+        if any(has and not may for has, may in zip(view, most, strict=True)):
+            continue
+        found = errors(view)
+        fall = known - found
+        if float(fall.mean()) > sure * float(fall.std()) / len(fall) ** 0.5:
+            best, known = view, found
+    return best
+
+
+def richest(typical: float, causal: bool) -> View:
     """Return the most that may be looked at in signals of this length."""
-    if causal:
-        return "whole"
-    return "heard" if typical >= SHORTEST else "quarters"
+    return View(True, True, () if causal else PARTS, not causal and typical >= SHORTEST)
 
 
 def _halved(signals: Signals) -> Signals:

@@ -26,14 +26,16 @@ class Heard(nn.Module):
         typical: length of a signal, in samples.
         span: the longest time constant, in samples of the signal.
         systems: number of systems.
-        parts: equal parts of a signal; see `ResponseFeatures`.
+        parts: numbers of equal parts of a signal; see `ResponseFeatures`.
         seed: of the systems.
     """
 
     location: Tensor
     scale: Tensor
 
-    def __init__(self, channels: int, typical: float, span: float, systems: int, parts: int, seed: int) -> None:
+    def __init__(
+        self, channels: int, typical: float, span: float, systems: int, parts: tuple[int, ...], seed: int
+    ) -> None:
         super().__init__()
         frame = min(int(typical) // _FRAMES, _LONGEST)
         bands = max(4, _BANDS // channels)
@@ -41,6 +43,11 @@ class Heard(nn.Module):
         self.responses = ResponseFeatures(channels * bands, max(span / frame, 2.0), systems, seed=seed, parts=parts)
         self.register_buffer("location", torch.zeros(channels * bands))
         self.register_buffer("scale", torch.ones(channels * bands))
+
+    @property
+    def features(self) -> int:
+        """Number of features."""
+        return self.responses.features
 
     def _each(self, signals: Signals, dt_scale: float) -> list[Tensor]:
         return [

@@ -1,6 +1,6 @@
 """What a live model carries from sample to sample: states, and sums from which the answer so far is read.
 
-    responses:  count_kq ← count_kq + [y_k > threshold_kq],                        share_kq = count_kq / n
+    responses:  count_kq ← count_kq + [what feature q of system k says],           share_kq = count_kq / n
     mean:       s ← s + h_t,                                                       h = s / n
     attention:  M ← max(M, w·h_t),  s ← e^(M_old - M) s + e^(w·h_t - M) h_t,       h = s / Σ_t e^(w·h_t - M)
 
@@ -53,44 +53,49 @@ class Running(Carried):
 
 
 class RunningResponses(Running):
-    """Random systems, each with its state, and counts of the samples at which they were above their thresholds."""
+    """Random systems, each with its state, and counts of the samples at which what its features say held."""
 
     def __init__(self, bank: Bank, dt_scale: float) -> None:
         self._readout = bank.readout(dt_scale)
-        self._systems = bank.features.systems(torch.arange(len(bank.features.A)), dt_scale)
-        self.at_once = max(1, _AT_ONCE // len(bank.features.A))
+        self._banks = bank.responses()
+        systems = sum(len(one.A) for one in self._banks)
+        self.at_once = max(1, _AT_ONCE // systems)
+        self._blocks = [one.blocks(self.at_once, dt_scale) for one in self._banks]
         self.reset()
 
     def reset(self) -> None:
         """Go back to before the first sample."""
-        self._state = self._systems.initial_state()
-        self._counts = torch.zeros(self._systems.thresholds.shape, dtype=torch.int64)
+        self._states = [[block.systems.initial_state() for block in blocks] for blocks in self._blocks]
+        self._counts = [torch.zeros(len(one.A), one.kinds, dtype=torch.int64) for one in self._banks]
         self._counted = torch.zeros((), dtype=torch.int64)
 
     def take(self, x: Tensor, observed: Tensor | None) -> None:
         """Take samples; see `Running`."""
         if len(x) == 0:
             return
-        y, self._state = self._systems.respond(x, self._state)
-        seen = y if observed is None else y[observed]
-        above = torch.empty_like(seen)  # one buffer for all: memory would take longer than comparing
-        counts = [torch.gt(seen, level, out=above).sum(0) for level in self._systems.thresholds.T]
-        self._counts += torch.stack(counts, -1).long()
-        self._counted += len(seen)
+        weights = (x.new_ones(len(x)) if observed is None else observed.to(x.dtype))[None]
+        for blocks, states, counts in zip(self._blocks, self._states, self._counts, strict=True):
+            for number, block in enumerate(blocks):
+                y, states[number] = block.systems.respond(x, states[number])
+                counts[block.rows] += block.shares(y, weights)[0].round().long()
+        self._counted += int(weights.sum())
 
     def scores(self) -> Tensor:
         """Return the scores; see `Running`."""
-        shares = (self._counts.double() / self._counted).float().flatten()
-        return self._readout(shares[None]) if self._counted else torch.full_like(self._readout.offset[None], torch.nan)
+        if not self._counted:
+            return torch.full_like(self._readout.offset[None], torch.nan)
+        shares = [(counts.double() / self._counted).float().flatten() for counts in self._counts]
+        return self._readout(torch.cat(shares)[None])
 
     def tensors(self) -> list[Tensor]:
         """Return all that is carried."""
-        return [*flatten(self._state), self._counts, self._counted]
+        return [*flatten(self._states), *self._counts, self._counted]
 
     def restore(self, tensors: list[Tensor]) -> None:
         """Take what `tensors` gave."""
-        *state, self._counts, self._counted = tensors
-        self._state = unflatten(state, self._state)
+        *rest, self._counted = tensors
+        states, self._counts = rest[: -len(self._counts)], rest[-len(self._counts) :]
+        self._states = unflatten(states, self._states)
 
 
 def _expect_constant_memory(where: str, network: Network) -> None:

@@ -57,7 +57,7 @@ def test_it_adds_up_to_the_score(length: int, dt_scale: float) -> None:
     assert rounding < 2e-3 * float(beyond.abs().max())
     np.testing.assert_allclose([part.sum() for part in found], beyond[torch.arange(30), y], atol=rounding)
     assert [len(part) for part in found] == [len(row) for row in ragged]
-    if bank.options["view"] != "heard":
+    if not bank.options["view"].heard:
         assert all((part[20:30] == 0).all() for part in found)  # nothing was measured
 
 
@@ -69,7 +69,7 @@ def test_what_is_heard_adds_up_too() -> None:
     swells = np.sin(2 * np.pi * t / np.where(y, 400, 250)[:, None] + rng.uniform(0, 6, (40, 1))) > 0
     X = rng.standard_normal((40, 2000)) * np.where(swells, 1.0, 0.3)
     model = Classifier(**RESPONSES).fit(X, y)
-    assert model.model_.options["view"] == "heard"
+    assert model.model_.options["view"].heard
     X = X[:, ::-1].copy()
     beyond = model.sharpness_ * (model._scores("", X, 1.0) - model.model_.readout(1.0).offset)
     found = model.attribute(X)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.signal import lfilter
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -217,10 +218,35 @@ def test_what_is_looked_at_is_chosen_by_cases_left_out(tmp_path: Path) -> None:
     for row, late in enumerate(y):
         X[row, 45 * late + rng.integers(5, 15) :][:10] += rng.choice([-1, 1], 10)
     model = Classifier(**SMALL).fit(X, y)
-    assert model.model_.options["view"] == "quarters"
+    assert model.model_.options["view"].parts
     model.save(tmp_path / "model")
     np.testing.assert_array_equal(Classifier.load(tmp_path / "model").predict_proba(X), model.predict_proba(X))
-    assert Classifier(**SMALL, causal=True).fit(X, y).model_.options["view"] == "whole"
+    assert not Classifier(**SMALL, causal=True).fit(X, y).model_.options["view"].parts
+
+
+def test_levels_and_contests_are_looked_at_where_they_tell(tmp_path: Path) -> None:
+    """A level that wanders; and two pitches whose loudness changes so much that shares above thresholds tell little."""
+    rng = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    slow = np.stack([np.convolve(rng.standard_normal(159), np.ones(32) / 16, "valid") for _ in y])
+    level = slow + 0.5 * y[:, None] + 0.05 * rng.standard_normal(slow.shape)
+    noise = rng.standard_normal((120, 178))
+    tone = np.stack(
+        [lfilter([1], [1, -1.8 * np.cos(0.8 + 0.1 * c), 0.81], x)[50:] for x, c in zip(noise, y, strict=True)]
+    )
+    loud = np.exp(6 * slow)
+    for name, X in (("levels", level), ("contests", tone * loud)):
+        model = Classifier(**SMALL).fit(X, y)
+        assert getattr(model.model_.options["view"], name)
+        assert not getattr(Classifier(**SMALL).fit(noise, y).model_.options["view"], name)
+        model.save(tmp_path / name)
+        np.testing.assert_array_equal(Classifier.load(tmp_path / name).predict_proba(X), model.predict_proba(X))
+        live = Classifier(**SMALL, causal=True).fit(X, y)
+        assert getattr(live.model_.options["view"], name)
+        stream = live.stream()
+        for part in np.split(X[0], [1, 50]):
+            said = stream.push(part)
+        np.testing.assert_allclose(said, live.predict_proba(X[:1])[0], rtol=0, atol=1e-4)
 
 
 def test_half_the_sampling_rate_without_fitting_again() -> None:
@@ -256,7 +282,7 @@ def test_long_signals_go_through_a_stem() -> None:
 def test_a_causal_model_does_not_know_what_comes() -> None:
     X, y = tones()
     model = Classifier(**SMALL, causal=True).fit(X, y)
-    assert not bool(model.model_.features.backwards.any())  # type: ignore[union-attr]
+    assert not any(bool(one.backwards.any()) for one in model.model_.responses())
     with pytest.raises(InputError, match="'instance' looks at the whole signal"):
         Classifier(**SMALL, causal=True, scaler_type="instance").fit(X, y)
 

@@ -1,5 +1,7 @@
 """Features of responses, against SciPy's simulation of the same continuous systems."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,32 +11,60 @@ from statespace.errors import InputError, ShapeError
 from statespace.models import ResponseFeatures
 
 
-def fitted(channels: int = 2, length: int = 60, causal: bool = False) -> tuple[ResponseFeatures, torch.Tensor]:
+def fitted(
+    channels: int = 2, length: int = 60, causal: bool = False, **options: Any
+) -> tuple[ResponseFeatures, torch.Tensor]:
     x = torch.randn(6, length, channels, generator=torch.Generator().manual_seed(3))
-    features = ResponseFeatures(channels, 15.0, systems=12, thresholds=3, causal=causal, seed=1)
+    features = ResponseFeatures(channels, 15.0, systems=12, thresholds=3, causal=causal, seed=1, **options)
     return features.fit_thresholds(x, torch.full((6,), length)), x
 
 
-def test_shares_are_those_of_a_simulation_by_scipy() -> None:
-    features, x = fitted()
-    found = features(x, torch.full((6,), 60)).view(6, 12, 3)
-    for k in range(12):
-        poles, C = features.A[k].numpy(), features.C[k].numpy()
-        # A pair of conjugate poles for each oscillation; the real part of the sum is half of both.
-        A = np.diag(np.concatenate([poles, poles.conj()]))
-        B = np.ones((4, 1), complex)
-        Cs = np.concatenate([C, C.conj()])[None] / 2
-        D = np.array([[float(features.D[k])]])
-        Ad, Bd, Cd, Dd, _ = scipy_signal.cont2discrete((A, B, Cs, D), 1.0, method="foh")
-        for case in range(6):
-            u = (x[case] @ features.mix[k]).numpy()
-            u = u[::-1] if features.backwards[k] else u
-            state, y = np.zeros(4, complex), []
-            for value in u:
-                y.append((Cd @ state + Dd[:, 0] * value).real[0])
-                state = Ad @ state + Bd[:, 0] * value
-            shares = [(np.array(y) > float(level)).mean() for level in features.thresholds[k]]
-            np.testing.assert_allclose(found[case, k], shares, atol=1 / 60 + 1e-6)  # one sample may lie on the line
+def simulated(features: ResponseFeatures, k: int, u: np.ndarray) -> np.ndarray:
+    """The response of a system to ``(l, channels)`` by SciPy, in the order of time."""
+    poles, C = features.A[k].numpy(), features.C[k].numpy()
+    # A pair of conjugate poles for each oscillation; the real part of the sum is half of both.
+    A = np.diag(np.concatenate([poles, poles.conj()]))
+    B = np.ones((4, 1), complex)
+    Cs = np.concatenate([C, C.conj()])[None] / 2
+    D = np.array([[float(features.D[k])]])
+    Ad, Bd, Cd, Dd, _ = scipy_signal.cont2discrete((A, B, Cs, D), 1.0, method="foh")
+    against = -1 if features.backwards[k] else 1
+    state, y = np.zeros(4, complex), []
+    for value in (u @ features.mix[k].numpy())[::against]:
+        y.append((Cd @ state + Dd[:, 0] * value).real[0])
+        state = Ad @ state + Bd[:, 0] * value
+    return np.array(y)[::against]
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_shares_and_contests_are_those_of_a_simulation_by_scipy(levels: bool) -> None:
+    features, x = fitted(levels=levels, contests=True, parts=(3,))
+    assert not levels or not features.D.any()
+    found = features(x, torch.full((6,), 60)).view(6, 4, 12, 5).numpy()
+    y = np.stack([[simulated(features, k, case) for k in range(12)] for case in x.numpy()])  # (case, k, l)
+    size = np.sqrt((y**2).mean((0, 2)))
+    np.testing.assert_allclose(features.size, size, rtol=1e-4)
+    held = [y > level[:, None] for level in features.thresholds.T.numpy()]
+    for best in (np.max, np.min):
+        sized = y / size[:, None]
+        groups = [sized[:, :8], sized[:, 8:]]  # the last one has four
+        held.append(np.concatenate([group == best(group, 1, keepdims=True) for group in groups], 1))
+    for part, samples in enumerate((slice(0, 60), slice(0, 20), slice(20, 40), slice(40, 60))):
+        expected = np.stack([one[..., samples].mean(-1) for one in held], -1)
+        one_sample = 1 / (samples.stop - samples.start)  # it may lie on a threshold, or two systems be equal
+        np.testing.assert_allclose(found[:, part], expected, atol=one_sample + 1e-6)
+        assert (np.abs(found[:, part] - expected) > 1e-6).mean() < 0.05
+
+
+def test_nobody_wins_where_nothing_answers() -> None:
+    """Long after a step, what is left of the responses is rounding; and a channel that is silent has no size."""
+    features, x = fitted(contests=True, causal=True)
+    x[..., 0] = 0
+    features.fit_thresholds(x, torch.full((6,), 60))
+    assert features.size.isinf().sum() == (features.mix[:, 1] == 0).sum()
+    quiet = torch.cat([x[:1], x[:1, -1:].expand(1, 20000, 2)], 1)
+    shares = features(quiet, torch.tensor([20060])).view(12, 5)
+    assert float(shares[:, 3:].sum()) < 0.2  # of two groups, that win and lose: 4 where rounding is told from rounding
 
 
 def test_a_constant_is_not_seen_and_a_threshold_is_a_response_to_a_training_signal() -> None:
@@ -85,6 +115,8 @@ def test_bad_arguments_are_named() -> None:
         "channels": {"channels": 0, "span": 1.0},
         "systems": {"channels": 1, "span": 1.0, "systems": 0},
         "span": {"channels": 1, "span": float("nan")},
+        r"parts\[1\]": {"channels": 1, "span": 1.0, "parts": (4, 0)},
+        "parts": {"channels": 1, "span": 1.0, "parts": 4},
     }.items():
         with pytest.raises(InputError, match=f"ResponseFeatures: {name} is"):
             ResponseFeatures(**options)  # type: ignore[arg-type]
