@@ -86,8 +86,8 @@ def bundled(case: Bundled, seeds: int, given: dict[str, Any]) -> list[dict[str, 
     return rows
 
 
-def m4_hourly(count: int, seeds: int, given: dict[str, Any]) -> list[dict[str, Any]]:
-    """Forecast the test windows of the first series of M4 Hourly with one global model for each seed."""
+def m4_tables(count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the training and test parts of the first series of M4 Hourly, with columns unique_id, ds and y."""
     tables = [pd.read_csv(FOLDER / "m4" / f"Hourly-{part}.csv.gz", nrows=count) for part in ("train", "test")]
     frames = []
     for table in tables:
@@ -95,22 +95,35 @@ def m4_hourly(count: int, seeds: int, given: dict[str, Any]) -> list[dict[str, A
         long = long.rename(columns={table.columns[0]: "unique_id"})
         long["ds"] = M4_BEGIN + pd.to_timedelta(long["column"].str.removeprefix("V").astype(int), unit="h")
         frames.append(long.sort_values(["unique_id", "ds"])[["unique_id", "ds", "y"]])
-    train, test = frames
-    parts = {name: part["y"].to_numpy() for name, part in test.groupby("unique_id")}
+    return frames[0], frames[1]
+
+
+def m4_errors(pred: pd.DataFrame, column: str, train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float]:
+    """Return what the forecasts in a column are off by, the mean over all series."""
     past = {name: part["y"].to_numpy() for name, part in train.groupby("unique_id")}
+    actual = {name: part["y"].to_numpy() for name, part in test.groupby("unique_id")}
+    own = [
+        metrics(actual[name], part[column].to_numpy(), past[name], M4_SEASON)
+        for name, part in pred.groupby("unique_id")
+    ]
+    return mean_metrics(own)
+
+
+def m4_hourly(count: int, seeds: int, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Forecast the test windows of the first series of M4 Hourly with one global model for each seed."""
+    train, test = m4_tables(count)
+    parts = {name: part["y"].to_numpy() for name, part in test.groupby("unique_id")}
+    again = train.groupby("unique_id")["y"].apply(lambda y: seasonal_naive(y.to_numpy(), M4_HORIZON, M4_SEASON))
+    naive = again.explode().astype(float).reset_index(name="naive")
+    naive_means = m4_errors(naive, "naive", train, test)
     rows = []
     for seed in range(seeds):
         start = time.perf_counter()
         fc = Forecaster(M4_HORIZON, **{"random_seed": seed} | given, verbose=False).fit(train, "h")
         seconds = time.perf_counter() - start
         pred = fc.predict(level=LEVELS)
-        own, naive = [], []
-        for name, part in pred.groupby("unique_id"):
-            own.append(metrics(parts[name], part[fc.name].to_numpy(), past[name], M4_SEASON))
-            again = seasonal_naive(past[name], M4_HORIZON, M4_SEASON)
-            naive.append(metrics(parts[name], again, past[name], M4_SEASON))
         actual = np.concatenate([parts[name] for name in dict.fromkeys(pred["unique_id"])])
-        means, naive_means = mean_metrics(own), mean_metrics(naive)
+        means = m4_errors(pred, fc.name, train, test)
         rows.append(
             {"data": M4, "series": len(parts), "h": M4_HORIZON, "origin": 0, "seed": seed, "seconds": seconds}
             | {kind: means[kind] for kind in ("smape", "mase")}
