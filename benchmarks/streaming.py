@@ -1,7 +1,7 @@
 """One streaming step of a stack of four layers of 64 channels, beside what a user would run instead, on one thread.
 
 - *Mamba*, *Mamba-2*, *S4D*: `statespace.models.Backbone` as a `Stream`, by the compiled core (native), the same program
-  in torch (reference), and the step of each layer in turn (layers);
+  in torch over rows that are made once (buffered) and plainly (reference), and the step of each layer in turn (layers);
 - *ONNX*: the Mamba stack's step, exported, by onnxruntime with all optimisations and bound memory;
 - *LSTMCell*: four cells of torch, as wide;
 - *transformers*, *mambapy*: their Mamba models' own step, of the same sizes.

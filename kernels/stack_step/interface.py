@@ -8,10 +8,10 @@ from torch import Tensor
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
-from statespace.kernels.stack_step import native, reference
+from statespace.kernels.stack_step import buffered, native, reference
 from statespace.kernels.stack_step.instructions import Program
 
-BACKENDS = ("native", "reference")
+BACKENDS = ("native", "buffered", "reference")
 _DTYPES = (torch.float32, torch.float64)
 
 
@@ -27,7 +27,8 @@ class StackStep:
     Args:
         program: the stack, its constants on one device.
         batch: number of streams.
-        backend: ``native`` (compiled, CPU), ``reference`` (torch, any device), or ``auto`` for the first that can.
+        backend: ``native`` (compiled, CPU), ``buffered`` (torch over rows that are made once, any device),
+            ``reference`` (torch, the truth), or ``auto`` for the first that can.
     Raises:
         InputError: `batch` is negative, the program's dtype cannot be used, or the backend is unknown or not there (it
             says why).
@@ -40,11 +41,13 @@ class StackStep:
             raise InputError(f"StackStep: the program is in {program.dtype}: make it in float32 or float64.")
         device = program.device
         self.why_not_native = core.why_refused(device.type)
-        self.backend = pick("StackStep", backend, {"native": self.why_not_native, "reference": None})
+        self.backend = pick("StackStep", backend, {"native": self.why_not_native, "buffered": None, "reference": None})
         self.program = program
         self.batch = batch
         self._width = program.sample.width
-        self._plan = native.Plan(program, batch) if self.backend == "native" else None
+        self._plan: native.Plan | buffered.Plan | None = None
+        if self.backend != "reference":
+            self._plan = (native if self.backend == "native" else buffered).Plan(program, batch)
         self._states = [torch.zeros(batch, *shape, dtype=program.dtype, device=device) for shape in program.states]
 
     def __call__(self, x: Tensor, known: Tensor | None = None) -> Tensor:

@@ -84,7 +84,7 @@ class StreamedModel(nn.Module, ABC):
         Args:
             batch: number of streams.
             dt_scale: time between two samples in units of the time between two samples in training.
-            backend: ``native``, ``reference``, ``layers``, or ``auto`` for the first that can.
+            backend: ``native``, ``buffered``, ``reference``, ``layers``, or ``auto`` for the first that can.
         Returns:
             The streams, before any sample.
         Raises:
@@ -148,8 +148,9 @@ class Stream:
     Attributes:
         batch: number of streams.
         backend: how single samples and short chunks are run: ``native`` (the whole stack by one call of the compiled
-            core), ``reference`` (the same stack in torch), or ``layers`` (the steps of the layers). Long chunks and
-            samples with stamps of their own take the layers on each of them.
+            core), ``buffered`` (the same stack in torch, over rows that are made once), ``reference`` (in plain
+            torch), or ``layers`` (the steps of the layers). Long chunks and samples with stamps of their own take the
+            layers on each of them.
         why: why a faster backend does not run this model; empty where the fastest does.
 
     Args:

@@ -53,6 +53,10 @@ def test_onnx_files(layer: str, mixing: str, tmp_path: Path) -> None:
     to_onnx(export_sequence(model, LENGTH), tmp_path / "sequence.onnx")
     to_onnx(export_step(model), tmp_path / "step.onnx")
 
+    onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+    for name in ("sequence.onnx", "step.onnx"):  # any runtime can take them
+        assert {of.domain for of in onnx.load(tmp_path / name).opset_import} == {""}
+
     def run(name: str, x: Tensor, states: list) -> list:
         session = onnxruntime.InferenceSession(tmp_path / name, providers=["CPUExecutionProvider"])
         names = [of.name for of in session.get_inputs()]
