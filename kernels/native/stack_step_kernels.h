@@ -155,13 +155,16 @@ void diagonal_by(const Row<T>& row, const Row<T>* asked) {
             const Vec<T> drive_re = load(c + 4 * PANEL), drive_im = load(c + 5 * PANEL);
             const Vec<T> look_re = load(c + 6 * PANEL), look_im = load(c + 7 * PANEL);
             const Vec<T> cut_re = rest_re * re - rest_im * im, cut_im = rest_re * im + rest_im * re;
-            const Vec<T> old_re = pole_re * re - pole_im * im, old_im = pole_re * im + pole_im * re;
-            const Vec<T> now_re = drive_re * u + cut_re + old_re, now_im = drive_im * u + cut_im + old_im;
+            // What is small comes first: a slow pole is then rounded once at the size of the state, and not twice.
+            const Vec<T> turned_re = cut_re - pole_im * im, turned_im = cut_im + pole_im * re;
+            const Vec<T> now_re = pole_re * re + (drive_re * u + turned_re);
+            const Vec<T> now_im = pole_re * im + (drive_im * u + turned_im);
             store<T>(to, now_re);
             store<T>(to + PANEL, now_im);
             sum = sum + look_re * now_re - look_im * now_im;
             if (asks) {
-                const Vec<T> then_re = drive_re * v + cut_re + old_re, then_im = drive_im * v + cut_im + old_im;
+                const Vec<T> then_re = pole_re * re + (drive_re * v + turned_re);
+                const Vec<T> then_im = pole_re * im + (drive_im * v + turned_im);
                 answer = answer + look_re * then_re - look_im * then_im;
             }
         }
