@@ -34,7 +34,8 @@ from statespace.models.responses import threshold_signals
 PARTS = (4, 8)
 _SPAN = 0.25  # of the typical length: the longest time constant
 _JUDGED_BY = 1000  # cases by which is chosen what is looked at, at most
-_MOST = 5000  # cases up to which parts are looked at: features are many then, and so is their product
+_MOST = 5000  # cases up to which parts are looked at: the time of the readout grows with its square, or with its cube
+_NUMBERS = 2**28  # features of all cases, at most, while there are parts to leave out: a gigabyte
 _SURE = 3.0  # standard errors by which what costs time must be better: several are tried, on a few dozen cases at times
 _HALVED = 16  # samples of a signal from which there is something left at half the rate
 _PREFIX = "features."
@@ -124,6 +125,8 @@ class Bank:
             self.heard.fit_thresholds(signals, seed)
         if len(signals) > _MOST:
             self._look(self.options["view"]._replace(parts=(), heard=False))
+        while (view := self.options["view"]).parts and len(signals) * self._width() > _NUMBERS:
+            self._look(view._replace(parts=view.parts[:-1]))
         some = torch.randperm(len(signals), generator=torch.Generator().manual_seed(seed))[:_JUDGED_BY].sort().values
         fewer = signals.only(some.numpy()) if len(some) < len(signals) else signals
         some_groups = None if groups is None else groups[some]
@@ -136,6 +139,10 @@ class Bank:
             halved = torch.cat([self._features(_halved(part), 2.0) for part in signals.parts()])
             self._readouts.append(fit_readout(halved, targets, weights, groups).readout)
         return Fitted(fitted.left_out.float(), torch.arange(len(found)))
+
+    def _width(self) -> int:
+        """Return the number of features."""
+        return sum(one.features for one in self.responses()) + (0 if self.heard is None else self.heard.features)
 
     def _features(self, signals: Signals, dt_scale: float) -> Tensor:
         found = [one(signals.x, signals.lengths, dt_scale, signals.observed) for one in self.responses()]

@@ -32,7 +32,7 @@ class Classifier(SignalEstimator):
         layer: ``"responses"``, random systems and a closed form (see `models.ResponseFeatures`); or a key of
             `statespace.layers.LAYERS`, or a list of keys, for a network that is trained; or ``"auto"``, which fits a
             few of these and keeps what tells the validation part best, beyond chance; see `classification.search`.
-        systems: number of random systems.
+        systems: number of random systems; half as many more see levels, where these tell.
         trim: whether silence at both ends of a signal does not count; see `classification.silence`.
         causal: whether the past alone decides, so that a live stream gives the same answers.
         scaler_type: ``"channel"``: each channel by mean and deviation over the training signals; ``"instance"``: each
