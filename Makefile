@@ -11,7 +11,7 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 endif
 
 # What an installation depends on; a stamp in the environment remembers each set of extras that is up to date.
-INSTALLED_FROM := pyproject.toml constraints.txt $(wildcard kernels/native/*)
+INSTALLED_FROM := pyproject.toml setup.py constraints.txt $(wildcard kernels/native/*)
 INSTALL = $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt -e
 
 export MPLBACKEND = Agg
