@@ -11,8 +11,11 @@ PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 endif
 
 # What an installation depends on; a stamp in the environment remembers each set of extras that is up to date.
-INSTALLED_FROM := pyproject.toml constraints.txt $(wildcard kernels/native/*)
+INSTALLED_FROM := pyproject.toml setup.py constraints.txt $(wildcard kernels/native/*)
 INSTALL = $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt -e
+
+# Some tests take a thousand times as long as others: who is done takes some from who is not.
+ON_ALL_CORES := --numprocesses auto --dist worksteal
 
 export MPLBACKEND = Agg
 .NOTPARALLEL:
@@ -26,11 +29,11 @@ demo: $(VENV)/.demo  ## Forecast the bundled series and say where the pictures a
 	@$(BIN)/statespace demo --out demo/
 
 test: $(VENV)/.test  ## Run the whole test suite on all cores; ARGS="-k zoh" is passed on to pytest.
-	@$(BIN)/python -m pytest --numprocesses auto $(ARGS)
+	@$(BIN)/python -m pytest $(ON_ALL_CORES) $(ARGS)
 
 triton: $(VENV)/.triton  ## Test the kernels for GPUs without one: interpreted, and compiled ahead of time.
-	@TRITON_INTERPRET=1 $(BIN)/python -m pytest --numprocesses auto tests/interpret $(ARGS)
-	@TRITON_INTERPRET=0 $(BIN)/python -m pytest --numprocesses auto tests/compile $(ARGS)
+	@TRITON_INTERPRET=1 $(BIN)/python -m pytest $(ON_ALL_CORES) tests/interpret $(ARGS)
+	@TRITON_INTERPRET=0 $(BIN)/python -m pytest $(ON_ALL_CORES) tests/compile $(ARGS)
 	@$(BIN)/python -m pytest tests/test_imports.py
 
 lint: $(VENV)/.lint build/typing  ## Check style, format and the direction of imports.

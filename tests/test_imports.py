@@ -42,6 +42,19 @@ print(json.dumps(loaded))
     assert json.loads(done.stdout) == {room: [] for room in LIGHT}
 
 
+def test_whoever_does_not_train_waits_for_no_lightning(tmp_path: Path) -> None:
+    code = """
+import sys, statespace.classification, statespace.cli.classify, statespace.cli.predict, statespace.cli.stream
+import statespace.forecasting.live_rows, statespace.forecasting.partitions
+print(*{"lightning", "matplotlib", "torchmetrics"} & set(sys.modules))
+for room in statespace.classification, statespace.training:
+    assert set(room.__all__) <= set(dir(room)) and all(getattr(room, name) for name in room.__all__)
+"""
+    done = fresh(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
 def test_importing_costs_next_to_nothing_beyond_torch(tmp_path: Path) -> None:
     code = "import time, torch; t = time.perf_counter(); import statespace; print(time.perf_counter() - t)"
     seconds = min(float(fresh(code, tmp_path).stdout) for _ in range(2))

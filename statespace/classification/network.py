@@ -15,15 +15,7 @@ from statespace.classification.on_disk import AnySignals
 from statespace.classification.signals import Signals
 from statespace.layers import LAYERS
 from statespace.models import Backbone, SequenceModel
-from statespace.training import (
-    RunCheckpoint,
-    SignalBatch,
-    SignalDataModule,
-    SignalModule,
-    fingerprint,
-    fit,
-    threads_for,
-)
+from statespace.training import SignalBatch, fingerprint, threads_for
 
 WIDEST = 4096  # steps of the first block: means over windows take longer signals down to less than twice as many
 LONGEST = 1024  # steps of the slowest blocks
@@ -123,6 +115,8 @@ class Network:
             checkpoint: file that is written again and again, gone on from where it is there, and taken away at the
                 end; or ``None``.
         """
+        from statespace.training import RunCheckpoint, SignalDataModule, SignalModule, fit
+
         train = torch.as_tensor(np.setdiff1d(np.arange(len(signals)), rows), dtype=torch.int64)
         data = SignalDataModule(
             _Taught(signals, targets, weights, train),

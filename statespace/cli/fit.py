@@ -100,7 +100,12 @@ def _read(options: argparse.Namespace) -> "LightningCLI":
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.cli import LightningCLI
 
-    import statespace.datasets.tasks  # noqa: F401  short class names in files are looked up among what is loaded
+    # Short class names in files are looked up among what is loaded.
+    import statespace.datasets.tasks
+    import statespace.training.module
+    import statespace.training.signals
+    import statespace.training.tasks
+    import statespace.training.window_batches  # noqa: F401
     from statespace.files import expect_writable_folder
     from statespace.training import Curve
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,11 @@ from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
 from statespace.models import OUTPUTS, ForecastNetwork
 from statespace.parameters import Parameters
-from statespace.training import Outcome, Stages, WindowDataModule, WindowSource, fingerprint, threads_for
+from statespace.training import Outcome, Stages, WindowSource, fingerprint, threads_for
 from statespace.training.processes import leave_if_read_anew
+
+if TYPE_CHECKING:
+    from statespace.training import WindowDataModule
 
 FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
 ENOUGH = 5000  # windows
@@ -471,13 +474,15 @@ class Forecaster(Parameters):
 
     def _windows(
         self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor
-    ) -> WindowDataModule | None:
+    ) -> "WindowDataModule | None":
         """Return the windows to train on, and those of the validation tail; ``None`` where nothing was observed."""
         if np.isnan(series.values).all():
             return None
         val_size = self.val_size
         if val_size is None:
             val_size = max(self.h, int(np.median(series.lengths)) // 10)
+        from statespace.training import WindowDataModule
+
         data = WindowDataModule(source, lengths, val_size, self.batch_size, self.random_seed)
         if len(data.train[0]) == 0:
             raise InputError(

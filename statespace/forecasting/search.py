@@ -20,10 +20,11 @@ from statespace.errors import InputError
 from statespace.forecasting.training import fit_linear, strength_of
 from statespace.layers import LAYERS
 from statespace.models import ForecastNetwork
-from statespace.training import ForecastModule, Stages, WindowDataModule, fit
+from statespace.training import Stages
 
 if TYPE_CHECKING:
     from statespace.forecasting.estimator import Forecaster
+    from statespace.training import WindowDataModule
 
 SEARCHED = ("s4d", "s5", "lru", "s6")  # the default first: of two that do as well, the earlier is kept
 FACTORS = (1.0, 2.5)  # of the learning rate
@@ -72,7 +73,7 @@ def _rounds(count: int) -> int:
 def search(
     how: "Forecaster",
     make: Callable[["Forecaster"], ForecastNetwork],
-    data: WindowDataModule,
+    data: "WindowDataModule",
     irregular: bool,
     stages: Stages,
 ) -> tuple[dict[str, Any], tuple[Trial, ...]]:
@@ -115,7 +116,7 @@ def search(
     return trials[left[0]].choice, tuple(trials)
 
 
-def _share_linear(networks: Sequence[ForecastNetwork], data: WindowDataModule, verbose: bool, stages: Stages) -> None:
+def _share_linear(networks: Sequence[ForecastNetwork], data: "WindowDataModule", verbose: bool, stages: Stages) -> None:
     """Give the last of the networks its linear path: fitted if it is the first, or as the first has it."""
     first, last = networks[0], networks[-1]
     if last.linear is None or first.linear is None or last.output.positive:
@@ -132,13 +133,15 @@ def _train_on(
     trial: Trial,
     steps: int,
     how: "Forecaster",
-    data: WindowDataModule,
+    data: "WindowDataModule",
     stages: Stages,
     stage: str,
 ) -> float:
     """Train a candidate from where it is, and return the lowest validation loss on the way."""
     if (found := stages.recall(stage, network)) is not None:
         return float(found[0])
+    from statespace.training import ForecastModule, fit
+
     outcome = fit(
         ForecastModule(network.train(), trial.learning_rate, how.weight_decay, steps, strength_of(how, data)),
         data,

@@ -25,22 +25,14 @@ from statespace.models import ForecastNetwork
 from statespace.models.instance_norm import normalise
 from statespace.models.linear_path import FEATURES, LEVEL, LinearPath
 from statespace.models.outputs.levels import normal_score
-from statespace.training import (
-    ForecastModule,
-    Outcome,
-    Stages,
-    WindowDataModule,
-    Windows,
-    WindowSource,
-    fit,
-    usual_strength,
-)
+from statespace.training import Outcome, Stages, Windows, WindowSource, usual_strength
 from statespace.training.across_readout import fit_across
 from statespace.training.closed_form import Choice, Origins, fit_readout
 from statespace.training.own_readout import fit_own
 
 if TYPE_CHECKING:
     from statespace.forecasting.estimator import Forecaster
+    from statespace.training import WindowDataModule
 
 TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
 MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
@@ -91,7 +83,7 @@ def _some(blocks: list[Origins], between: Origins, seed: int) -> tuple[list[Orig
 def fit_linear(
     network: ForecastNetwork,
     linear: LinearPath,
-    data: WindowDataModule,
+    data: "WindowDataModule",
     verbose: bool,
     stages: Stages,
     stage: str,
@@ -175,13 +167,13 @@ def _shrink(network: ForecastNetwork, share: float) -> None:
         network.head.bias[0] *= share
 
 
-def strength_of(how: "Forecaster", data: WindowDataModule) -> float:
+def strength_of(how: "Forecaster", data: "WindowDataModule") -> float:
     """Return the strength of the augmentation: as given, or what is usual for so many windows."""
     return usual_strength(len(data.train[0])) if how.augmentation is None else how.augmentation
 
 
 def train(
-    network: ForecastNetwork, data: WindowDataModule, lengths: Tensor, how: "Forecaster", stages: Stages
+    network: ForecastNetwork, data: "WindowDataModule", lengths: Tensor, how: "Forecaster", stages: Stages
 ) -> tuple[Outcome, np.ndarray]:
     """Train a forecaster.
 
@@ -194,6 +186,8 @@ def train(
     Returns:
         How it went, and the correlation of errors over the horizon on the tail.
     """
+    from statespace.training import ForecastModule, WindowDataModule, fit
+
     source, has_validation = data.source, len(data.val[0]) > 0
     strength = strength_of(how, data)
     linear = None if network.output.positive else network.linear
@@ -203,7 +197,7 @@ def train(
         chosen = fit_linear(network, linear, data, how.verbose, stages, "linear path")
         linear.requires_grad_(False)
 
-    def run(data: WindowDataModule, steps: int, peak: float, validate: bool, title: str) -> Outcome:
+    def run(data: "WindowDataModule", steps: int, peak: float, validate: bool, title: str) -> Outcome:
         if (found := stages.recall(title, network)) is not None:
             return Outcome(*found)
         kept = stages.checkpoint(title, None if validate else how.val_check_steps)

@@ -1,7 +1,5 @@
 """One file that a training is kept in, so that the same training goes on from it after a kill -9."""
 
-from collections.abc import Iterable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +7,10 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
 
 from statespace.errors import InputError
 from statespace.files import expect_writable_folder, replace_atomically
 from statespace.training.callbacks import StopOnInterrupt
-from statespace.version import __version__
 
 _RUN = "run"
 
@@ -81,18 +77,3 @@ class RunCheckpoint(ModelCheckpoint):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, object]) -> None:
         """Write down which training it is."""
         checkpoint[_RUN] = self.run
-
-
-def fingerprint(parameters: object, tensors: Iterable[Tensor | None]) -> str:
-    """Return what a training by this version, with these parameters and data, is told by.
-
-    Args:
-        parameters: whatever decides the result, with a `repr` that is the same in every process.
-        tensors: the data, in order, on the CPU; ``None`` where there is nothing.
-    Returns:
-        SHA-256 of all, as 64 digits.
-    """
-    digest = sha256(repr((__version__, parameters)).encode())
-    for tensor in tensors:
-        digest.update(b"-" if tensor is None else tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -18,23 +18,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from statespace.errors import InputError
 from statespace.training.callbacks import BestWeights, Patience, ProgressBar, StopOnInterrupt
 from statespace.training.checkpoint import WholeFiles
+from statespace.training.outcome import Outcome
 from statespace.training.processes import together
-
-
-class Outcome(NamedTuple):
-    """How training went.
-
-    Attributes:
-        steps: optimiser steps taken.
-        best_step: the step whose weights were kept; equal to `steps` without validation.
-        best_loss: the validation loss of those weights; infinite without validation.
-        interrupted: whether Ctrl-C ended it.
-    """
-
-    steps: int
-    best_step: int
-    best_loss: float
-    interrupted: bool
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from torch.multiprocessing.spawn import ProcessContext, ProcessExitedException, start_processes
 
 from statespace.errors import InputError
@@ -54,6 +53,8 @@ def together(where: str, count: int, function: Callable[..., dict[str, Any]], *a
         InputError: the function raised it, or the processes cannot be started here.
         KeyboardInterrupt: Ctrl-C was pressed twice.
     """
+    from lightning.fabric.plugins.environments.lightning import find_free_network_port
+
     leave_if_read_anew()
     script = getattr(sys.modules["__main__"], "__file__", None)
     if script is not None and not Path(script).exists():

@@ -16,15 +16,14 @@ import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from statespace.models import SequenceModel
+from statespace.training.losses import loss_of
 from statespace.training.parameter_groups import parameter_groups
 from statespace.training.random_state import RandomStateModule
 from statespace.training.signal_augmentation import SignalBatch, disturb
 
-LOSSES = ("classes", "labels", "numbers", "steps")
 _AHEAD = 16  # batches that are sorted by length at a time
 
 
@@ -136,25 +135,6 @@ class SignalDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[SignalBatch]:
         """Return the batches of a validation; none where there is nothing to validate on."""
         return DataLoader(_Once(self.val, self.batch_size), batch_size=None, num_workers=self.num_workers)
-
-
-def loss_of(kind: str, scores: Tensor, y: Tensor) -> Tensor:
-    """Return the loss of each signal, ``(b,)``, or of each sample, ``(b, l)``; see the module.
-
-    Args:
-        kind: one of `LOSSES`.
-        scores: what the network says, ``(b, k)``, or ``(b, l, k)`` for ``"steps"``.
-        y: targets, ``(b, k)``, or numbers of classes ``(b, l)`` for ``"steps"``.
-    Returns:
-        The losses.
-    """
-    if kind == "steps":
-        return F.cross_entropy(scores.transpose(1, 2), y, reduction="none")
-    if kind == "classes":
-        return F.cross_entropy(scores, y, reduction="none")
-    if kind == "labels":
-        return F.binary_cross_entropy_with_logits(scores, y, reduction="none").mean(-1)
-    return (scores - y).square().mean(-1)
 
 
 class SignalModule(RandomStateModule):

@@ -7,14 +7,16 @@ is at work leaves a checkpoint now and then. Whatever is found there, what is le
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from statespace.errors import InputError
 from statespace.files import expect_writable_folder, replace_atomically
-from statespace.training.checkpoint import RunCheckpoint
+
+if TYPE_CHECKING:
+    from statespace.training.checkpoint import RunCheckpoint
 
 _DONE, _AT_WORK, _RUN = ".pt", ".ckpt", "run"
 _UNFINISHED = ".unfinished-"  # left by a process that was killed while it wrote; see `statespace.files`
@@ -85,14 +87,18 @@ class Stages:
             torch.save(kept, beside)
         self._path(stage, _AT_WORK).unlink(missing_ok=True)
 
-    def checkpoint(self, stage: str, every: int | None) -> RunCheckpoint | None:
+    def checkpoint(self, stage: str, every: int | None) -> "RunCheckpoint | None":
         """Return what keeps a stage while it is at work; ``None`` where nothing is kept.
 
         Args:
             stage: its name.
             every: steps between two writes where there is no validation, or ``None``.
         """
-        return None if self.folder is None else RunCheckpoint(self._path(stage, _AT_WORK), self.run, every)
+        if self.folder is None:
+            return None
+        from statespace.training.checkpoint import RunCheckpoint
+
+        return RunCheckpoint(self._path(stage, _AT_WORK), self.run, every)
 
     def clear(self) -> None:
         """Take the folder away, unless training was interrupted and may go on."""

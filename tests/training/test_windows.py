@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from statespace.training import Beside, WindowDataModule, WindowSource
-from statespace.training.windows import VALIDATION_BATCH
+from statespace.training.window_batches import VALIDATION_BATCH
 
 VALUES = st.one_of(st.just(math.nan), st.floats(-9, 9, width=32))
 SERIES = st.lists(st.lists(VALUES, min_size=1, max_size=20), min_size=1, max_size=5)
