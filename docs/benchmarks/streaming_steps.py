@@ -15,7 +15,7 @@ if file.exists():  # it does not in a tree in which the benchmark has not run ye
         bars = panel.barh([row["step"] for row in here], [row["us"] for row in here])
         panel.bar_label(bars, [f"{row['us']:.0f}" for row in here], padding=3)
         panel.set_xscale("log")
-        panel.set_xlim(right=5 * max(row["us"] for row in here))
+        panel.set_xlim(min(row["us"] for row in here) / 4, 5 * max(row["us"] for row in here))
         panel.set_title(f"batch {batch}")
         panel.set_xlabel("time of a step (us)")
     panels[0].invert_yaxis()
