@@ -100,7 +100,7 @@ class Block(NamedTuple):
     def held(self, y: Tensor) -> Iterator[Tensor]:
         """Give for each kind of feature when it held, of responses ``(l, k)``: ones and zeros in one buffer for all."""
         held = torch.empty_like(y)  # memory would take longer than comparing
-        for level in self.systems.thresholds.T:
+        for level in self.systems.thresholds.T.contiguous():  # every fourth number would take 50 times as long
             yield torch.gt(y, level, out=held)
         if self.members:
             sized = (y / self.systems.size).unflatten(1, (self.members, -1))
