@@ -10,6 +10,7 @@
 Paths in a table are relative to it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,12 +48,13 @@ def _some(names: list[str]) -> str:
     return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
 
 
-def list_folder(where: str, folder: Path) -> list[Entry]:
+def list_folder(where: str, folder: Path, tell: Callable[[str], None] | None = None) -> list[Entry]:
     """List the recordings of a folder; see the module.
 
     Args:
         where: the function, for messages.
         folder: the folder.
+        tell: what is told of classes without recordings, which are left out then; ``None``: they are an error.
     Returns:
         An entry for each file, in order of the names.
     Raises:
@@ -79,11 +81,13 @@ def list_folder(where: str, folder: Path) -> list[Entry]:
             "each into the folder of its class."
         )
     empty = [path.name for path in classes if not classes[path]]
-    if empty:
+    if empty and tell is None:
         raise InputError(
             f"{where}: {len(empty)} of the class folders of {shown} hold no recordings ({_some(empty)}): put "
-            f"{' or '.join(FILES)} files there, or remove them."
+            f"{' or '.join(FILES)} files there, remove them, or skip what is unreadable."
         )
+    if empty and tell is not None:
+        tell(f"{len(empty)} of the class folders of {shown} hold no recordings and were left out ({_some(empty)}).")
     return [
         Entry(path, path.relative_to(folder).as_posix(), label.name)
         for label, paths in classes.items()

@@ -172,7 +172,8 @@ def _read_table(path: Path, unreadable: str, in_memory: bool) -> Recordings:
 def _read(source: Path, unreadable: str, in_memory: bool) -> Recordings:
     name = source.name.lower()
     if source.is_dir():
-        return _read_files(list_folder("read_recordings", source), unreadable, in_memory)
+        listed = list_folder("read_recordings", source, _tell if unreadable == "skip" else None)
+        return _read_files(listed, unreadable, in_memory)
     if not source.exists():
         raise InputError(f"read_recordings: there is no file or folder {str(source)!r}: check its name.")
     if name.endswith(FILES):
@@ -257,7 +258,8 @@ def read_recordings(
             ``"keep"`` each at its own.
         channels: what to do where recordings have different numbers of channels: ``"refuse"`` them, or mix all down to
             ``"mono"``.
-        unreadable: what to do with files that are broken, cut short or empty: ``"stop"``, or ``"skip"`` them.
+        unreadable: what to do with files that are broken, cut short or empty, and with classes that have none:
+            ``"stop"``, or ``"skip"`` them.
         assumed: rate of what does not state one, in Hz; ``None``: `rate`, or as most of the others have.
         in_memory: whether recordings are kept; else each is looked through, and read anew whenever it is asked for, so
             that a folder may be larger than memory. Archives and long tables are kept in any case.

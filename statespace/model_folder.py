@@ -20,7 +20,7 @@ from statespace.errors import InputError
 from statespace.files import replace_folder_atomically
 from statespace.version import __version__
 
-FORMAT = 2
+FORMAT = 1
 _DESCRIPTION, _WEIGHTS = "model.json", "weights.safetensors"
 
 

@@ -212,7 +212,7 @@ struct Tail<double> {
 // The distribution function of the normal distribution, with the relative error of exp(-x^2 / 2) far below 0.
 template <typename T>
 ALWAYS_INLINE Vec<T> normal_cdf(const Vec<T>& x) {
-    const Vec<T> t = absolute<T>(x), inverse = T(1) / (t + T(4));
+    const Vec<T> t = bounded<T>(absolute<T>(x)), inverse = T(1) / (t + T(4));
     const Vec<T> density = power_of_two<T>(t * t, splat<T>(Constants<T>::log2e * T(-0.5))).value();
     const Vec<T> below = density * polynomial<T>(Tail<T>::c, T(1) - T(8) * inverse) * inverse;
     return x < Vec<T>{} ? below : T(1) - below;

@@ -50,6 +50,10 @@ class StackStep:
             self._plan = (native if self.backend == "native" else buffered).Plan(program, batch)
         self._states = [torch.zeros(batch, *shape, dtype=program.dtype, device=device) for shape in program.states]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copy and pickle the program and the states; what is bound to places in memory is made again."""
+        return _made, (self.program, self.batch, self.backend, self.states)
+
     def __call__(self, x: Tensor, known: Tensor | None = None) -> Tensor:
         """Take the next samples.
 
@@ -198,3 +202,13 @@ class StackStep:
             self._states = [state.detach().to(self.program.device, self.program.dtype, copy=True) for state in states]
         else:
             self._plan.load(states)
+
+
+def _made(program: Program, batch: int, backend: str, states: list[Tensor]) -> StackStep:
+    """Return a stack with these states; on another machine by what is there, if `backend` is not."""
+    try:
+        stack = StackStep(program, batch, backend)
+    except InputError:
+        stack = StackStep(program, batch)
+    stack.states = states
+    return stack

@@ -35,7 +35,7 @@ PARTS = (4, 8)
 _SPAN = 0.25  # of the typical length: the longest time constant
 _JUDGED_BY = 1000  # cases by which is chosen what is looked at, at most
 _MOST = 5000  # cases up to which parts are looked at: the time of the readout grows with its square, or with its cube
-_NUMBERS = 2**28  # features of all cases, at most, while there are parts to leave out: a gigabyte
+_NUMBERS = 2**27  # features of all cases, at most, while there are parts to leave out: half a gigabyte
 _SURE = 3.0  # standard errors by which what costs time must be better: several are tried, on a few dozen cases at times
 _HALVED = 16  # samples of a signal from which there is something left at half the rate
 _PREFIX = "features."
@@ -133,12 +133,14 @@ class Bank:
         columns = _Columns(self, self._of_all(fewer, 1.0))
         self._look(_best_view(columns, targets[some], weights[some], some_groups))
         found = self._of_all(signals, 1.0) if len(some) < len(signals) else columns.of(self.options["view"])
+        del columns  # of which there is more than is needed from here on
         fitted = fit_readout(found, targets, weights, groups)
+        del found
         self._readouts = [fitted.readout]
         if float(signals.lengths.float().median()) >= _HALVED:
             halved = torch.cat([self._features(_halved(part), 2.0) for part in signals.parts()])
             self._readouts.append(fit_readout(halved, targets, weights, groups).readout)
-        return Fitted(fitted.left_out.float(), torch.arange(len(found)))
+        return Fitted(fitted.left_out.float(), torch.arange(len(signals)))
 
     def _width(self) -> int:
         """Return the number of features."""
@@ -206,7 +208,7 @@ class Bank:
 
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> "Bank":
-        """Return what `options` and `tensors` describe."""
+        """Return what `options` and `tensors` describe; a ValueError if they do not belong together."""
         levels, contests, parts, heard = options["view"]  # JSON made a list of it
         bank = cls(**options | {"view": View(levels, contests, tuple(parts), heard)})
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
@@ -217,6 +219,8 @@ class Bank:
         )
         count = sum(name.endswith(".offset") for name in tensors if not name.startswith(_PREFIX))
         bank._readouts = [Readout(*(tensors[f"{i}.{name}"] for name in Readout._fields)) for i in range(count)]
+        if any(len(readout.mean) != bank._width() for readout in bank._readouts):
+            raise ValueError("the readout is not of these features")
         return bank
 
 

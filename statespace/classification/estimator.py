@@ -123,7 +123,7 @@ class SignalEstimator(SignalModel):
             return network, network.fit(known.signals, known.targets, known.weights, known.rows, known.checkpoint)
         if known.groups is not None and int(known.groups.max()) == 0:
             raise InputError(
-                f"{where}: groups has 1 different names, so there is no other group to judge one by: leave groups out."
+                f"{where}: groups has one name for all signals, so there is no other to judge by: leave groups out."
             )
         view = richest(typical, self.causal)
         bank = Bank(self.n_channels_, typical, self.systems, self.causal, self.random_seed, view)

@@ -57,25 +57,24 @@ class Fit(NamedTuple):
     loss: float
 
 
-def _standardised(features: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return mean and scale of features, and what they are in these; a few at a time, since there may be many."""
+def _standardise(features: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and scale of features, which are brought to these in place, a few at a time: there may be many."""
     mean, scale = features.new_empty(features.shape[1]), features.new_empty(features.shape[1])
-    found = torch.empty_like(features)
     for columns in torch.arange(features.shape[1]).split(2048):
         part = slice(int(columns[0]), int(columns[-1]) + 1)
         mean[part] = (share @ features[:, part].double()).float()
         centred = features[:, part] - mean[part]
         deviation = (share @ centred.double().square()).sqrt()
         scale[part] = torch.where(deviation > 1e-6, deviation, torch.inf).float() * features.shape[1] ** 0.5
-        found[:, part] = centred / scale[part]
-    return mean, scale, found
+        features[:, part] = centred / scale[part]
+    return mean, scale
 
 
 def fit_readout(features: Tensor, targets: Tensor, weights: Tensor | None = None, groups: Tensor | None = None) -> Fit:
     """Fit a readout, and say what it would have predicted for each case without having seen it.
 
     Args:
-        features: ``(b, f)``.
+        features: ``(b, f)``; there may be many, so they are standardised where they are, and lost.
         targets: ``(b, k)``, such as 1 for the class of a case and -1 for the others.
         weights: of the cases, ``(b,)``, positive; ``None`` for one each.
         groups: number of the group of each case, ``(b,)``, which is left out as a whole; ``None``: each is alone.
@@ -86,7 +85,8 @@ def fit_readout(features: Tensor, targets: Tensor, weights: Tensor | None = None
     share = (
         torch.full((count,), 1.0 / count, dtype=torch.float64) if weights is None else weights.double() / weights.sum()
     )
-    mean, scale, F = _standardised(features, share)
+    mean, scale = _standardise(features, share)
+    F = features
     root = (share * count).sqrt()[:, None]
     F *= root.float()
     Y = targets.double()

@@ -68,7 +68,9 @@ def weights_of(where: str, sample_weight: Any, count: int) -> np.ndarray:
     if sample_weight is None:
         return np.ones(count)
     weights = numbers_of(where, "sample_weight", sample_weight)
-    if weights.shape != (count,) or (weights < 0).any() or not weights.any():
+    if weights.shape == (count,) and not weights.any():
+        raise InputError(f"{where}: sample_weight is 0 for every signal, so none counts: leave it out.")
+    if weights.shape != (count,) or (weights < 0).any():
         raise InputError(
             f"{where}: sample_weight is {weights.shape}, but one number from 0 on for each signal is expected."
         )

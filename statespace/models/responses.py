@@ -153,10 +153,8 @@ class ResponseFeatures(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {"channels": channels, "systems": systems, "thresholds": thresholds}
-        if isinstance(parts, int):
-            raise InputError(
-                f"ResponseFeatures: parts is {parts}, but several numbers are expected, such as ({parts},)."
-            )
+        if not isinstance(parts, Sequence) or not all(isinstance(count, int) for count in parts):
+            raise InputError(f"ResponseFeatures: parts is {parts!r}, but whole numbers such as (4,) are expected.")
         sizes |= {f"parts[{number}]": count for number, count in enumerate(parts)}
         for name, value in sizes.items():
             if value < 1:
@@ -293,7 +291,9 @@ class ResponseFeatures(nn.Module):
                 quiet = QUIET * gain[rows[wanted]] * (loud[wanted] / len(u)).sqrt()
                 for k, row in enumerate(rows[wanted]):
                     for q in torch.nonzero(chosen[row] == place)[:, 0]:
-                        level = ordered[int(levels[row, q] * (len(u) - 1)), k]
+                        # In the middle between two responses: on one of them, rounding would say which side it is.
+                        below = int(levels[row, q] * (len(u) - 1))
+                        level = ordered[below : below + 2, k].mean()
                         self.thresholds[row, q] = level if level.abs() > quiet[k] else quiet[k]
         size, least = (squares / max(samples, 1)).sqrt(), QUIET * gain * (of_input / max(samples, 1)).sqrt()
         self.size.copy_(torch.where(size > least, size, torch.inf))  # what is infinite wins nothing

@@ -29,7 +29,7 @@ def test_predictions_for_cases_left_out_are_those_of_leaving_them_out(count: int
     X[:, 1] = 2.0  # a feature that says nothing
     Y = X[:, :2].double() + torch.randn(count, 2, generator=rng)
     weights = torch.rand(count, generator=rng) + 0.2 if weighted else None
-    readout, left_out, _ = fit_readout(X, Y, weights)
+    readout, left_out, _ = fit_readout(X.clone(), Y, weights)
     share = (torch.ones(count) if weights is None else weights).double()
     share = share / share.sum()
     F = (X.double() - readout.mean) / readout.scale
@@ -47,7 +47,7 @@ def test_the_readout_solves_the_normal_equations_at_the_penalty_whose_left_out_p
     rng = torch.Generator().manual_seed(1)
     X, Y = torch.randn(30, 50, generator=rng), torch.randn(30, 1, generator=rng).double()
     Y = Y + X[:, :1].double()
-    readout, left_out, _ = fit_readout(X, Y)
+    readout, left_out, _ = fit_readout(X.clone(), Y)
     F = (X.double() - readout.mean) / readout.scale
     share = torch.full((30,), 1 / 30, dtype=torch.float64)
     found = [
@@ -68,7 +68,7 @@ def test_predictions_for_groups_left_out_are_those_of_leaving_them_out(count: in
     groups = torch.arange(count) % 4
     Y = (X[:, :2] + groups[:, None]).double() + torch.randn(count, 2, generator=rng)
     weights = (torch.rand(count, generator=rng) + 0.2).double()
-    readout, left_out, loss = fit_readout(X, Y, weights, groups)
+    readout, left_out, loss = fit_readout(X.clone(), Y, weights, groups)
     share = weights / weights.sum()
     F = torch.cat([(X.double() - readout.mean) / readout.scale, torch.ones(count, 1)], 1)
     price = torch.eye(width + 1, dtype=torch.float64)

@@ -1,11 +1,12 @@
 """Model folders of classifiers and regressors: what comes back says the same, and knows its sampling rate."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from statespace import Classifier, Regressor
+from statespace import Classifier, Regressor, model_folder
 from statespace.errors import InputError
 
 SMALL = {"verbose": False, "systems": 20, "d_model": 8, "d_state": 8, "n_layers": 2, "max_epochs": 1}
@@ -47,6 +48,17 @@ def test_classes_keep_their_type(tmp_path: Path, kind: str) -> None:
     model.save(tmp_path / "m")
     again = Classifier.load(tmp_path / "m")
     assert again.predict(X).dtype == model.predict(X).dtype == np.dtype(kind)
+
+
+@pytest.mark.parametrize("view", ["quarters", None, [False, True, [], False], [False, False, ["a"], False]])
+def test_random_systems_that_are_not_those_of_the_readout_are_told(tmp_path: Path, view: Any) -> None:
+    Classifier(**SMALL).fit(*data()).save(tmp_path / "m")
+    description, tensors = model_folder.read("", tmp_path / "m", "Classifier")
+    description["options"]["view"] = view
+    rest = {name: value for name, value in description.items() if name not in ("kind", "format", "checksum")}
+    model_folder.write("", tmp_path / "m", "Classifier", rest, tensors)
+    with pytest.raises(InputError, match="does not hold what a Classifier needs"):
+        Classifier.load(tmp_path / "m")
 
 
 def test_a_classifier_is_no_regressor(tmp_path: Path) -> None:

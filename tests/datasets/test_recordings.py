@@ -191,6 +191,16 @@ def test_broken_files_are_named_and_counted(folder: Path) -> None:
     assert [name for name, _ in found.skipped] == ["low/8.wav", "low/9.wav", "low/nothing.npy", "low/objects.npy"]
 
 
+def test_an_empty_class_is_left_out_where_that_is_asked(folder: Path) -> None:
+    (folder / "none").mkdir()
+    with pytest.raises(InputError, match="or skip what is unreadable"):
+        read_recordings(folder)
+    with pytest.warns(UserWarning, match=r"hold no recordings and were left out \('none'\)"):
+        found = read_recordings(folder, unreadable="skip")
+    assert len(found) == 6
+    assert "none" not in found.labels
+
+
 def test_nothing_left_is_an_error_whatever_is_asked(tmp_path: Path) -> None:
     for name in ("a.wav", "b.wav"):
         (tmp_path / name).write_bytes(b"RIFF")

@@ -120,6 +120,9 @@ def test_bad_arguments_are_named() -> None:
     }.items():
         with pytest.raises(InputError, match=f"ResponseFeatures: {name} is"):
             ResponseFeatures(**options)  # type: ignore[arg-type]
+    for parts in ((2.5,), "48"):
+        with pytest.raises(InputError, match=r"parts is .*, but whole numbers such as \(4,\) are expected"):
+            ResponseFeatures(1, 5.0, parts=parts)  # type: ignore[arg-type]
     features, x = fitted()
     with pytest.raises(ShapeError, match=r"x is \(6, 2, 60\)"):
         features(x.mT, torch.full((6,), 60))

@@ -1,5 +1,9 @@
 """Programs step by step: each instruction against torch and what it stands for, compiled against the reference."""
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -109,6 +113,8 @@ def test_gelu_is_precise_where_it_vanishes() -> None:
         y = StackStep(program, len(x), "native")(x.to(dtype)[:, None])[:, 0]
         exact = x.to(dtype).double() * torch.special.erfc(-x.to(dtype).double() / 2**0.5) / 2
         torch.testing.assert_close(y.double(), exact, rtol=tolerance, atol=1e-300)
+        far = torch.tensor([2e19, -2e19, 3e38, -3e38], dtype=dtype)[:, None]
+        assert torch.equal(StackStep(program, 4, "native")(far), far.clamp(min=0))
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])
@@ -351,6 +357,22 @@ def test_states_go_from_backend_to_backend(backend: str) -> None:
     close(second(x[:, 8:]), expected[:, 8:])
     first.states = kept
     close(first(x[:, 8:]), expected[:, 8:])
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda live: pickle.loads(pickle.dumps(live))], ids=["copy", "pickle"]
+)
+@pytest.mark.parametrize("backend", ["native", *IN_TORCH])
+def test_a_copy_goes_on_by_itself(backend: str, copied: Callable[[StackStep], StackStep]) -> None:
+    if backend == "native" and (reason := core.why_missing()):
+        pytest.skip(f"native: {reason}")
+    live, x = StackStep(stack(torch.float64), BATCH, backend), draw(BATCH, 9, 21)
+    live(x[:, :3])
+    twin = copied(live)
+    live(draw(BATCH, 4, 21))  # it does not hear of this
+    fresh = StackStep(stack(torch.float64), BATCH, backend)
+    assert twin.backend == backend
+    assert torch.equal(twin(x[:, 3:]), fresh(x)[:, 3:])
 
 
 def test_what_it_refuses() -> None:
