@@ -117,7 +117,7 @@ def _read_files(entries: list[Entry], unreadable: str, in_memory: bool) -> Recor
         raise InputError(skipped[0][1])
     names = ", ".join(repr(name) for name, _ in skipped[:_SHOWN]) + (" …" if len(skipped) > _SHOWN else "")
     if skipped and (unreadable == "stop" or not kept):
-        hint = "mend or remove them" + (", or pass unreadable='skip'" if kept else "")
+        hint = "mend or remove them" + (", or skip them: unreadable='skip', or --unreadable skip" if kept else "")
         raise InputError(
             f"read_recordings: {len(skipped)} of {len(entries)} recordings cannot be read ({names}): {hint}; of the "
             f"first: {skipped[0][1]}"
@@ -235,7 +235,7 @@ def _with_one_width(found: Recordings, how: str) -> Recordings:
         listed = ", ".join(f"{count} with {width}" for width, count in widths.most_common(_SHOWN))
         raise InputError(
             f"read_recordings: the recordings have different numbers of channels ({listed}; {odd!r} is not as most): "
-            "give all the same, or pass channels='mono'."
+            "give all the same, or mix them down: channels='mono', or --channels mono."
         )
     return found
 

@@ -4,10 +4,10 @@
 they are first asked for.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from statespace.errors import InputError, ShapeError
+from statespace.lazy import when_asked_for
 from statespace.version import __version__
 
 if TYPE_CHECKING:
@@ -42,13 +42,4 @@ _LOADED_WHEN_ASKED_FOR = {
     "cont2discrete": "statespace.systems",
     "verify": "statespace.verification",
 }
-
-
-def __getattr__(name: str) -> object:
-    if name in _LOADED_WHEN_ASKED_FOR:
-        return getattr(import_module(_LOADED_WHEN_ASKED_FOR[name]), name)
-    raise AttributeError(f"module 'statespace' has no attribute {name!r}: it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_LOADED_WHEN_ASKED_FOR])
+__getattr__, __dir__ = when_asked_for(__name__, _LOADED_WHEN_ASKED_FOR)

@@ -125,7 +125,7 @@ class Bank:
             self.heard.fit_thresholds(signals, seed)
         if len(signals) > _MOST:
             self._look(self.options["view"]._replace(parts=(), heard=False))
-        while (view := self.options["view"]).parts and len(signals) * self._width() > _NUMBERS:
+        while (view := self.options["view"]).parts and len(signals) * sum(self.widths()) > _NUMBERS:
             self._look(view._replace(parts=view.parts[:-1]))
         some = torch.randperm(len(signals), generator=torch.Generator().manual_seed(seed))[:_JUDGED_BY].sort().values
         fewer = signals.only(some.numpy()) if len(some) < len(signals) else signals
@@ -142,9 +142,9 @@ class Bank:
             self._readouts.append(fit_readout(halved, targets, weights, groups).readout)
         return Fitted(fitted.left_out.float(), torch.arange(len(signals)))
 
-    def _width(self) -> int:
-        """Return the number of features."""
-        return sum(one.features for one in self.responses()) + (0 if self.heard is None else self.heard.features)
+    def widths(self) -> list[int]:
+        """Return the number of features of each of `responses`, and of what is heard."""
+        return [*(one.features for one in self.responses()), 0 if self.heard is None else self.heard.features]
 
     def _features(self, signals: Signals, dt_scale: float) -> Tensor:
         found = [one(signals.x, signals.lengths, dt_scale, signals.observed) for one in self.responses()]
@@ -209,8 +209,8 @@ class Bank:
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> "Bank":
         """Return what `options` and `tensors` describe; a ValueError if they do not belong together."""
-        levels, contests, parts, heard = options["view"]  # JSON made a list of it
-        bank = cls(**options | {"view": View(levels, contests, tuple(parts), heard)})
+        view = View(*options["view"])  # JSON made lists of it, and of its parts
+        bank = cls(**options | {"view": view._replace(parts=tuple(view.parts))})
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
         modules = bank._modules()
         like = modules.state_dict()
@@ -219,7 +219,7 @@ class Bank:
         )
         count = sum(name.endswith(".offset") for name in tensors if not name.startswith(_PREFIX))
         bank._readouts = [Readout(*(tensors[f"{i}.{name}"] for name in Readout._fields)) for i in range(count)]
-        if any(len(readout.mean) != bank._width() for readout in bank._readouts):
+        if any(len(readout.mean) != sum(bank.widths()) for readout in bank._readouts):
             raise ValueError("the readout is not of these features")
         return bank
 
@@ -230,9 +230,7 @@ class _Columns:
     def __init__(self, bank: Bank, found: Tensor) -> None:
         self.most: View = bank.options["view"]
         responses = bank.responses()
-        *own, self._heard = found.split(
-            [*(one.features for one in responses), bank.heard.features if bank.heard else 0], 1
-        )
+        *own, self._heard = found.split(bank.widths(), 1)
         self._own = [part.unflatten(1, (-1, len(one.A), one.kinds)) for part, one in zip(own, responses, strict=True)]
         self._thresholds = bank.changes.thresholds.shape[1]
 
@@ -259,7 +257,9 @@ def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tens
     more.append(({"heard": True}, 0.0))
     for change, sure in more:
         view = best._replace(**change)
-        if any(has and not may for has, may in zip(view, most, strict=True)):
+        if view.parts != most.parts[: len(view.parts)] or any(
+            has and not may for has, may in zip(view, most, strict=True)
+        ):
             continue
         found = errors(view)
         fall = known - found

@@ -4,9 +4,9 @@ Lightning takes longer to load than all else together, and whoever has a model n
 loaded when it is first asked for.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from statespace.lazy import when_asked_for
 from statespace.training.augmentation import augment, usual_strength
 from statespace.training.fingerprint import fingerprint
 from statespace.training.losses import loss_of
@@ -58,26 +58,17 @@ __all__ = [
 ]
 
 _LOADED_WHEN_ASKED_FOR = {
-    "Curve": "curve",
-    "ForecastModule": "module",
-    "RunCheckpoint": "checkpoint",
-    "SignalDataModule": "signals",
-    "SignalModule": "signals",
-    "SignalSource": "signals",
-    "TaskBatch": "tasks",
-    "TaskDataModule": "tasks",
-    "TaskModule": "tasks",
-    "WindowDataModule": "window_batches",
-    "as_tensors": "tasks",
-    "fit": "fitting",
+    "Curve": "statespace.training.curve",
+    "ForecastModule": "statespace.training.module",
+    "RunCheckpoint": "statespace.training.checkpoint",
+    "SignalDataModule": "statespace.training.signals",
+    "SignalModule": "statespace.training.signals",
+    "SignalSource": "statespace.training.signals",
+    "TaskBatch": "statespace.training.tasks",
+    "TaskDataModule": "statespace.training.tasks",
+    "TaskModule": "statespace.training.tasks",
+    "WindowDataModule": "statespace.training.window_batches",
+    "as_tensors": "statespace.training.tasks",
+    "fit": "statespace.training.fitting",
 }
-
-
-def __getattr__(name: str) -> object:
-    if name in _LOADED_WHEN_ASKED_FOR:
-        return getattr(import_module(f"statespace.training.{_LOADED_WHEN_ASKED_FOR[name]}"), name)
-    raise AttributeError(f"module 'statespace.training' has no attribute {name!r}: it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_LOADED_WHEN_ASKED_FOR])
+__getattr__, __dir__ = when_asked_for(__name__, _LOADED_WHEN_ASKED_FOR)

@@ -1,8 +1,8 @@
 """The loss of each signal, or of each of its samples, by what there is to say of it.
 
-ℓ:  - Σ_k y_k log softmax(f)_k    one class for each signal, or for each sample
-- Σ_k y_k log σ(f_k) + (1 - y_k) log σ(-f_k)    several labels
-‖y - f‖²    numbers
+- Σ_k y_k log softmax(f)_k                          one class for each signal, or for each sample
+- Σ_k y_k log σ(f_k) + (1 - y_k) log σ(-f_k)        several labels
+‖y - f‖²                                            numbers
 """
 
 from torch import Tensor

@@ -18,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from statespace import Classifier, InputError, Regressor
+from statespace.classification import bank
 from statespace.classification.network import strides
 from statespace.datasets import load_cases
 
@@ -222,6 +223,19 @@ def test_what_is_looked_at_is_chosen_by_cases_left_out(tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     np.testing.assert_array_equal(Classifier.load(tmp_path / "model").predict_proba(X), model.predict_proba(X))
     assert not Classifier(**SMALL, causal=True).fit(X, y).model_.options["view"].parts
+
+
+def test_parts_are_left_out_where_features_of_all_cases_would_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = tones()
+    asked: list[bank.View] = []
+    of = bank._Columns.of
+    monkeypatch.setattr(bank._Columns, "of", lambda self, view: (asked.append(view), of(self, view))[1])
+    every = int(1.5 * SMALL["systems"]) * 6 * len(X)  # levels and contests, of the whole
+    for parts, limit in (((4, 8), 13 * every), ((4,), 13 * every - 1), ((4,), 5 * every), ((), 5 * every - 1)):
+        asked.clear()
+        monkeypatch.setattr(bank, "_NUMBERS", limit)
+        Classifier(**SMALL).fit(X, y)
+        assert max(view.parts for view in asked) == parts
 
 
 def test_levels_and_contests_are_looked_at_where_they_tell(tmp_path: Path) -> None:

@@ -375,6 +375,18 @@ def test_a_copy_goes_on_by_itself(backend: str, copied: Callable[[StackStep], St
     assert torch.equal(twin(x[:, 3:]), fresh(x)[:, 3:])
 
 
+def test_what_was_pickled_beside_a_core_goes_on_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    if reason := core.why_missing():
+        pytest.skip(f"native: {reason}")
+    live, x = StackStep(stack(torch.float64), BATCH, "native"), draw(BATCH, 9, 21)
+    live(x[:, :3])
+    pickled, rest = pickle.dumps(live), live(x[:, 3:])
+    monkeypatch.setattr(core, "why_refused", lambda _: "it is not there.")
+    twin = pickle.loads(pickled)
+    assert twin.backend == "buffered"
+    close(twin(x[:, 3:]), rest)
+
+
 def test_what_it_refuses() -> None:
     program = stack(torch.float32)
     some = StackStep(program, 2)
