@@ -66,10 +66,10 @@ struct Plan {
         threads = std::max<int64_t>(1, std::min(call.threads, 1 + work * picoseconds / 100000000));
     }
 
-    // The widest panels of which there are `wanted`, or single blocks.
-    int64_t width(const SelectiveScan& call, int64_t runs, int64_t wanted) const {
+    // The widest panels of which there are `wanted`, or those of `least` blocks.
+    int64_t width(const SelectiveScan& call, int64_t runs, int64_t wanted, int64_t least) const {
         int64_t wide = WIDEST;
-        while (wide > 1 && runs * call.groups * ((blocks + wide - 1) / wide) < wanted) wide /= 2;
+        while (wide > least && runs * call.groups * ((blocks + wide - 1) / wide) < wanted) wide /= 2;
         return std::min(wide, blocks);
     }
     static constexpr int64_t WIDEST = 8;
@@ -102,7 +102,7 @@ void forward(const SelectiveScan& call) {
     about_to_fill(call.y, bytes_of_rows(call));
     if (call.checkpoints) clear_padding(call, plan);
     const int64_t count = plan.sequences.size();
-    const int64_t wide = plan.width(call, count, 4 * plan.threads), panels = (plan.blocks + wide - 1) / wide;
+    const int64_t wide = plan.width(call, count, 4 * plan.threads, 1), panels = (plan.blocks + wide - 1) / wide;
     share(count * call.groups * panels, plan.threads, plan.kernels.forward_scratch(call, wide),
           [&](int64_t i, void* scratch) {
               const SelectivePanel panel{i / panels % call.groups, i % panels * wide,
@@ -170,10 +170,10 @@ void backward(const SelectiveScan& call) {
     const int64_t size = call.batch * call.length * call.groups * call.states * (1 + call.is_complex);
     if (!plan.blocks || !plan.sequences.size()) return clear(call, size);
     for (void* rows : {call.grad_u, call.grad_dt, call.grad_z}) about_to_fill(rows, bytes_of_rows(call));
-    constexpr int64_t MOST_RUNS = 32, PANELS = 8;
+    constexpr int64_t MOST_RUNS = 32, PANELS = 4, LEAST = 2;  // narrower ones spend their time on sums over lanes
     const int64_t count = plan.sequences.size(), each = std::max<int64_t>(1, (count + MOST_RUNS - 1) / MOST_RUNS);
     const int64_t runs = (count + each - 1) / each;
-    const int64_t wide = plan.width(call, runs, PANELS), panels = (plan.blocks + wide - 1) / wide;
+    const int64_t wide = plan.width(call, runs, PANELS, LEAST), panels = (plan.blocks + wide - 1) / wide;
     const int64_t W = plan.kernels.lanes, of_block = number_of_sums(call) * W;
     const Buffer memory(runs * call.groups * plan.blocks * of_block * sizeof(double));
     auto* sums = reinterpret_cast<double*>(memory.get());

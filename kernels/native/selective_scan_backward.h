@@ -20,18 +20,22 @@ struct Tiles {
     }
 };
 
+// States that go back together: fewer than forward, so that what they hold over a chunk leaves room in the first cache.
+template <class F>
+constexpr int GROUP_BACK = VECTOR_BYTES == 64 ? 2 : GROUP<F>;
+
 template <class F>
 struct BackwardScratch {
     typedef typename F::Scalar T;
     Arena arena;
     Shared<F> shared;
-    T *decay, *p, *excess;  // (STEPS, GROUP, parts, W), what the way back needs of the way there
-    T *lanes_B, *lanes_C;  // (STEPS, GROUP, parts, W), gradients of some states, summed over blocks but not yet over lanes
+    T *decay, *p, *excess;  // (STEPS, GROUP_BACK, parts, W), what the way back needs of the way there
+    T *lanes_B, *lanes_C;  // (STEPS, GROUP_BACK, parts, W), gradients of some states, summed over blocks but not yet over lanes
     Block<F>* blocks;
     Tiles<T>* tiles;  // of each block
 
     BackwardScratch(const SelectiveScan& call, const SelectivePanel& panel, void* memory) : arena(memory), shared(call, arena) {
-        const int64_t W = Vector<T>::lanes, group = STEPS * GROUP<F> * F::parts * W;
+        const int64_t W = Vector<T>::lanes, group = STEPS * GROUP_BACK<F> * F::parts * W;
         decay = arena.take<T>(group);
         p = arena.take<T>(group);
         lanes_B = arena.take<T>(group);
@@ -274,10 +278,10 @@ struct Differentiate {
             }
             // Without a gate, only its gradient would want y again: the commonest case goes without.
             if (call.z || method != EULER_B || mixed)
-                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k / GROUP<F>], n, k, steps, of_C);
+                repeat<F, G, method, mixed, true>(block, tiles, scratch, state, inputs[k / GROUP_BACK<F>], n, k, steps, of_C);
             else
-                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k / GROUP<F>], n, k, steps, of_C);
-            retreat<F, G, method, mixed>(block, tiles, scratch, results[k / GROUP<F>], n, k, steps, of_A, of_B);
+                repeat<F, G, EULER_B, false, false>(block, tiles, scratch, state, inputs[k / GROUP_BACK<F>], n, k, steps, of_C);
+            retreat<F, G, method, mixed>(block, tiles, scratch, results[k / GROUP_BACK<F>], n, k, steps, of_A, of_B);
         }
         if (!call.fixed_B) sum_lanes<T, G * F::parts>(scratch.lanes_B, steps, grad_B + k * F::parts, stride);
         if (!call.fixed_C) sum_lanes<T, G * F::parts>(scratch.lanes_C, steps, grad_C + k * F::parts, stride);
@@ -285,7 +289,7 @@ struct Differentiate {
     template <int method, bool mixed>
     __attribute__((noinline)) void run() const {
         int64_t k = 0;
-        constexpr int G = GROUP<F>;
+        constexpr int G = GROUP_BACK<F>;
         for (; k + G <= call.states; k += G) states<G, method, mixed>(k);
         for (; k < call.states; ++k) states<1, method, mixed>(k);
     }
