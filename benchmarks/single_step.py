@@ -35,14 +35,13 @@ def steps(channels: int, states: int) -> dict[str, Step]:
     given = (state, x, dt, A, B, C, D, z, bias, True)
     found: dict[str, Step] = {}
     if not core.why_missing():
-        packed: list[bytes] = []
-        pack = native._pack
-        with mock.patch.object(native, "_pack", lambda *numbers: packed.append(pack(*numbers)) or packed[-1]):
-            y = selective_state_update(*given)
-        function = core.library().statespace_selective_state_update
-        found["core"] = lambda: (function(packed[0]), y)  # y is where it writes: it must stay
-        found["step"] = lambda: selective_state_update(*given)
         grouped = (*given[:4], B[:, None], C[:, None], *given[6:], "euler-b")
+        with mock.patch.object(native, "_pack", side_effect=native._pack) as pack:
+            y = native.packed(*grouped, core.instruction_set())
+        call = native._pack(*pack.call_args.args)
+        function = core.library().statespace_selective_state_update
+        found["core"] = lambda: (function(call), y)  # y is where it writes: it must stay
+        found["step"] = lambda: selective_state_update(*given)
         found["operator"] = lambda: native.selective_state_update(*grouped)
     found["reference"] = lambda: selective_state_update(*given, backend="reference")
     return found

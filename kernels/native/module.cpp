@@ -1,15 +1,14 @@
-// The extension module `statespace.kernels._native`: an empty module, so that the package's build makes and installs it,
-// around plain C functions that are opened with ctypes. Nothing of torch is needed to compile it.
-
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+// The extension module `statespace.kernels._native`, so that the package's build makes and installs it: plain C functions that
+// are opened with ctypes, and one of Python's own where ctypes would take longer than the work. Nothing of torch is needed to
+// compile it.
 
 #include "cpu.h"
 #include "export.h"
+#include "selective_state_update_python.h"
 
 // Counts the changes of what Python and the core know of each other: functions, their arguments, the structs they point to.
 // `kernels/native/__init__.py` holds the same number, and refuses a core that was built for another version of the package.
-constexpr int64_t ABI_VERSION = 7;
+constexpr int64_t ABI_VERSION = 8;
 EXPORT int64_t statespace_abi_version() { return ABI_VERSION; }
 
 // The name of instruction set i where this processor has it, an empty name where not, null after the last.
@@ -25,7 +24,35 @@ EXPORT const char* statespace_instruction_set(int64_t i) {
     return statespace::supports(i) ? names[i] : "";
 }
 
-static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "The compiled core; opened with ctypes.", -1,
-                                 nullptr, nullptr, nullptr, nullptr, nullptr};
+namespace {
+
+statespace::TensorLibrary library;
+
+// introduce(table, Tensor, Parameter, empty_like): whether tensors of these classes can be looked at from now on.
+PyObject* introduce(PyObject*, PyObject* const* given, Py_ssize_t count) {
+    if (count != 4) return PyErr_Format(PyExc_TypeError, "4 arguments are expected, but %zd came", count);
+    auto* table = static_cast<statespace::ExchangeTable*>(PyCapsule_GetPointer(given[0], "dlpack_exchange_api"));
+    if (!table) return nullptr;
+    while (table && table->major != 1) table = table->before;
+    if (!table || !table->view) Py_RETURN_FALSE;
+    for (int i = 1; i < 4; ++i) Py_INCREF(given[i]);
+    library = {table, given[1], given[2], given[3]};
+    Py_RETURN_TRUE;
+}
+
+PyObject* selective_state_update(PyObject*, PyObject* const* given, Py_ssize_t count) {
+    return statespace::selective_state_update_of(library, given, count);
+}
+
+PyMethodDef methods[] = {
+    {"introduce", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(introduce)), METH_FASTCALL, nullptr},
+    {"selective_state_update", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(selective_state_update)),
+     METH_FASTCALL, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "The compiled core.", -1,
+                          methods, nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
 
 PyMODINIT_FUNC PyInit__native() { return PyModule_Create(&definition); }

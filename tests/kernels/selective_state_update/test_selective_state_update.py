@@ -179,6 +179,26 @@ def test_the_direct_way_is_taken_and_equals_the_operator(compiled):
         assert native.direct(*broken, "euler-b") is None, i
 
 
+@pytest.mark.parametrize("is_complex", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_an_older_torch_gives_the_same_bits(compiled, monkeypatch, dtype, is_complex):
+    x, arguments, state = make(2, 6, 5, dtype=dtype, is_complex=is_complex)
+    here = state.clone()
+    expected = selective_state_update(state, x, **arguments, backend="native")
+    monkeypatch.setattr(native, "_entry", lambda: None)
+    assert torch.equal(selective_state_update(here, x, **arguments, backend="native"), expected)
+    assert torch.equal(here, state)
+
+
+def test_what_autograd_follows_is_left_to_the_checks(compiled):
+    x, arguments, state = make(2, 6, 5, dtype=torch.float32)
+    for name in ("x", "dt", "A", "B", "C", "D", "z", "dt_bias"):
+        given = arguments | {"x": x}
+        given[name] = given[name].clone().requires_grad_()
+        with pytest.raises(InputError, match=f"{name} needs a gradient"):
+            selective_state_update(state, **given)
+
+
 def test_same_bits_for_any_number_of_threads(compiled):
     x, arguments, state = make(64, 256, 16, dtype=torch.float32)
     before, found = torch.get_num_threads(), []
