@@ -19,6 +19,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,9 @@ HORIZONS = (96, 192, 336, 720)
 PUBLISHED_BATCH = 32
 CHUNK = 512  # origins judged at once
 
-Predict = Callable[[Tensor], Tensor]  # windows (b, input_size) to forecasts (b, h)
+LEVELS = (80, 95)  # percent of the values that a band is to hold
+# Windows (b, input_size) to forecasts (b, h, 1 or 5): what to expect, and where each band begins and ends.
+Predict = Callable[[Tensor], Tensor]
 
 
 class Data(NamedTuple):
@@ -131,14 +134,14 @@ class Job(NamedTuple):
 
 def repeat(job: Job) -> Predict:
     """Repeat the last value."""
-    return lambda x: x[:, -1:].expand(-1, job.h)
+    return lambda x: x[:, -1:].expand(-1, job.h)[..., None]
 
 
 def seasonal_naive(job: Job) -> Predict:
     """Repeat the last season."""
     season = job.series.data.season
     steps = torch.arange(job.h) % season
-    return lambda x: x[:, -season:][:, steps]
+    return lambda x: x[:, -season:][:, steps, None]
 
 
 def linear(make: type[NLinear | DLinear], job: Job) -> Predict:
@@ -149,6 +152,10 @@ def linear(make: type[NLinear | DLinear], job: Job) -> Predict:
     series, size = job.series, job.input_size
     torch.manual_seed(job.seed)
     model = make(job.h, size)
+
+    def point(x: Tensor) -> Tensor:
+        return model(x)[..., None]
+
     optimizer = torch.optim.Adam(model.parameters(), series.data.learning_rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
     windows = series.windows(0, series.ends[0], size, job.h)
@@ -160,14 +167,14 @@ def linear(make: type[NLinear | DLinear], job: Job) -> Predict:
             mse_loss(model(batch[:, :size]), batch[:, size:]).backward()
             optimizer.step()
         schedule.step()
-        error = judge(model, series.windows(*series.ends[:2], size, job.h), size)["mse"]
+        error = judge(point, series.windows(*series.ends[:2], size, job.h), size)["mse"]
         waited += 1
         if error < best:
             best, kept, waited = error, copy.deepcopy(model.state_dict()), 0
         if waited == 3:
             break
     model.load_state_dict(kept)
-    return model
+    return point
 
 
 def forecaster(job: Job) -> Predict:
@@ -177,10 +184,12 @@ def forecaster(job: Job) -> Predict:
     fc = Forecaster(job.h, job.input_size, **{"verbose": False} | usual | job.given)
     channels = job.series.values[:val].T
     fc.fit(_table(channels), 1)
+    wanted = [fc.name, *(f"{fc.name}-{end}-{level}" for level in LEVELS for end in ("lo", "hi"))]
 
     def predict(x: Tensor) -> Tensor:
         known_as = {row: row % len(channels) for row in range(len(x))}
-        return torch.as_tensor(fc.predict(_table(x), known_as=known_as)[fc.name].to_numpy(np.float32)).view(-1, job.h)
+        found = fc.predict(_table(x), known_as=known_as, level=LEVELS)
+        return torch.as_tensor(found[wanted].to_numpy(np.float32)).view(-1, job.h, len(wanted))
 
     return predict
 
@@ -209,14 +218,23 @@ NAIVE = ("Repeat", "seasonal naive")
 
 @torch.no_grad()
 def judge(predict: Predict, windows: Tensor, input_size: int) -> dict[str, float]:
-    """Return the mean squared and absolute error over windows ``(origins, channels, input_size + h)``."""
-    squared = absolute = 0.0
+    """Judge forecasts over windows ``(origins, channels, input_size + h)``.
+
+    ``mse`` and ``mae`` are the mean squared and absolute error; ``80`` and ``95``, where there are bands, are percent of
+    the values that lie in them.
+    """
+    sums: Counter[str] = Counter()
     for part in windows.split(CHUNK):
         rows = part.flatten(0, 1)
-        error = (predict(rows[:, :input_size]) - rows[:, input_size:]).double()
-        squared, absolute = squared + float(error.square().sum()), absolute + float(error.abs().sum())
+        actual = rows[:, input_size:]
+        expected, *ends = predict(rows[:, :input_size]).unbind(-1)
+        error = (expected - actual).double()
+        sums["mse"] += float(error.square().sum())
+        sums["mae"] += float(error.abs().sum())
+        for level, low, high in zip(LEVELS, ends[::2], ends[1::2], strict=False):
+            sums[str(level)] += 100 * int(((low <= actual) & (actual <= high)).sum())
     count = len(windows) * windows.shape[1] * (windows.shape[2] - input_size)
-    return {"mse": squared / count, "mae": absolute / count}
+    return {kind: total / count for kind, total in sums.items()}
 
 
 def run(name: str, h: int, model: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -233,9 +251,9 @@ def run(name: str, h: int, model: str, options: argparse.Namespace) -> dict[str,
         errors.append(judge(predict, test, size))
         print(f"{name} {h} {model}, seed {seed}: {errors[-1]['mse']:.4f}, {seconds[-1]:.0f} s", file=sys.stderr)
 
-    def spread(kind: str) -> str:
-        values = [error[kind] for error in errors]
-        return f"{np.mean(values):.4f} ± {np.std(values):.4f}"
+    def spread(kind: str, digits: int = 4) -> str | None:
+        values = [error[kind] for error in errors if kind in error]
+        return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}" if values else None
 
     peer = "PatchTST" if model == "Forecaster" else model
     published = PUBLISHED[name].get(peer) if h in HORIZONS else None
@@ -246,6 +264,7 @@ def run(name: str, h: int, model: str, options: argparse.Namespace) -> dict[str,
         "MSE": spread("mse"),
         "MAE": spread("mae"),
         "published MSE": f"{peer} {published[HORIZONS.index(h)]:.3f}" if published else None,
+        **{f"in the {level} % band, %": spread(str(level), 1) for level in LEVELS},
         "windows": len(test),
         "look-back": size,
         "seeds": len(errors),

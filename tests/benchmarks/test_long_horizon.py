@@ -52,12 +52,16 @@ def test_repeating_the_last_value_is_judged_as_by_hand(
 
 
 def test_every_model_is_trained_and_judged(repository: Path, tmp_path: Path, walk: np.ndarray) -> None:
-    models = ["Forecaster", "NLinear", "DLinear"]
+    models, file = ["Forecaster", "NLinear", "DLinear"], tmp_path / "rows.json"
     arguments = ["--data", "exchange_rate", "--input-size", str(SIZE), "--seeds", "2", "--set", "max_steps=3"]
-    done = call(repository, tmp_path, *arguments, "--models", *models)
+    done = call(repository, tmp_path, *arguments, "--models", *models, "--json", str(file))
     assert done.returncode == 0, done.stderr
     for model in models:
         assert f"| exchange_rate | {H} | {model} |" in done.stdout
+    found = json.loads(file.read_text())
+    inner, outer = (float(found[f"exchange_rate {H} Forecaster"][f"in the {x} % band, %"].split()[0]) for x in (80, 95))
+    assert 0 < inner < outer <= 100
+    assert found[f"exchange_rate {H} NLinear"]["in the 80 % band, %"] is None
 
 
 def test_data_that_is_not_there_is_named(repository: Path, tmp_path: Path) -> None:

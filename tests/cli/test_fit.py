@@ -121,16 +121,17 @@ def test_the_examples_train(name: str, repository: Path, tmp_path: Path, capsys:
     assert capsys.readouterr().out.startswith("step 1: test_accuracy ")
 
 
-def test_the_example_of_sequential_mnist_trains(
-    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["sequential_mnist", "sequential_mnist_cpu"])
+def test_the_examples_of_sequential_mnist_train(
+    name: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng = np.random.default_rng(0)
-    for name, count in (("train", 12), ("t10k", 2)):
+    for part, count in (("train", 12), ("t10k", 2)):
         images, labels = rng.integers(0, 256, (count, 28, 28)), rng.integers(0, 10, count)
         for kind, data in (("images-idx3-ubyte", images), ("labels-idx1-ubyte", labels)):
             head = np.array([0x800 + data.ndim, *data.shape], ">u4").tobytes()
-            (tmp_path / f"{name}-{kind}").write_bytes(head + data.astype(np.uint8).tobytes())
-    options = ["--config", str(repository / "examples" / "sequential_mnist.yaml"), "--trainer.accelerator", "cpu"]
+            (tmp_path / f"{part}-{kind}").write_bytes(head + data.astype(np.uint8).tobytes())
+    options = ["--config", str(repository / "examples" / f"{name}.yaml"), "--trainer.accelerator", "cpu"]
     small = {"trainer.max_steps": 1, "trainer.val_check_interval": 1, "trainer.default_root_dir": tmp_path / "fit"}
     small |= {"data.init_args.batch_size": 2, "data.init_args.task.init_args.folder": tmp_path}
     small |= {"data.init_args.task.init_args.validation": 2}
