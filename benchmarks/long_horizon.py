@@ -220,8 +220,8 @@ NAIVE = ("Repeat", "seasonal naive")
 def judge(predict: Predict, windows: Tensor, input_size: int) -> dict[str, float]:
     """Judge forecasts over windows ``(origins, channels, input_size + h)``.
 
-    ``mse`` and ``mae`` are the mean squared and absolute error; ``80`` and ``95``, where there are bands, are percent of
-    the values that lie in them.
+    ``mse`` and ``mae`` are the mean squared and absolute error; ``80`` and ``95``, where there are bands, are how many
+    percent of the values lie in them.
     """
     sums: Counter[str] = Counter()
     for part in windows.split(CHUNK):
