@@ -63,5 +63,6 @@ def resample(samples: np.ndarray, rate: float, target: float) -> np.ndarray:
     if rate == target:
         return samples
     signal: Any = import_module("scipy.signal")
-    found: np.ndarray = signal.resample_poly(samples, ratio.numerator, ratio.denominator, axis=1)
+    # Beyond its ends a signal is taken to go on along a line: with zeros there, an offset would ring.
+    found: np.ndarray = signal.resample_poly(samples, ratio.numerator, ratio.denominator, axis=1, padtype="line")
     return found.astype(np.float32)

@@ -55,4 +55,10 @@ PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_native", "The compiled core."
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__native() { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit__native() {
+    PyObject* const module = PyModule_Create(&definition);
+#if defined(Py_GIL_DISABLED)
+    if (module) PyUnstable_Module_SetGIL(module, Py_MOD_GIL_NOT_USED);
+#endif
+    return module;
+}

@@ -5,29 +5,30 @@ What is looked at is chosen by the readout's loss on training cases that are lef
     levels     half as many systems more that see levels, beside those that see changes
     contests   which system of a group answers most
     parts      quarters of a signal, and eighths as well
-    heard      the energies of bands of long signals
+    heard      the energies of bands of long signals, in frames that tell words apart, and in short ones that tell how
+               fast a band beats
 
 The first two cost time for each sample, and stay only where the loss falls by three times its own standard error. A
 causal model knows neither when a quarter is over nor what is to come in a frame.
 
 At half the sampling rate half of the band is missing. A second readout is fitted to training signals that were brought
-there, and serves wherever `dt_scale` is nearer to 2 than to 1.
+there, and serves wherever `dt_scale` is nearer to 2 than to 1. Signals at any other rate are brought to the nearer of
+the two by a polyphase filter; a causal model runs its systems at the rate itself, as its streams do.
 """
 
 from copy import copy
-from dataclasses import replace
 from math import sqrt
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from statespace.classification.heard import SHORTEST, Heard
+from statespace.classification.heard import Heard, frames_in
 from statespace.classification.on_disk import AnySignals
+from statespace.classification.rates import at_rate, shared_out
 from statespace.classification.ridge import Readout, fit_readout
 from statespace.classification.signals import Signals
 from statespace.classification.silence import sounding_part
-from statespace.datasets import resample
 from statespace.models import ResponseFeatures
 from statespace.models.responses import threshold_signals
 
@@ -48,13 +49,13 @@ class View(NamedTuple):
         levels: whether some of the systems see levels.
         contests: whether systems compete.
         parts: numbers of equal parts; see `ResponseFeatures`.
-        heard: whether the energies of bands are listened to.
+        heard: samples in a frame in which the energies of bands are listened to; several numbers for several frames.
     """
 
     levels: bool = False
     contests: bool = False
     parts: tuple[int, ...] = ()
-    heard: bool = False
+    heard: tuple[int, ...] = ()
 
 
 class Fitted(NamedTuple):
@@ -94,7 +95,10 @@ class Bank:
         self.levels: ResponseFeatures | None = None
         if view.levels:
             self.levels = ResponseFeatures(channels, span, half, causal=causal, seed=seed + 1, levels=True)
-        self.heard = Heard(channels, typical, span, half, PARTS[:1], seed) if view.heard else None
+        self.heard = {
+            frame: Heard(channels, frame, span, half, PARTS[:1], seed + number)
+            for number, frame in enumerate(view.heard)
+        }
         self._look(view)
         self._readouts: list[Readout] = []
 
@@ -102,7 +106,7 @@ class Bank:
         """Look at no more than `view`."""
         self.options["view"] = view
         self.levels = self.levels if view.levels else None
-        self.heard = self.heard if view.heard else None
+        self.heard = {frame: self.heard[frame] for frame in view.heard}
         for responses in self.responses():
             responses.parts, responses.contests = view.parts, view.contests
 
@@ -110,9 +114,13 @@ class Bank:
         """Return what runs over the samples."""
         return [self.changes] if self.levels is None else [self.changes, self.levels]
 
+    def _known(self, dt_scale: float) -> float:
+        """Return the `dt_scale` of the readout that serves."""
+        return 2.0 if len(self._readouts) > 1 and dt_scale > sqrt(2) else 1.0
+
     def readout(self, dt_scale: float) -> Readout:
         """Return the readout for signals with this time between two samples."""
-        return self._readouts[-1 if dt_scale > sqrt(2) else 0]
+        return self._readouts[int(self._known(dt_scale)) - 1]
 
     def fit(self, signals: AnySignals, targets: Tensor, weights: Tensor, groups: Tensor | None = None) -> Fitted:
         """Fit thresholds and readouts; every case is predicted by a readout that has not seen it, or its group."""
@@ -121,10 +129,10 @@ class Bank:
         for responses in self.responses():
             one_by_one = (sounding_part(part) for part in map(signals.take, chosen.split(1)))
             responses.fit_thresholds_to(one_by_one, len(signals), seed)
-        if self.heard is not None:
-            self.heard.fit_thresholds(signals, seed)
+        for heard in self.heard.values():
+            heard.fit_thresholds(signals, seed)
         if len(signals) > _MOST:
-            self._look(self.options["view"]._replace(parts=(), heard=False))
+            self._look(self.options["view"]._replace(parts=(), heard=()))
         while (view := self.options["view"]).parts and len(signals) * sum(self.widths()) > _NUMBERS:
             self._look(view._replace(parts=view.parts[:-1]))
         some = torch.randperm(len(signals), generator=torch.Generator().manual_seed(seed))[:_JUDGED_BY].sort().values
@@ -138,27 +146,32 @@ class Bank:
         del found
         self._readouts = [fitted.readout]
         if float(signals.lengths.float().median()) >= _HALVED:
-            halved = torch.cat([self._features(_halved(part), 2.0) for part in signals.parts()])
+            halved = torch.cat([self._features(at_rate(part, 0.5), 2.0) for part in signals.parts()])
             self._readouts.append(fit_readout(halved, targets, weights, groups).readout)
         return Fitted(fitted.left_out.float(), torch.arange(len(signals)))
 
     def widths(self) -> list[int]:
-        """Return the number of features of each of `responses`, and of what is heard."""
-        return [*(one.features for one in self.responses()), 0 if self.heard is None else self.heard.features]
+        """Return the number of features of each of `responses`, and of what is heard in each frame."""
+        return [one.features for one in (*self.responses(), *self.heard.values())]
 
     def _features(self, signals: Signals, dt_scale: float) -> Tensor:
         found = [one(signals.x, signals.lengths, dt_scale, signals.observed) for one in self.responses()]
-        if self.heard is not None:
-            found.append(self.heard(signals, dt_scale))
+        found += [heard(signals, dt_scale) for heard in self.heard.values()]
         return torch.cat(found, 1)
 
+    def _at_known_rate(self, signals: Signals, dt_scale: float) -> tuple[Signals, float]:
+        """Return signals at a rate that a readout was fitted at, and their `dt_scale` there."""
+        if self.options["causal"]:
+            return signals, dt_scale
+        known = self._known(dt_scale)
+        return at_rate(signals, dt_scale / known), known
+
     def _of_all(self, signals: AnySignals, dt_scale: float) -> Tensor:
-        return torch.cat([self._features(part, dt_scale) for part in signals.parts()])
+        return torch.cat([self._features(*self._at_known_rate(part, dt_scale)) for part in signals.parts()])
 
     def scores(self, signals: AnySignals, dt_scale: float) -> Tensor:
         """Return the scores ``(b, k)`` of signals."""
-        readout = self.readout(dt_scale)
-        return torch.cat([readout(self._features(part, dt_scale)) for part in signals.parts()])
+        return self.readout(dt_scale)(self._of_all(signals, dt_scale))
 
     def adapted(self, signals: AnySignals, dt_scale: float) -> "Bank":
         """Return one whose readout for this rate compares features with their means over these signals."""
@@ -180,16 +193,19 @@ class Bank:
         """
         readout = self.readout(dt_scale)
         worth, means = (readout.weights / readout.scale[:, None]).T[targets], readout.mean
+        came, (signals, dt_scale) = signals, self._at_known_rate(signals, dt_scale)
         found, begin = torch.zeros(signals.x.shape[:2]), 0
         for one in self.responses():
             own = slice(begin, begin := begin + one.features)
             found += one.over_time(signals.x, signals.lengths, worth[:, own], means[own], dt_scale, signals.observed)
-        if self.heard is not None:
-            found += self.heard.over_time(signals, worth[:, begin:], means[begin:], dt_scale)
-        return found
+        for heard in self.heard.values():
+            own = slice(begin, begin := begin + heard.features)
+            found += heard.over_time(signals, worth[:, own], means[own], dt_scale)
+        return found if signals is came else shared_out(found, signals.lengths, came)
 
     def _modules(self) -> nn.ModuleDict:
-        known = {"changes": self.changes, "levels": self.levels, "heard": self.heard}
+        known = {"changes": self.changes, "levels": self.levels}
+        known |= {f"heard_{frame}": heard for frame, heard in self.heard.items()}
         return nn.ModuleDict({name: module for name, module in known.items() if module is not None})
 
     def tensors(self) -> dict[str, Tensor]:
@@ -209,8 +225,10 @@ class Bank:
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> "Bank":
         """Return what `options` and `tensors` describe; a ValueError if they do not belong together."""
-        view = View(*options["view"])  # JSON made lists of it, and of its parts
-        bank = cls(**options | {"view": view._replace(parts=tuple(view.parts))})
+        view = View(
+            *(tuple(part) if isinstance(part, list) else part for part in options["view"])
+        )  # JSON has no tuples
+        bank = cls(**options | {"view": view})
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
         modules = bank._modules()
         like = modules.state_dict()
@@ -230,8 +248,11 @@ class _Columns:
     def __init__(self, bank: Bank, found: Tensor) -> None:
         self.most: View = bank.options["view"]
         responses = bank.responses()
-        *own, self._heard = found.split(bank.widths(), 1)
-        self._own = [part.unflatten(1, (-1, len(one.A), one.kinds)) for part, one in zip(own, responses, strict=True)]
+        pieces = found.split(bank.widths(), 1)
+        self._heard = dict(zip(self.most.heard, pieces[len(responses) :], strict=True))
+        self._own = [
+            part.unflatten(1, (-1, len(one.A), one.kinds)) for part, one in zip(pieces, responses, strict=False)
+        ]
         self._thresholds = bank.changes.thresholds.shape[1]
 
     def of(self, view: View) -> Tensor:
@@ -239,7 +260,7 @@ class _Columns:
         parts = 1 + sum(view.parts)
         kinds = None if view.contests else self._thresholds
         own = [part[:, :parts, :, :kinds].flatten(1) for part in self._own[: 1 + view.levels]]
-        return torch.cat([*own, self._heard] if view.heard else own, 1)
+        return torch.cat([*own, *(self._heard[frame] for frame in view.heard)], 1)
 
 
 def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tensor | None) -> View:
@@ -254,7 +275,7 @@ def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tens
     known = errors(best)
     more: list[tuple[dict[str, Any], float]] = [({"levels": True}, _SURE), ({"contests": True}, _SURE)]
     more += [({"parts": PARTS[:count]}, 0.0) for count in range(1, len(PARTS) + 1)]
-    more.append(({"heard": True}, 0.0))
+    more += [({"heard": frames}, 0.0) for frames in (*((frame,) for frame in most.heard), most.heard)]
     for change, sure in more:
         view = best._replace(**change)
         if view.parts != most.parts[: len(view.parts)] or any(
@@ -270,14 +291,4 @@ def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tens
 
 def richest(typical: float, causal: bool) -> View:
     """Return the most that may be looked at in signals of this length."""
-    return View(True, True, () if causal else PARTS, not causal and typical >= SHORTEST)
-
-
-def _halved(signals: Signals) -> Signals:
-    """Return the signals at half their sampling rate, by a polyphase filter."""
-    lengths = (signals.lengths + 1) // 2
-    x = signals.x.new_zeros(len(signals), int(lengths.max()), signals.x.shape[2])
-    for row, (length, half) in enumerate(zip(signals.lengths.tolist(), lengths.tolist(), strict=True)):
-        x[row, :half] = torch.from_numpy(resample(signals.x[row, :length].T.numpy(), 2.0, 1.0).T.copy())
-    observed = None if signals.observed is None else signals.observed[:, ::2][:, : x.shape[1]].clone()
-    return replace(signals, x=x, lengths=lengths, observed=observed)
+    return View(True, True, () if causal else PARTS, () if causal else frames_in(typical))

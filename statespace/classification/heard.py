@@ -1,6 +1,8 @@
 """What is heard in long signals: responses of random systems to the energies of bands, frame by frame.
 
 Which band is loud when, and before or after which, is the same for many voices and machines; how a wave swings is not.
+Frames of a fiftieth of a signal tell words apart. Those of 16 samples tell how fast a band beats: a damaged bearing
+knocks a hundred times in a second, whatever it is that then rings.
 """
 
 import torch
@@ -15,7 +17,16 @@ from statespace.models.responses import threshold_signals
 SHORTEST = 512  # samples from which it is worth listening
 _FRAMES = 48  # in a signal of typical length
 _LONGEST = 128  # samples in a frame: words and knocks are told apart in long recordings too
-_BANDS = 32
+_BEATS = 16  # samples in a frame that tells how fast a band beats
+_BANDS, _BEATING = 32, 8  # in longer frames, and in those
+
+
+def frames_in(typical: float) -> tuple[int, ...]:
+    """Return the frames, in samples, in which it is worth listening to signals of this length."""
+    if typical < SHORTEST:
+        return ()
+    long = min(int(typical) // _FRAMES, _LONGEST)
+    return (long, _BEATS) if long > _BEATS else (long,)
 
 
 class Heard(nn.Module):
@@ -23,7 +34,7 @@ class Heard(nn.Module):
 
     Args:
         channels: of the signals.
-        typical: length of a signal, in samples.
+        frame: samples in a frame.
         span: the longest time constant, in samples of the signal.
         systems: number of systems.
         parts: numbers of equal parts of a signal; see `ResponseFeatures`.
@@ -33,12 +44,9 @@ class Heard(nn.Module):
     location: Tensor
     scale: Tensor
 
-    def __init__(
-        self, channels: int, typical: float, span: float, systems: int, parts: tuple[int, ...], seed: int
-    ) -> None:
+    def __init__(self, channels: int, frame: int, span: float, systems: int, parts: tuple[int, ...], seed: int) -> None:
         super().__init__()
-        frame = min(int(typical) // _FRAMES, _LONGEST)
-        bands = max(4, _BANDS // channels)
+        bands = max(4, (_BEATING if frame == _BEATS else _BANDS) // channels)
         self.energies = BandEnergies(frame, bands)
         self.responses = ResponseFeatures(channels * bands, max(span / frame, 2.0), systems, seed=seed, parts=parts)
         self.register_buffer("location", torch.zeros(channels * bands))

@@ -40,7 +40,7 @@ def test_it_stands_where_the_difference_is(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("length", [120, 1200])
-@pytest.mark.parametrize("dt_scale", [1.0, 2.0])
+@pytest.mark.parametrize("dt_scale", [1.0, 2.0, 0.7])
 def test_it_adds_up_to_the_score(length: int, dt_scale: float) -> None:
     X, y, _ = bursts(30, length)
     model = Classifier(**RESPONSES).fit(X, y)

@@ -111,7 +111,7 @@ def test_what_is_said_of_a_recording_does_not_hang_on_the_silence_around_it() ->
 def test_bands_of_long_signals_do_not_hear_it_either() -> None:
     """Features of a signal with silence behind it are those of the signal alone, where the silence does not count."""
     rng = np.random.default_rng(4)
-    heard = Heard(1, 2000, 500.0, 40, (4,), 0)
+    heard = Heard(1, 41, 500.0, 40, (4,), 0)
     frame = heard.energies.frame
     tones = [np.convolve(rng.standard_normal(50 * frame), np.ones(n), "same") for n in range(1, 7)]
     alone = read_signals("test", tones)
