@@ -14,10 +14,8 @@ from statespace.errors import InputError, choose
 
 FORMATS = ("auto", "pcm", "wav")
 _PCM: np.dtype[Any] = np.dtype("<i2")
-_KINDS: dict[tuple[int, int], np.dtype[Any]] = {
-    (1, 16): _PCM,
-    (3, 32): np.dtype("<f4"),
-}  # by the number of the kind and the bits of a sample
+# By the number of the kind and the bits of a sample.
+_KINDS: dict[tuple[int, int], np.dtype[Any]] = {(1, 16): _PCM, (3, 32): np.dtype("<f4")}
 _UNKNOWN = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # lengths, all but a header's worth below
 _MOST = 2**20  # bytes in a chunk of the header that is skipped
 
