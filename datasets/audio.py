@@ -74,7 +74,7 @@ def read_audio(path: Path | str, cut_short: str = "refuse") -> Audio:
                 "PCM of 16 bits."
             ) from error
     if cut_short != "keep" and any("prematurely" in str(note.message) for note in notes):
-        raise InputError(f"read_audio: {shown} is cut short: copy it anew, or pass cut_short='keep'.")
+        raise InputError(f"read_audio: {shown} is cut short: copy it anew.")
     if samples.size == 0 or rate <= 0:
         raise InputError(f"read_audio: {shown} holds no samples: record it anew.")
     found = _as_fraction(np.atleast_2d(samples.T))

@@ -10,7 +10,9 @@
 Paths in a table are relative to it.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ import pandas as pd
 from statespace.errors import InputError
 
 FILES = (".wav", ".npy")
+_SHOWN = 5  # names in a message
 PATH, LABEL, GROUP, SPLIT = "path", "label", "group", "split"
 
 
@@ -45,16 +48,30 @@ def _is_recording(path: Path) -> bool:
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
+    return ", ".join(map(repr, names[:_SHOWN])) + (" …" if len(names) > _SHOWN else "")
 
 
-def list_folder(where: str, folder: Path, tell: Callable[[str], None] | None = None) -> list[Entry]:
+def _others(paths: Iterable[Path], folder: Path) -> str:
+    """Say how many files of which kinds are no recordings; nothing where there are none."""
+    kinds = Counter(
+        path.suffix.lower() or "without a suffix"
+        for path in paths
+        if path.suffix.lower() not in FILES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_SHOWN))
+    return listed + (" …" if len(kinds) > _SHOWN else "")
+
+
+def list_folder(where: str, folder: Path, tell: Callable[[str], None], skip_empty: bool = False) -> list[Entry]:
     """List the recordings of a folder; see the module.
 
     Args:
         where: the function, for messages.
         folder: the folder.
-        tell: what is told of classes without recordings, which are left out then; ``None``: they are an error.
+        tell: is called with what is left out: files of other kinds, and classes without recordings.
+        skip_empty: whether classes without recordings are left out; else they are an error.
     Returns:
         An entry for each file, in order of the names.
     Raises:
@@ -63,16 +80,21 @@ def list_folder(where: str, folder: Path, tell: Callable[[str], None] | None = N
     shown = repr(str(folder))
     try:
         inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        classes = {path: sorted(filter(_is_recording, path.rglob("*"))) for path in inside if path.is_dir()}
+        within = {path: sorted(path.rglob("*")) for path in inside if path.is_dir()}
     except OSError as error:
         raise InputError(f"{where}: {shown} cannot be read ({error.strerror}): check its name.") from error
+    classes = {path: list(filter(_is_recording, paths)) for path, paths in within.items()}
     loose = [path for path in inside if _is_recording(path)]
     found = sum(map(len, classes.values()))
+    others = _others(chain.from_iterable(within.values()) if found or not loose else inside, folder)
     if not found and not loose:
+        but = f" but {others}" if others else ""
         raise InputError(
-            f"{where}: {shown} holds no recordings: {' or '.join(FILES)} files, in a folder for each class, are "
+            f"{where}: {shown} holds no recordings{but}: {' or '.join(FILES)} files, in a folder for each class, are "
             "expected."
         )
+    if others:
+        tell(f"{shown} holds other files as well, which were left out: {others}. Convert to WAV what is a recording.")
     if not found:
         return [Entry(path, path.name) for path in loose]
     if loose:
@@ -81,12 +103,12 @@ def list_folder(where: str, folder: Path, tell: Callable[[str], None] | None = N
             "each into the folder of its class."
         )
     empty = [path.name for path in classes if not classes[path]]
-    if empty and tell is None:
+    if empty and not skip_empty:
         raise InputError(
             f"{where}: {len(empty)} of the class folders of {shown} hold no recordings ({_some(empty)}): put "
             f"{' or '.join(FILES)} files there, remove them, or skip what is unreadable."
         )
-    if empty and tell is not None:
+    if empty:
         tell(f"{len(empty)} of the class folders of {shown} hold no recordings and were left out ({_some(empty)}).")
     return [
         Entry(path, path.relative_to(folder).as_posix(), label.name)

@@ -1,4 +1,4 @@
-"""Audio while it comes, from a pipe: raw PCM of 16 bits, or a WAV file whose end is not known yet.
+"""Audio while it comes, from a pipe: raw PCM of 16 bits, or a WAV file, PCM of 16 bits or float32, of unknown end.
 
 Whoever writes WAV into a pipe cannot say how long it will be, and puts zero or the largest number in its header:
 samples are read until the pipe ends, or until the length that was stated.
@@ -6,14 +6,16 @@ samples are read until the pipe ends, or until the length that was stated.
 
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from statespace.errors import InputError, choose
 
 FORMATS = ("auto", "pcm", "wav")
-_WIDTH = 2  # bytes in a sample
+_PCM: np.dtype[Any] = np.dtype("<i2")
+# By the number of the kind and the bits of a sample.
+_KINDS: dict[tuple[int, int], np.dtype[Any]] = {(1, 16): _PCM, (3, 32): np.dtype("<f4")}
 _UNKNOWN = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # lengths, all but a header's worth below
 _MOST = 2**20  # bytes in a chunk of the header that is skipped
 
@@ -24,7 +26,8 @@ class LiveAudio(NamedTuple):
     Attributes:
         rate: samples in a second, in Hz; ``None`` if it is not stated.
         channels: number of channels; ``None`` if it is not stated.
-        chunks: gives what has come, ``(n, channels)``, float32 in [-1, 1], when n are there or the pipe has ended.
+        chunks: gives what has come, ``(n, channels)``, float32, when n are there or the pipe has ended. Whole numbers
+            are brought to [-1, 1].
     """
 
     rate: float | None
@@ -35,8 +38,8 @@ class LiveAudio(NamedTuple):
 class Chunks:
     """Samples of a pipe, in parts of any length."""
 
-    def __init__(self, file: BinaryIO, begin: bytes, left: int | None) -> None:
-        self._file, self._begin, self._left = file, begin, left
+    def __init__(self, file: BinaryIO, begin: bytes, left: int | None, kind: np.dtype[Any] = _PCM) -> None:
+        self._file, self._begin, self._left, self._kind = file, begin, left, kind
 
     def _bytes(self, count: int) -> bytes:
         if self._left is not None:
@@ -50,10 +53,11 @@ class Chunks:
 
     def read(self, count: int, channels: int) -> np.ndarray:
         """Wait for `count` samples and return them, ``(n, channels)``; fewer only where the pipe has ended."""
-        frame = _WIDTH * channels
+        frame = self._kind.itemsize * channels
         found = self._bytes(count * frame)
         whole = len(found) // frame * frame  # what is cut off at the very end is no sample
-        return (np.frombuffer(found[:whole], "<i2").reshape(-1, channels) / 2.0**15).astype(np.float32)
+        samples = np.frombuffer(found[:whole], self._kind).reshape(-1, channels)
+        return (samples / 2.0**15 if self._kind == _PCM else samples).astype(np.float32)
 
 
 def _read(file: BinaryIO, count: int) -> bytes:
@@ -77,6 +81,7 @@ def _chunk_headers(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 def _read_header(file: BinaryIO) -> LiveAudio:
     """Read a WAV header behind its first 12 bytes."""
     rate = channels = None
+    form = _PCM
     for name, size in _chunk_headers(file):
         if name == b"data":
             break
@@ -87,15 +92,16 @@ def _read_header(file: BinaryIO) -> LiveAudio:
             kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
             if kind == 0xFFFE and len(body) >= 26:  # the kind proper stands further behind
                 kind = struct.unpack("<H", body[24:26])[0]
-            if kind != 1 or bits != 8 * _WIDTH:
+            if (kind, bits) not in _KINDS:
                 raise InputError(
-                    f"read_live: the WAV holds samples of kind {kind} with {bits} bits, but PCM (1) of 16 bits is "
-                    "expected: convert it on its way."
+                    f"read_live: the WAV holds samples of kind {kind} with {bits} bits, but PCM (1) of 16 bits or "
+                    "floating point (3) of 32 is expected: convert it on its way."
                 )
+            form = _KINDS[kind, bits]
     if not rate or not channels:
         raise InputError("read_live: the WAV header states no rate or no channels: send a whole one.")
     unknown = size in _UNKNOWN or size > 0xFFFFFFFF - 4096
-    return LiveAudio(float(rate), channels, Chunks(file, b"", None if unknown else size))
+    return LiveAudio(float(rate), channels, Chunks(file, b"", None if unknown else size, form))
 
 
 def read_live(file: BinaryIO, form: str = "auto") -> LiveAudio:
@@ -108,7 +114,7 @@ def read_live(file: BinaryIO, form: str = "auto") -> LiveAudio:
     Returns:
         What is stated, and a reader of what comes.
     Raises:
-        InputError: nothing came, or the header is not that of a WAV file with PCM of 16 bits.
+        InputError: nothing came, or the header is not that of a WAV file with PCM of 16 bits or float32.
     """
     choose("read_live", "form", form, FORMATS)
     begin = _read(file, 12)

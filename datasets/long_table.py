@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from statespace.datasets.listing import GROUP, LABEL, SPLIT
+from statespace.datasets.time_steps import as_numbers, usual_step
 from statespace.errors import InputError
 
 CASE, TIME = "case", "time"
@@ -60,7 +61,7 @@ def read_long(name: str, table: pd.DataFrame) -> Long:
         table: with the columns ``case``, ``time``, perhaps ``label``, ``group`` and ``split``, and one a channel. The
             rows may come in any order.
     Returns:
-        The signals, each in order of time, and what is said of them.
+        The signals, each in order of time, and what is said of them. A warning tells where times are not evenly spaced.
     Raises:
         InputError: a column is missing, empty or mixed, a time stands twice, or a label changes within a case.
     """
@@ -68,7 +69,7 @@ def read_long(name: str, table: pd.DataFrame) -> Long:
     channels = [column for column in table.columns if column not in (CASE, TIME, LABEL, GROUP, SPLIT)]
     _check(where, table, channels)
     try:
-        table = table.sort_values(TIME, kind="stable")
+        table = table.sort_values(TIME, kind="stable", ignore_index=True)
     except TypeError as error:
         raise InputError(f"{where}: column {TIME!r} mixes numbers and text: write numbers.") from error
     twice = table.duplicated([CASE, TIME])
@@ -76,6 +77,9 @@ def read_long(name: str, table: pd.DataFrame) -> Long:
         first = table[twice].iloc[0]
         raise InputError(f"{where}: case {str(first[CASE])!r} has two rows for time {first[TIME]}: keep one of them.")
     cases = list(table.groupby(CASE, sort=True))
+    times = as_numbers(table[TIME])
+    if times is not None:
+        usual_step(where, ((case, times[part.index].to_numpy()) for case, part in cases))
     with np.errstate(over="ignore"):
         signals = [part[channels].to_numpy(np.float32).T.copy() for _, part in cases]
     for (case, _), signal in zip(cases, signals, strict=True):

@@ -59,6 +59,16 @@ class Recordings:
         """Channels that each has."""
         return _widths(self.signals)[0]
 
+    @property
+    def turned(self) -> str | None:
+        """The name of the first ``.npy`` file that looks transposed: it has more channels than samples."""
+        shapes = zip(_widths(self.signals), _lengths(self.signals), self.names, strict=True)
+        return next((name for width, length, name in shapes if width > length and name.lower().endswith(".npy")), None)
+
+    def in_split(self, name: str) -> list[int]:
+        """Return the rows of a split, however its name is written: ``Train`` and ``train`` are one."""
+        return [row for row, split in enumerate(self.splits or []) if split.strip().casefold() == name.casefold()]
+
     def take(self, rows: Sequence[int]) -> "Recordings":
         """Return some of the recordings."""
 
@@ -82,6 +92,10 @@ def _some(signals: Sequence[np.ndarray], rows: Sequence[int]) -> Sequence[np.nda
 
 def _widths(signals: Sequence[np.ndarray]) -> list[int]:
     return signals.widths if isinstance(signals, StoredSignals) else [len(signal) for signal in signals]
+
+
+def _lengths(signals: Sequence[np.ndarray]) -> list[int]:
+    return list(signals.lengths) if isinstance(signals, StoredSignals) else [signal.shape[1] for signal in signals]
 
 
 def _gaps(signals: Sequence[np.ndarray]) -> list[bool]:
@@ -113,7 +127,7 @@ def _read_files(entries: list[Entry], unreadable: str, in_memory: bool) -> Recor
             width, length = signal.shape
             files.append(StoredFile(entry.path, width, length, bool(np.isnan(signal).any())))
         rates.append(rate)
-    if len(skipped) == 1 and (unreadable == "stop" or not kept):
+    if len(skipped) == 1 and not kept:
         raise InputError(skipped[0][1])
     names = ", ".join(repr(name) for name, _ in skipped[:_SHOWN]) + (" …" if len(skipped) > _SHOWN else "")
     if skipped and (unreadable == "stop" or not kept):
@@ -172,7 +186,7 @@ def _read_table(path: Path, unreadable: str, in_memory: bool) -> Recordings:
 def _read(source: Path, unreadable: str, in_memory: bool) -> Recordings:
     name = source.name.lower()
     if source.is_dir():
-        listed = list_folder("read_recordings", source, _tell if unreadable == "skip" else None)
+        listed = list_folder("read_recordings", source, _tell, skip_empty=unreadable == "skip")
         return _read_files(listed, unreadable, in_memory)
     if not source.exists():
         raise InputError(f"read_recordings: there is no file or folder {str(source)!r}: check its name.")
@@ -203,7 +217,7 @@ def _at_one_rate(found: Recordings, rate: float | None, assumed: float | None, h
     if how == "refuse":
         raise InputError(
             f"read_recordings: {others.total()} of {len(own)} recordings are not at {target:g} Hz ({listed}): resample "
-            "them, or pass rates='resample'."
+            "them, or pass rates='resample', or --rates resample."
         )
     _tell(f"{others.total()} of {len(own)} recordings were resampled to {target:g} Hz: {listed}.")
     gaps = _gaps(found.signals)
@@ -223,6 +237,12 @@ def _at_one_rate(found: Recordings, rate: float | None, assumed: float | None, h
 
 def _with_one_width(found: Recordings, how: str) -> Recordings:
     widths = Counter(_widths(found.signals))
+    if found.turned is not None and (how == "mono" or len(widths) > 1):
+        shape = found.signals[found.names.index(found.turned)].shape
+        raise InputError(
+            f"read_recordings: {found.turned!r} has {shape[0]} channels of {shape[1]} samples: it looks transposed. "
+            "Time is the last axis: save signals as (channels, n), such as by numpy.save(path, signal.T)."
+        )
     if how == "mono":
         if set(widths) == {1}:
             return found

@@ -3,6 +3,7 @@
 As scikit-learn wants it, parameters are kept as they came, and looked at in `fit`.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from statespace.classification.signals import Signals
 from statespace.classification.silence import without_silence
 from statespace.classification.targets import is_number, plain_label
 from statespace.classification.unfitted import not_fitted
+from statespace.datasets.time_steps import differs
 from statespace.errors import InputError, choose
 from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
@@ -125,6 +127,7 @@ class SignalModel(Parameters):
         self.sampling_rate_ = None
         self._fitted = self.get_params()
         self.n_channels_, self._names_of_channels = signals.channels, signals.names
+        self._step = signals.step
         total, count = (torch.zeros(self.n_channels_, dtype=torch.float64) for _ in range(2))
         for flat in _flat(signals):
             total, count = total + flat.nansum(0), count + (~flat.isnan()).sum(0)
@@ -138,10 +141,24 @@ class SignalModel(Parameters):
         scale = (squares / count).sqrt()
         constant = scale < 1e-30
         self._scale = torch.where(constant, 1.0, scale).float()
+        coarse = ~constant & (self._location.abs() * 2.0**-23 > 0.01 * scale)  # what float32 tells apart there
+        if bool(coarse.any()):
+            channel = int(coarse.nonzero()[0])
+            warnings.warn(
+                f"{where}: channel {channel} of X lies around {float(self._location[channel]):g} and swings by "
+                f"{float(self._scale[channel]):g}, which float32 tells apart in coarse steps: take the offset off "
+                "beforehand.",
+                stacklevel=4,
+            )
         if bool(constant.all()) and self.scaler_type != "none":
+            hint = (
+                "Take off an offset that is large beside the swings."
+                if bool((self._location.abs() > 1e-25).any())
+                else "If it is no silence, its units are too small: multiply X."
+            )
             raise InputError(
-                f"{where}: every sample of X has the same value in float32: there is nothing to tell apart. Take off "
-                "an offset that is large beside the swings."
+                f"{where}: every sample of X has the same value in float32, to within 1e-30: there is nothing to tell "
+                f"apart. {hint}"
             )
         return self._scaled(signals)
 
@@ -189,7 +206,14 @@ class SignalModel(Parameters):
                 f"{where}: dt_scale is {dt_scale!r}, but a positive number is expected: the time between two samples "
                 "of X, in units of that of training, such as 2 for half the sampling rate."
             )
-        return self._scaled(read_any(where, X, self.n_channels_, self._names_of_channels))
+        signals = read_any(where, X, self.n_channels_, self._names_of_channels)
+        if signals.step and self._step and differs(signals.step, dt_scale * self._step):
+            warnings.warn(
+                f"{where}: the times of X are {signals.step:g} apart and those of training were {self._step:g}, but "
+                f"dt_scale is {dt_scale:g}: pass dt_scale={signals.step / self._step:g}, or resample X.",
+                stacklevel=4,
+            )
+        return self._scaled(signals)
 
     # ------------------------------------------------------------------------------------------------ storing
 
@@ -212,6 +236,7 @@ class SignalModel(Parameters):
             "layer": self.layer_,
             "channels": self.n_channels_,
             "names": self._names_of_channels,
+            "step": self._step,
             "options": self.model_.options,
             "sharpness": self.sharpness_,
             "sampling_rate": self.sampling_rate_,
@@ -242,6 +267,7 @@ class SignalModel(Parameters):
             found = cls(**params)
             names = description["names"]
             found._fitted, found._names_of_channels = params, None if names is None else tuple(names)
+            found._step = description.get("step")
             found._checked(where)
             found.n_channels_, found.sharpness_ = description["channels"], description["sharpness"]
             found._location, found._scale = tensors["location"], tensors["scale"]

@@ -20,6 +20,7 @@ from statespace.classification.class_weights import class_weights
 from statespace.classification.estimator import SignalEstimator
 from statespace.classification.network import Network
 from statespace.classification.stream import ClassifierStream
+from statespace.classification.tables import as_long, by_case
 from statespace.classification.targets import classes_in, described, labels_of, weights_of
 from statespace.errors import InputError
 
@@ -84,7 +85,9 @@ class Classifier(SignalEstimator):
 
         Args:
             X: signals; see `classification.signals` for the forms.
-            y: a class for each, ``(b,)``; or zeros and ones for each of several labels, ``(b, k)``.
+            y: a class for each, ``(b,)``; or zeros and ones for each of several labels, ``(b, k)``. Where `X` is a
+                table, a pandas Series or frame whose index holds exactly its cases is taken by their names, and so are
+                `groups` and `sample_weight`; all else is in the order in which the cases first appear.
             groups: whom each signal comes from, so that validation is on others than training.
             sample_weight: of each signal.
             checkpoint: a file ``….ckpt`` that the training of a network is kept in. If it is there, the same call goes
@@ -95,6 +98,8 @@ class Classifier(SignalEstimator):
             InputError: something cannot be used.
         """
         fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        X = as_long("Classifier.fit", X)
+        y, groups, sample_weight = (by_case(X, values) for values in (y, groups, sample_weight))
         fresh._fit_classes(X, y, groups, sample_weight, checkpoint)
         self.__dict__.update(fresh.__dict__)
         return self
@@ -173,7 +178,7 @@ class Classifier(SignalEstimator):
         if y is None:
             targets = self.model_.scores(signals, float(dt_scale)).argmax(1)
         else:
-            named = np.asarray(y)
+            named = np.asarray(by_case(as_long(where, X), y))
             if named.shape != (len(signals),):
                 raise InputError(
                     f"{where}: y is {named.shape}, but one class for each of {len(signals)} signals is expected."
@@ -234,6 +239,8 @@ class Classifier(SignalEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None, dt_scale: float = 1.0) -> float:
         """Return the share of signals that are told right, with all of their labels."""
         where = "Classifier.score"
+        X = as_long(where, X)
+        y, sample_weight = by_case(X, y), by_case(X, sample_weight)
         found, wanted = self.predict(X, dt_scale), np.asarray(y)
         wanted = wanted.reshape(-1) if found.ndim == 1 else wanted
         if wanted.shape != found.shape:

@@ -55,7 +55,8 @@ class LabelerStream(SignalStream):
         """Take the next samples.
 
         Args:
-            samples: any number of them, ``(n, channels)``, or ``(n,)`` of one channel.
+            samples: any number of them, one a row: ``(n, channels)``, the transpose of a signal of `fit`, as in
+                ``push(signal.T)``; or ``(n,)`` of one channel.
         Returns:
             The probability of each class for each of them, ``(n, k)``.
         Raises:

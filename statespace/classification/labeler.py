@@ -21,6 +21,7 @@ from statespace.classification.label_stream import LabelerStream
 from statespace.classification.network import Network, strides_to_samples
 from statespace.classification.on_disk import read_any
 from statespace.classification.step_labels import number_labels, read_labels
+from statespace.classification.tables import as_long, by_case
 from statespace.classification.targets import classes_in, described, groups_of
 from statespace.errors import InputError
 from statespace.training import validation_rows
@@ -93,6 +94,8 @@ class Labeler(SignalModel):
             InputError: something cannot be used.
         """
         fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        X = as_long("Labeler.fit", X)
+        y, groups = by_case(X, y), by_case(X, groups)
         fresh._fit_steps(X, y, groups, checkpoint)
         self.__dict__.update(fresh.__dict__)
         return self
@@ -176,6 +179,8 @@ class Labeler(SignalModel):
         """
         where = "Labeler.score"
         self._expect_fitted(where)
+        X = as_long(where, X)
+        y = by_case(X, y)
         sizes = read_any(where, X, self.n_channels_, self._names_of_channels).sizes.tolist()
         right = [
             (values[: len(said)] == said)[known[: len(said)]]

@@ -3,6 +3,7 @@
 What is held is one part: of any number of recordings, no more is in memory than of a few.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -24,7 +25,7 @@ class OnDisk:
         lengths: samples of each, ``(b,)``, int64; where a file ends with gaps, more than are counted in the end.
         sizes: the same.
         channels: of each signal.
-        names: ``None``: files do not name their channels.
+        names: ``None``: files do not name their channels, nor do they tell times: `step` is ``None`` as well.
 
     Args:
         where: the function, for messages.
@@ -35,7 +36,7 @@ class OnDisk:
     def __init__(self, where: str, files: StoredSignals, prepare: Callable[[Signals], Signals] | None = None) -> None:
         self._where, self._files, self._prepare = where, files, prepare
         self.lengths = torch.from_numpy(files.lengths)
-        self.sizes, self.names, self.channels = self.lengths, None, files.widths[0]
+        self.sizes, self.names, self.step, self.channels = self.lengths, None, None, files.widths[0]
 
     def __len__(self) -> int:
         return len(self._files)
@@ -95,5 +96,12 @@ def read_any(where: str, X: Any, channels: int | None = None, names: tuple[str, 
     if odd:
         raise InputError(
             f"{where}: signal {odd[0]} of X has {widths[odd[0]]} channels, but {first} are expected: give all the same."
+        )
+    longest = int(X.lengths.max())
+    if channels is None and first > longest and len(X) > 1:
+        warnings.warn(
+            f"{where}: X has {first} channels of at most {longest} samples, such as {str(X.files[0].path)!r}. If it is "
+            "transposed, save signals as (channels, n), such as by numpy.save(path, signal.T): time is the last axis.",
+            stacklevel=3,
         )
     return OnDisk(where, X)

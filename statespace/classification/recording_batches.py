@@ -104,8 +104,14 @@ class RecordingDataModule(SignalDataModule):
         self.classes, numbers = np.unique(found.labels, return_inverse=True)
         self.n_channels, self.sampling_rate = found.channels, found.rate
         train, val = np.arange(len(found)), np.empty(0, np.int64)
-        if found.splits is not None and _TRAIN in found.splits:
-            train, val = (np.flatnonzero(np.array(found.splits) == name) for name in (_TRAIN, _VAL))
+        if found.splits is not None:
+            train, val = (np.array(found.in_split(name), np.int64) for name in (_TRAIN, _VAL))
+            if not len(train):
+                known = ", ".join(sorted(set(found.splits)))
+                raise InputError(
+                    f"{where}: {str(source)!r} has no split {_TRAIN!r}, but {known}: call what is to be trained on "
+                    f"{_TRAIN!r}, or leave the column out to take all."
+                )
         if not len(val):
             groups = None if found.groups is None else np.array(found.groups)[train]
             val = train[validation_rows(numbers[train], len(train), val_size, groups, seed)]

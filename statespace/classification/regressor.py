@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from statespace.classification.estimator import SignalEstimator
+from statespace.classification.tables import as_long, by_case
 from statespace.classification.targets import numbers_of, weights_of
 from statespace.errors import InputError
 
@@ -41,6 +42,8 @@ class Regressor(SignalEstimator):
     ) -> "Regressor":
         """Fit; as `Classifier.fit`, with numbers, ``(b,)`` or ``(b, k)``."""
         fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        X = as_long("Regressor.fit", X)
+        y, groups, sample_weight = (by_case(X, values) for values in (y, groups, sample_weight))
         fresh._fit_numbers(X, y, groups, sample_weight, checkpoint)
         self.__dict__.update(fresh.__dict__)
         return self
@@ -72,6 +75,8 @@ class Regressor(SignalEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None, dt_scale: float = 1.0) -> float:
         """Return R², the share of the variance of `y` that is explained; one minus the mean squared error over it."""
         where = "Regressor.score"
+        X = as_long(where, X)
+        y, sample_weight = by_case(X, y), by_case(X, sample_weight)
         values, found = numbers_of(where, "y", y), self.predict(X, dt_scale)
         if values.size != found.size or len(values) != len(found):
             raise InputError(f"{where}: y is {values.shape}, but {found.shape} is expected, one for each signal of X.")

@@ -19,6 +19,8 @@ class SignalStream:
     A missing number (NaN) is taken to be as the one before in its channel, and its sample does not count. Offline,
     where the next one is known, a gap is filled along a line: signals with gaps may come out a little different.
 
+    Samples come one a row, ``(n, channels)``, as drivers and pipes give them; a signal of `fit` is ``(channels, n)``.
+
     Attributes:
         seen: samples so far.
 
@@ -57,9 +59,11 @@ class SignalStream:
         channels = len(self._location)
         x = given[:, None] if given.ndim == 1 and channels == 1 else given
         if x.ndim != 2 or x.shape[1] != channels:
+            turned = x.ndim == 2 and x.shape[0] == channels
+            hint = ": it looks transposed, as a signal in fit is: pass samples.T" if turned else ""
             raise ShapeError(
                 f"{where}: samples is {given.shape}, but (n, channels) with {channels} channels is expected, one row "
-                "for each sample."
+                f"for each sample{hint}."
             )
         with np.errstate(over="ignore"):
             x = np.ascontiguousarray(x, dtype=np.float32)

@@ -5,12 +5,11 @@
 | array ``(n_cases, n_channels, n_timepoints)`` | that |
 | array ``(n_cases, n_timepoints)`` | one channel |
 | list of arrays ``(n_channels, n_timepoints)`` or ``(n_timepoints,)`` | signals of unequal lengths |
-| data frame with the columns ``case``, ``time`` and one a channel | the same, long |
+| table with the columns ``case``, ``time`` and one a channel | the same, long; see `classification.tables` |
 
 NaN within a signal is a gap: filled along a line between its neighbours, channel by channel, and not counted where no
 channel was measured. A channel without any number stays NaN, for the mean of training to stand in. NaN at the end in
-all channels is padding, and cut off. The cases of a table come in the order in which they first appear, their rows in
-that of time; a row that is missing is not known to be.
+all channels is padding, and cut off.
 """
 
 import warnings
@@ -19,12 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from statespace.classification.tables import as_long, read_table
 from statespace.errors import InputError
 
-CASE, TIME = "case", "time"
 LARGEST = 1e15  # sums of squares of longer signals than memory holds stay finite in float32
 
 
@@ -38,6 +38,7 @@ class Signals:
         observed: whether any channel of a sample was measured, ``(b, l)``, or ``None`` where each was.
         sizes: samples of each as it came, padding included, ``(b,)``, int64.
         names: of the channels, if they came as a table.
+        step: usual time between two samples, if they came as a table with times.
     """
 
     x: Tensor
@@ -45,6 +46,7 @@ class Signals:
     observed: Tensor | None
     sizes: Tensor
     names: tuple[str, ...] | None = None
+    step: float | None = None
 
     def take(self, rows: Tensor | np.ndarray) -> "Signals":
         """Return some of the signals, no longer than the longest of them."""
@@ -52,7 +54,7 @@ class Signals:
         lengths = self.lengths[rows]
         longest = int(lengths.max()) if len(rows) else 0
         observed = None if self.observed is None else self.observed[rows, :longest]
-        return Signals(self.x[rows, :longest], lengths, observed, self.sizes[rows], self.names)
+        return Signals(self.x[rows, :longest], lengths, observed, self.sizes[rows], self.names, self.step)
 
     @property
     def channels(self) -> int:
@@ -69,41 +71,6 @@ class Signals:
 
     def __len__(self) -> int:
         return self.x.shape[0]
-
-
-def _from_frame(where: str, frame: Any, names: tuple[str, ...] | None) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    for name in (CASE, TIME):
-        if name not in frame.columns:
-            raise InputError(
-                f"{where}: X is a data frame with the columns {', '.join(map(str, frame.columns))}, but {name!r} is "
-                "missing: a long table has the columns case and time, and one for each channel."
-            )
-    channels = [name for name in frame.columns if name not in (CASE, TIME)]
-    if not channels:
-        raise InputError(f"{where}: X is a data frame without channels: beside case and time, one column is needed.")
-    for name in (CASE, TIME):
-        if frame[name].isna().any():
-            raise InputError(f"{where}: column {name!r} of X has missing values: say for each row what it belongs to.")
-    if frame[TIME].dtype.kind not in "fiuMm":
-        raise InputError(
-            f"{where}: column 'time' of X holds {frame[TIME].dtype}, but numbers or stamps are expected: convert it, "
-            "such as by pd.to_datetime."
-        )
-    for name in channels:
-        if frame[name].dtype.kind not in "fiub":
-            raise InputError(f"{where}: column {name!r} of X holds {frame[name].dtype}, but numbers are expected.")
-    if frame.duplicated([CASE, TIME]).any():
-        raise InputError(f"{where}: X has several rows for one case and time: keep one of each.")
-    wanted = list(names) if names is not None else channels
-    if set(map(str, channels)) != set(map(str, wanted)):
-        raise InputError(
-            f"{where}: X has the channels {', '.join(map(str, channels))}, but {', '.join(map(str, wanted))} are "
-            "expected, as in fit."
-        )
-    parts = frame.rename(columns=str).groupby(CASE, sort=False)
-    order = [str(name) for name in wanted]
-    signals = [part.sort_values(TIME)[order].to_numpy(dtype=np.float64, na_value=np.nan).T for _, part in parts]
-    return signals, tuple(order)
 
 
 def _array(X: Any) -> Any:
@@ -162,8 +129,10 @@ def read_signals(where: str, X: Any, channels: int | None = None, names: tuple[s
     Raises:
         InputError: `X` has another form, holds something else than finite numbers and NaN, or nothing.
     """
-    is_frame = hasattr(X, "columns") and hasattr(X, "groupby")
-    listed, found_names = _from_frame(where, X, names) if is_frame else (_listed(where, X), None)
+    X = as_long(where, X)
+    listed, found_names, step = (
+        read_table(where, X, names) if isinstance(X, pd.DataFrame) else (_listed(where, X), None, None)
+    )
     if not listed:
         raise InputError(f"{where}: X has no signals: at least one is expected.")
     first = channels or listed[0].shape[0]
@@ -212,4 +181,4 @@ def read_signals(where: str, X: Any, channels: int | None = None, names: tuple[s
             stacklevel=3,
         )
     sizes = torch.tensor([given.shape[1] for given in listed])
-    return Signals(x, lengths, observed, sizes, found_names)
+    return Signals(x, lengths, observed, sizes, found_names, step)

@@ -103,7 +103,7 @@ def _add_reading(parser: argparse.ArgumentParser, trained: bool) -> None:
         "--unreadable", choices=("stop", "skip"), default="stop", help="what to do with broken files (stop)"
     )
     parser.add_argument(
-        "--split", help="rows of the table to take; train for training and test for eval if there are such"
+        "--split", help="rows of the table to take, where it has splits (train for training, test for eval)"
     )
 
 
@@ -208,18 +208,22 @@ def load(folder: str) -> "Classifier":
 
 
 def _part(found: "Recordings", options: argparse.Namespace, usual: str | None) -> "Recordings":
-    """Take the rows of the split that was asked for, or of the usual one where there is such."""
+    """Take the rows of the split that was asked for, or of the usual one; all, where the source has no splits."""
     if found.splits is None:
         if options.split is not None:
             raise InputError(f"classify {options.job}: {options.source!r} has no column 'split': leave --split out.")
         return found
-    if options.split is not None and options.split not in found.splits:
-        known = ", ".join(sorted(set(found.splits))[:_SHOWN])
-        raise InputError(f"classify {options.job}: there is no split {options.split!r}: the splits are {known}.")
     wanted = options.split or usual
-    if wanted not in found.splits:
+    if wanted is None:
         return found
-    return found.take([row for row, split in enumerate(found.splits) if split == wanted])
+    rows = found.in_split(wanted)
+    if not rows:
+        known = ", ".join(sorted(set(found.splits))[:_SHOWN])
+        raise InputError(
+            f"classify {options.job}: {options.source!r} has no split {wanted!r}, but {known}: name one of these by "
+            "--split, or leave the column out to take all."
+        )
+    return found.take(rows)
 
 
 def _read_for(model: "Classifier", options: argparse.Namespace) -> "Recordings":
@@ -236,10 +240,11 @@ def _read_for(model: "Classifier", options: argparse.Namespace) -> "Recordings":
         options.source, model.sampling_rate_, rates, options.channels, options.unreadable, options.rate, in_memory=False
     )
     if found.channels != model.n_channels_:
+        turned = ": they look transposed, since time is the last axis of .npy files" if found.turned else ""
         mono = ", or pass --channels mono" if model.n_channels_ == 1 else ""
         raise InputError(
             f"classify {options.job}: the recordings have {found.channels} channels, but the model in "
-            f"{options.model!r} was trained on {model.n_channels_}: give as many{mono}."
+            f"{options.model!r} was trained on {model.n_channels_}{turned or f': give as many{mono}'}."
         )
     return found
 

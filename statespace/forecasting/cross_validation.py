@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from statespace.datasets.frames import Table, as_pandas
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq
-from statespace.forecasting.frames import Table, as_pandas
 from statespace.forecasting.levels import check_levels, check_quantiles
 from statespace.forecasting.panel import Columns, Panel
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from statespace.datasets.frames import Kind, Table, as_pandas, kind_of, like
 from statespace.errors import InputError
 from statespace.forecasting.boxcox import best_power
 from statespace.forecasting.calendar import IRREGULAR, Freq, week_length
@@ -18,7 +19,6 @@ from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.cross_validation import CUTOFF, cross_validation, predict_insample
 from statespace.forecasting.drift import persistence, typical_change
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
-from statespace.forecasting.frames import Kind, Table, as_pandas, kind_of, like
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from statespace.datasets.frames import as_pandas
 from statespace.errors import InputError
-from statespace.forecasting.frames import as_pandas
 from statespace.forecasting.panel import Columns, Panel, numbers
 from statespace.forecasting.stamps import in_kind, read_stamps, shown
 

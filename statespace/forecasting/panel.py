@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from statespace.datasets.frames import Table, as_pandas
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq, as_stamps, as_ticks, check_freq, future, past, positions
-from statespace.forecasting.frames import Table, as_pandas
 from statespace.forecasting.inference import infer_freq
 from statespace.forecasting.stamps import read_stamps, shown
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from statespace.datasets import each_part, part_files
+from statespace.datasets.frames import Table
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR
-from statespace.forecasting.frames import Table
 from statespace.forecasting.panel import Columns, Panel, panel
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from statespace.datasets.frames import Table, as_pandas, kind_of, like
 from statespace.errors import InputError
 from statespace.forecasting.estimator import Forecaster
-from statespace.forecasting.frames import Table, as_pandas, kind_of, like
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.models.outputs.levels import QUANTILES
 

@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from statespace.datasets.frames import Table, as_pandas
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq, scaled_freq
 from statespace.forecasting.calendar_features import features, names_of
-from statespace.forecasting.frames import Table, as_pandas
 from statespace.forecasting.future import asked_stamps, read_future
 from statespace.forecasting.panel import Columns, Panel
 from statespace.forecasting.partitioned import read_panel

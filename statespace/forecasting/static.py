@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from statespace.datasets.frames import as_pandas
 from statespace.errors import InputError
-from statespace.forecasting.frames import as_pandas
 from statespace.forecasting.panel import numbers
 from statespace.forecasting.stamps import shown
 

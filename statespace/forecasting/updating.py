@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from statespace.datasets.frames import Table
 from statespace.errors import InputError
 from statespace.forecasting.calendar import as_ticks, positions
 from statespace.forecasting.fitted import Fitted
-from statespace.forecasting.frames import Table
 from statespace.forecasting.live import Live
 from statespace.forecasting.panel import Panel
 from statespace.forecasting.stamps import in_kind, shown

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_forms_of_sktime_are_taken_as_the_guide_says(fitted: Classifier) -> None
     levels = pd.DataFrame({"dim_0": X.reshape(-1)}, index=index)
     nested = pd.DataFrame({"dim_0": [pd.Series(row) for row in X]})
     for form in (
-        levels.rename_axis(["case", "time"]).reset_index(),
+        levels,
         [np.stack([cell.to_numpy() for cell in row]) for row in nested.to_numpy()],
     ):
         np.testing.assert_allclose(fitted.predict_proba(form), fitted.predict_proba(X), atol=1e-6)
@@ -330,6 +331,8 @@ REFUSED = {
     "signal 0 of X has values that are infinite": ({}, X0 * 1e300, Y0),
     "signal 0 of X holds <U1": ({}, np.full((8, 16), "a"), Y0),
     "every sample of X has the same value in float32": ({}, np.ones((8, 16)), Y0),
+    "Take off an offset": ({}, np.ones((8, 16)), Y0),
+    "its units are too small: multiply X": ({}, X0 * 1e-31, Y0),
     "'time' is missing": ({}, pd.DataFrame({"case": [1], "value": [2.0]}), Y0),
     "several rows for one case": ({}, pd.DataFrame({"case": [1, 1], "time": [0, 0], "v": [2.0, 3.0]}), Y0),
 }
@@ -445,6 +448,15 @@ def test_a_table_is_taken_by_the_names_of_its_channels() -> None:
     ):
         with pytest.raises(InputError, match=message):
             model.predict(frame.assign(**change))
+
+
+def test_an_offset_that_costs_digits_is_told() -> None:
+    X, y = tones(12, 20)
+    with pytest.warns(UserWarning, match=r"channel 0 of X lies around 2e\+07 and swings by .*take the offset off"):
+        Classifier(**SMALL).fit(X + 2e7, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Classifier(**SMALL).fit(X + 1e4, y)
 
 
 def test_what_looks_transposed_is_told() -> None:

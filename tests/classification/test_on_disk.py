@@ -118,6 +118,17 @@ def test_samples_of_files_are_labelled_too(folder: str) -> None:
     assert 0 <= model.score(stored, labels) <= 1
 
 
+def test_files_that_look_transposed_are_told_and_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        path = tmp_path / ("even", "odd")[number % 2] / f"{number}.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, rng.standard_normal((60, 2)))
+    found = read_recordings(tmp_path, in_memory=False)
+    with pytest.warns(UserWarning, match=r"X has 60 channels of at most 2 samples, such as '.*even/0\.npy'"):
+        Classifier(systems=4, verbose=False).fit(found.signals, found.labels)
+
+
 def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
     stored = read_recordings(fill(tmp_path, 2, 400), in_memory=False).signals
     wav(tmp_path / "low" / "1.wav", np.zeros((1, 17)), 8000)

@@ -143,11 +143,14 @@ def test_what_cannot_be_used_is_refused(folder: Path, tmp_path: Path) -> None:
 def test_rows_that_a_table_names_for_a_test_are_left_out(folder: Path, tmp_path: Path) -> None:
     files = sorted(folder.rglob("*.wav"))
     rows = [
-        {"path": str(file), "label": file.parent.name, "split": "test" if place % 2 else "train"}
+        {"path": str(file), "label": file.parent.name, "split": "Test" if place % 2 else "Train"}
         for place, file in enumerate(files)
     ]
     pd.DataFrame(rows).to_csv(tmp_path / "table.csv", index=False)
     data = RecordingDataModule(tmp_path / "table.csv", val_size=0.4)
     assert data.val is not None
     there = data.train.lengths, data.val.lengths
-    assert sum(map(len, there)) == sum(row["split"] == "train" for row in rows)
+    assert sum(map(len, there)) == sum(row["split"] == "Train" for row in rows)
+    pd.DataFrame(rows).replace("Train", "learn").to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(InputError, match="has no split 'train', but Test, learn: call what is"):
+        RecordingDataModule(tmp_path / "table.csv")

@@ -145,7 +145,10 @@ def test_an_impossible_stream_is_refused(fitted: dict[str, Classifier]) -> None:
         fitted["responses"].stream(0)
     stream = fitted["responses"].stream()
     for samples, message in (
-        (np.zeros((2, 3)), r"samples is \(2, 3\), but \(n, channels\) with 2 channels"),
+        (
+            np.zeros((2, 3)),
+            r"\(2, 3\), but \(n, channels\) with 2 channels.*looks transposed, as .* in fit is: pass samples\.T",
+        ),
         (np.zeros(2), r"samples is \(2,\)"),
         (np.array([["a", "b"]]), "numbers are expected"),
         (np.full((1, 2), np.inf), "infinity"),

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 from statespace import Classifier
@@ -138,6 +139,20 @@ def test_a_network_and_groups_and_splits_from_a_table(run: Run, data: str) -> No
     assert code == 0
     assert "cases 2" in out
     assert "cases 8" in run("eval", "model", str(path), "--split", "train")[1]
+    pd.DataFrame(rows, columns=["path", "label", "group", "split"]).replace({"train": "Train", "test": "TEST"}).to_csv(
+        path, index=False
+    )
+    assert "8 recordings, 2 classes" in run("train", str(path), "--systems", "9")[1]
+    assert "cases 2" in run("eval", "model", str(path))[1]
+    assert "cases 8" in run("eval", "model", str(path), "--split", "train")[1]
+    pd.DataFrame(rows, columns=["path", "label", "group", "split"]).replace("train", "a").replace("test", "b").to_csv(
+        path, index=False
+    )
+    for job, wanted in ((("train",), "train"), (("eval", "model"), "test")):
+        code, out, err = run(*job, str(path))
+        assert (code, out) == (2, "")
+        assert f"has no split '{wanted}', but a, b: name one of these by --split" in err
+    assert "8 recordings" in run("train", str(path), "--systems", "9", "--split", "a")[1]
     path.unlink()
 
 
@@ -209,6 +224,13 @@ def test_a_stream_of_wav_at_its_own_rate_and_from_anew(run: Run, model: str, tmp
     assert lines(out)["seconds"].tolist() == [0.3, 0.6]
 
 
+def test_a_stream_of_floating_point_is_as_of_whole_numbers(run: Run, model: str, tmp_path: Path) -> None:
+    wav(tmp_path / "a.wav", tone(880, seconds=0.2))
+    whole = (tmp_path / "a.wav").read_bytes()
+    wavfile.write(tmp_path / "f.wav", 8000, (np.frombuffer(whole[44:], "<i2") / 2**15).astype(np.float32))
+    assert run("stream", model, given=(tmp_path / "f.wav").read_bytes()) == run("stream", model, given=whole)
+
+
 # ------------------------------------------------------------------------------------------------------ what is wrong
 
 
@@ -242,6 +264,27 @@ def test_broken_files_are_left_out_if_asked(run: Run, tmp_path: Path) -> None:
     assert code == 0
     assert err == "note: read_recordings: 1 of 6 recordings cannot be read and were left out: 'low/2.wav'.\n"
     assert "5 recordings" in out
+
+
+def test_arrays_that_look_transposed_are_told(run: Run, tmp_path: Path) -> None:
+    for label, hertz in HERTZ.items():
+        for number in range(3):
+            (tmp_path / "turned" / label).mkdir(parents=True, exist_ok=True)
+            np.save(tmp_path / "turned" / label / f"{number}.npy", tone(hertz + number, channels=2).T)
+    code, _, err = run("train", str(tmp_path / "turned"), "--systems", "4", "--out", "turned")
+    assert code == 0
+    assert "note: Classifier.fit: X has 480 channels of at most 2 samples, such as" in err
+    np.save(tmp_path / "right.npy", tone(900, channels=2))
+    for number in range(2):
+        for label in HERTZ:
+            np.save(tmp_path / "turned" / label / f"{number}.npy", tone(900, channels=2))
+    (tmp_path / "turned" / "high" / "2.npy").unlink()
+    (tmp_path / "turned" / "low" / "2.npy").unlink()
+    assert run("train", str(tmp_path / "turned"), "--systems", "4", "--quiet")[0] == 0
+    np.save(tmp_path / "wrong.npy", tone(900, channels=2).T)
+    code, _, err = run("predict", "model", str(tmp_path / "wrong.npy"))
+    assert code == 2
+    assert "trained on 2: they look transposed, since time is the last axis" in err
 
 
 def test_silence_cannot_be_trained_on(run: Run, tmp_path: Path) -> None:

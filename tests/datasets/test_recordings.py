@@ -44,7 +44,6 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_for_each_class(folder: Path) -> None:
     (folder / "high" / ".hidden.wav").write_text("not looked at")
-    (folder / "high" / "notes.txt").write_text("not looked at")
     (folder / ".git").mkdir()
     found = read_recordings(folder)
     assert found.labels == ["high"] * 3 + ["low"] * 3
@@ -52,6 +51,39 @@ def test_a_folder_for_each_class(folder: Path) -> None:
     assert (found.groups, found.splits, found.rate, len(found)) == (None, None, 8000, 6)
     assert all(signal.dtype == np.float32 and signal.shape == (1, 400) for signal in found.signals)
     np.testing.assert_allclose(found.signals[4][0], tone(201)[0], atol=2.0**-15)
+
+
+def test_files_of_other_kinds_are_told(folder: Path) -> None:
+    for name in ("high/a.mp3", "low/b.MP3", "low/within/c.flac", "low/.DS_Store", "list.csv"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"which were left out: 2 \.mp3, 1 \.flac\. Convert to WAV") as told:
+        assert len(read_recordings(folder)) == 6
+    assert len(told) == 1
+    with pytest.warns(UserWarning, match=r"left out: 1 \.mp3\."):
+        read_recordings(folder / "high")
+    (folder / "other" / "a").mkdir(parents=True)
+    (folder / "other" / "a" / "1.mp3").write_bytes(b"")
+    with pytest.raises(InputError, match=r"holds no recordings but 1 \.mp3: \.wav or"):
+        read_recordings(folder / "other")
+
+
+def test_arrays_that_look_transposed_are_named(tmp_path: Path) -> None:
+    for number, length in enumerate((40, 50, 60)):
+        np.save(tmp_path / f"{number}.npy", np.zeros((length, 2)))
+    message = r"'0\.npy' has 40 channels of 2 samples: it looks transposed\. Time is the last axis"
+    for options in ({}, {"channels": "mono"}, {"in_memory": False}):
+        with pytest.raises(InputError, match=message):
+            read_recordings(tmp_path, **options)  # type: ignore[arg-type]
+    assert read_recordings(tmp_path / "0.npy").channels == 40  # one may be what it says
+
+
+def test_rows_of_a_split_however_it_is_written(folder: Path) -> None:
+    rows = "".join(f"low/{n}.wav,{split}\n" for n, split in enumerate(("Train", "TEST", "train")))
+    (folder / "list.csv").write_text("path,split\n" + rows)
+    found = read_recordings(folder / "list.csv")
+    assert [found.in_split(name) for name in ("train", "test", "val")] == [[0, 2], [1], []]
+    assert read_recordings(folder).in_split("train") == []
 
 
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
@@ -111,6 +143,18 @@ def test_a_long_table(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.signals[1], [[3, 4], [np.nan, 5]])
 
 
+@pytest.mark.parametrize("stamps", [False, True])
+def test_times_of_a_long_table_that_do_not_fit_are_told(tmp_path: Path, stamps: bool) -> None:
+    times = pd.Series([0, 1, 2, 3, 0, 1, 2, 9, 0, 2, 4, 6])
+    told = pd.Timestamp("2024-05-01") + pd.to_timedelta(times, unit="s") if stamps else times
+    table = pd.DataFrame({"case": np.repeat(["a", "b", "c"], 4), "time": told, "u": np.arange(12.0)})
+    table.sample(frac=1, random_state=0).to_csv(tmp_path / "long.csv", index=False)
+    with pytest.warns(UserWarning, match="times of case") as notes:
+        read_recordings(tmp_path / "long.csv")
+    assert "times of case 'b' are not evenly spaced (steps from 1 to 7)" in str(notes[0].message)
+    assert "times of case 'c' are 2 apart, those of most cases 1 (1 of 3 differ)" in str(notes[1].message)
+
+
 # ----------------------------------------------------------------------------------------------- rates and channels
 
 
@@ -144,7 +188,7 @@ def test_mixed_rates_are_resampled_and_told_or_refused_or_kept(folder: Path) -> 
     assert found.rate == 8000
     with pytest.warns(UserWarning, match="6 of 7 recordings were resampled to 4000 Hz"):
         assert {signal.shape for signal in read_recordings(folder, rate=4000).signals} == {(1, 200)}
-    with pytest.raises(InputError, match="1 of 7 recordings are not at 8000 Hz"):
+    with pytest.raises(InputError, match=r"1 of 7 recordings are not at 8000 Hz.*or --rates resample"):
         read_recordings(folder, rates="refuse")
     kept = read_recordings(folder, rates="keep")
     assert (kept.rate, kept.rates) == (None, [8000] * 6 + [4000])
@@ -174,7 +218,7 @@ def test_mixed_channels_are_refused_or_mixed_down(folder: Path) -> None:
 
 def test_broken_files_are_named_and_counted(folder: Path) -> None:
     (folder / "low" / "8.wav").write_bytes(b"")
-    with pytest.raises(InputError, match=r"8\.wav' is empty"):
+    with pytest.raises(InputError, match=r"or skip them: .*--unreadable skip; .*8\.wav' is empty"):
         read_recordings(folder)
     (folder / "low" / "9.wav").write_bytes((folder / "low" / "0.wav").read_bytes()[:100])
     np.save(folder / "low" / "objects.npy", np.array([{}, None]), allow_pickle=True)

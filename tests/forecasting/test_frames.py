@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from statespace import Forecaster
+from statespace.datasets.frames import as_pandas, kind_of, like
 from statespace.errors import InputError
-from statespace.forecasting.frames import as_pandas, kind_of, like
 
 Small = Callable[..., Forecaster]
 Table = Callable[..., pd.DataFrame]
@@ -112,7 +112,7 @@ def test_what_is_no_table_is_refused(small: Small, table: Table) -> None:
 def test_pandas_alone_loads_no_other_library(tmp_path: Any) -> None:
     code = """
 import sys, pandas as pd
-from statespace.forecasting.frames import as_pandas, kind_of, like
+from statespace.datasets.frames import as_pandas, kind_of, like
 df = pd.DataFrame({"y": [1.0]})
 assert like(as_pandas("f", df), kind_of(df)) is df
 print("polars" in sys.modules, "plotly" in sys.modules)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from statespace.datasets import read_parts
+from statespace.datasets.parts import read_parts
 from statespace.errors import InputError
 
 Table = pd.DataFrame | Path | str
