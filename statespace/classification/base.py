@@ -102,6 +102,16 @@ class SignalModel(Parameters):
                 f"{where}: scaler_type='instance' looks at the whole signal, but causal=True must not: take 'channel'."
             )
 
+    def _afresh(self) -> Self:
+        """Return one of the same parameters, in Python's own numbers, to fit: what fails leaves this one as it is."""
+        params = self.get_params().items()
+        return type(self)(**{name: value.item() if isinstance(value, np.generic) else value for name, value in params})
+
+    def _become(self, fitted: Self) -> Self:
+        """Take what a fit has left in another, and return this one: its parameters stay as they came."""
+        self.__dict__.update(fitted.__dict__ | self.get_params())
+        return self
+
     def _architecture(self, layer: str | list[str], outputs: int, pooling: str, stride: list[int]) -> dict[str, Any]:
         return {
             "channels": self.n_channels_,

@@ -97,12 +97,11 @@ class Classifier(SignalEstimator):
         Raises:
             InputError: something cannot be used.
         """
-        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh = self._afresh()
         X = as_long("Classifier.fit", X)
         y, groups, sample_weight = (by_case(X, values) for values in (y, groups, sample_weight))
         fresh._fit_classes(X, y, groups, sample_weight, checkpoint)
-        self.__dict__.update(fresh.__dict__)
-        return self
+        return self._become(fresh)
 
     def _fit_classes(self, X: Any, y: Any, groups: Any, sample_weight: Any, checkpoint: Path | str | None) -> None:
         where = "Classifier.fit"

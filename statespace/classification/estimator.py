@@ -94,7 +94,7 @@ class SignalEstimator(SignalModel):
             kinds = None if kinds is None else kinds[counted]
             named = None if named is None else named[counted]
         signals = self._fit_scaling(where, signals)
-        rows = validation_rows(kinds, len(signals), float(self.val_size), named, int(self.random_seed))
+        rows = validation_rows(kinds, len(signals), self.val_size, named, self.random_seed)
         shares = torch.as_tensor(weights / weights.max())
         shares = (shares * (len(shares) / shares.sum())).float()
         numbers = None if named is None else torch.as_tensor(np.unique(named, return_inverse=True)[1])

@@ -93,12 +93,11 @@ class Labeler(SignalModel):
         Raises:
             InputError: something cannot be used.
         """
-        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh = self._afresh()
         X = as_long("Labeler.fit", X)
         y, groups = by_case(X, y), by_case(X, groups)
         fresh._fit_steps(X, y, groups, checkpoint)
-        self.__dict__.update(fresh.__dict__)
-        return self
+        return self._become(fresh)
 
     def _fit_steps(self, X: Any, y: Any, groups: Any, checkpoint: Path | str | None) -> None:
         where = "Labeler.fit"
@@ -116,7 +115,7 @@ class Labeler(SignalModel):
         each = torch.from_numpy(class_weights(where, self.class_weight, self.classes_, counts))
         numbers = numbers.clamp(min=0)
         weights = known * each[numbers]
-        rows = torch.from_numpy(validation_rows(None, len(signals), float(self.val_size), named, int(self.random_seed)))
+        rows = torch.from_numpy(validation_rows(None, len(signals), self.val_size, named, self.random_seed))
         self.layer_ = self.layer if isinstance(self.layer, str) else list(self.layer)
         count = self.n_layers if isinstance(self.layer_, str) else len(self.layer_)
         stride = strides_to_samples(float(signals.lengths.float().median()), count)

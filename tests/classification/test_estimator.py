@@ -501,3 +501,18 @@ def test_numbers_that_cannot_be_used_are_named() -> None:
             Regressor(**SMALL).fit(X0, y)
     with pytest.raises(InputError, match=r"y is \(3,\), but \(8,\) is expected"):
         Regressor(**SMALL).fit(X0, np.arange(8)).score(X0, np.arange(3))
+
+
+@pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK, "max_epochs": 1}], ids=["responses", "network"])
+def test_numbers_of_numpy_are_taken_as_parameters(options: dict[str, Any], tmp_path: Path) -> None:
+    X, y = tones()
+    given = {name: np.array(value)[()] if isinstance(value, int | float) else value for name, value in options.items()}
+    model = Classifier(**given, random_seed=np.int64(3)).fit(X, y)
+    plain = Classifier(**options, random_seed=3).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    assert isinstance(model.random_seed, np.int64)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(Classifier.load(tmp_path / "model").predict_proba(X), plain.predict_proba(X))
+    if "layer" not in options:
+        search = GridSearchCV(Classifier(**SMALL), {"random_seed": np.arange(2)}, cv=2).fit(X, y)
+        assert search.best_score_ > 0.8
