@@ -111,7 +111,8 @@ class Classifier(SignalEstimator):
             self._kind = "labels"
             if not np.isin(named, (0, 1)).all():
                 raise InputError(
-                    f"{where}: y is {named.shape}, but holds other values than 0 and 1: one column a label."
+                    f"{where}: y is {named.shape}, and the first signal has {named[0].tolist()}, but one class for "
+                    "each is expected, or 0 or 1 for each of several labels: write a class of two parts as one text."
                 )
             self.classes_ = np.arange(named.shape[1])
             targets, kinds = named.astype(np.float64), None

@@ -480,6 +480,11 @@ MORE_REFUSED: dict[str, tuple[dict[str, Any], Any, Any, dict[str, Any]]] = {
     "causal is 'no'": ({"causal": "no"}, X0, Y0, {}),
     "random_seed is": ({"random_seed": 2**70}, X0, Y0, {}),
     "y holds text and numbers": ({}, X0, np.array(["a", 1] * 4, dtype=object), {}),
+    "y holds text and numbers side": ({}, X0, ["a", 1] * 4, {}),
+    "y has no class for signal 0": ({}, X0, [float("nan"), *"abababa"], {}),
+    "groups has no name for signal 1": ({}, X0, Y0, {"groups": ["a", np.nan, *"bcdefg"]}),
+    r"y is \(8, 2\), and the first signal has \[1, 'a'\]": ({}, X0, [(1, "a"), (2, "b")] * 4, {}),
+    r"y holds \(1, 'a'\), a tuple": ({}, X0, pd.Series([(1, "a"), (2,)] * 4), {}),
     "y is ragged": ({}, X0, [["a"], ["b", "c"]] * 4, {}),
 }
 

@@ -95,6 +95,12 @@ def test_live_is_as_offline_in_any_chunks(fitted: Labeler, dt_scale: float) -> N
         stream.push(np.zeros((2, 3)))
 
 
+def test_text_beside_what_is_missing_stays_missing() -> None:
+    X, _ = regimes(4, 6)
+    y = [[float("nan"), "on", "off", "on", np.nan, np.nan], *[["on", "off"] * 3] * 3]
+    assert Labeler(**QUICK).fit(X, y).classes_.tolist() == ["off", "on"]
+
+
 def test_long_signals_are_labelled_at_each_sample_through_slower_blocks(tmp_path: Path) -> None:
     assert strides_to_samples(800, 3) == [1, 1, 1]
     assert strides_to_samples(16000, 4) == [2, 16, 16, 1]
