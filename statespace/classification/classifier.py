@@ -115,22 +115,23 @@ class Classifier(SignalEstimator):
                     "each is expected, or 0 or 1 for each of several labels: write a class of two parts as one text."
                 )
             self.classes_ = np.arange(named.shape[1])
-            targets, kinds = named.astype(np.float64), None
+            targets = named.astype(np.float64)
         else:
             self._kind = "classes"
             named = named.reshape(-1)
-            self.classes_, kinds = np.unique(named, return_inverse=True)
+            self.classes_, numbers = np.unique(named, return_inverse=True)
             if len(self.classes_) < 2:
                 raise InputError(
                     f"{where}: y holds {len(self.classes_)} class ({', '.join(map(str, self.classes_))}), but at least "
                     "two are needed to tell apart."
                 )
-            targets = np.eye(len(self.classes_))[kinds]
+            targets = np.eye(len(self.classes_))[numbers]
         weights = weights_of(where, sample_weight, len(targets))
         if self._kind == "labels" and self.class_weight is not None:
             raise InputError(f"{where}: class_weight is given, but signals have several labels: pass sample_weight.")
         if self._kind == "classes":
             weights = weights * (targets @ class_weights(where, self.class_weight, self.classes_, targets.sum(0)))
+        kinds = named if self._kind == "classes" else None
         self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups, checkpoint)
 
     def predict_proba(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:

@@ -19,7 +19,7 @@ from statespace.classification.calibration import fit_sharpness
 from statespace.classification.network import Network, strides
 from statespace.classification.on_disk import AnySignals, read_any
 from statespace.classification.search import CANDIDATES, is_better, losses
-from statespace.classification.targets import groups_of
+from statespace.classification.targets import groups_of, note_lone_classes
 from statespace.errors import InputError, choose
 from statespace.training import validation_rows
 
@@ -93,6 +93,8 @@ class SignalEstimator(SignalModel):
             signals, targets, weights = signals.only(counted), targets[counted], weights[counted]
             kinds = None if kinds is None else kinds[counted]
             named = None if named is None else named[counted]
+        if kinds is not None and named is not None:
+            note_lone_classes(where, kinds, named)
         signals = self._fit_scaling(where, signals)
         rows = validation_rows(kinds, len(signals), self.val_size, named, self.random_seed)
         shares = torch.as_tensor(weights / weights.max())

@@ -11,6 +11,8 @@ import numpy as np
 
 from statespace.errors import InputError
 
+_NAMED = 5  # classes named in a warning
+
 
 def is_number(value: object) -> bool:
     """Return whether `value` is a real number, and not a truth value."""
@@ -59,6 +61,29 @@ def groups_of(where: str, groups: Any, count: int) -> np.ndarray | None:
     if any(missing):
         raise InputError(f"{where}: groups has no name for signal {missing.index(True)}: give it one of its own.")
     return named.astype(str) if named.dtype == object else named
+
+
+def note_lone_classes(where: str, classes: np.ndarray, groups: np.ndarray) -> None:
+    """Warn of classes whose signals all come from one group: nothing that is left out with it can tell them.
+
+    Args:
+        where: the function, for messages.
+        classes: of each signal, ``(b,)``.
+        groups: of each signal, ``(b,)``.
+    """
+    if len(np.unique(groups)) < 2:
+        return
+    known = np.unique(classes)
+    whom = [np.unique(groups[classes == name]).tolist() for name in known]
+    lone = [f"{name!r} from {one[0]!r}" for name, one in zip(known.tolist(), whom, strict=True) if len(one) == 1]
+    if lone:
+        warnings.warn(
+            f"{where}: classes of y come from one of the groups alone: {', '.join(lone[:_NAMED])}"
+            f"{' …' if len(lone) > _NAMED else ''}. Left out with that group, such a class is never told by "
+            "'responses', and a network is not validated on it: give signals of it from a second group, or leave "
+            "groups out.",
+            stacklevel=5,
+        )
 
 
 def numbers_of(where: str, name: str, y: Any) -> np.ndarray:

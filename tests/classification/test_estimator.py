@@ -509,6 +509,22 @@ def test_numbers_that_cannot_be_used_are_named() -> None:
 
 
 @pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK, "max_epochs": 1}], ids=["responses", "network"])
+def test_a_class_of_one_group_alone_is_told_and_stays_in_training(options: dict[str, Any]) -> None:
+    X, y = tones()
+    groups = np.array(["ann", "bob", "eve"])[np.arange(40) % 3]
+    y[groups == "bob"] = "rare"
+    with pytest.warns(UserWarning, match="come from one of the groups alone: 'rare' from 'bob'.") as told:
+        model = Classifier(**options, random_seed=1).fit(X, y, groups=groups)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    if "layer" in options:
+        assert "rare" not in y[model.validation_rows_]
+        assert len(model.validation_rows_)
+        with pytest.warns(UserWarning, match="'high' from 'high', 'low' from 'low'"):
+            assert not len(Classifier(**options).fit(*tones(), groups=tones()[1]).validation_rows_)
+
+
+@pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK, "max_epochs": 1}], ids=["responses", "network"])
 def test_numbers_of_numpy_are_taken_as_parameters(options: dict[str, Any], tmp_path: Path) -> None:
     X, y = tones()
     given = {name: np.array(value)[()] if isinstance(value, int | float) else value for name, value in options.items()}
