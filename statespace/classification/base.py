@@ -4,7 +4,7 @@ As scikit-learn wants it, parameters are kept as they came, and looked at in `fi
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -314,6 +314,16 @@ class SignalModel(Parameters):
     def outcome_(self) -> Outcome | None:
         """How training went; ``None`` where nothing was trained."""
         return getattr(getattr(self, "model_", None), "outcome", None)
+
+
+def expect_finite(where: str, scores: Iterable[Tensor]) -> None:
+    """Raise an `InputError` that names the first signal of which a model says no numbers."""
+    odd = next((case for case, each in enumerate(scores) if not bool(each.isfinite().all())), None)
+    if odd is not None:
+        raise InputError(
+            f"{where}: what is said of signal {odd} of X is NaN or infinite: its values are too large beside those of "
+            "training. Give X in the units of training, or leave the signal out."
+        )
 
 
 def _flat(signals: AnySignals) -> Iterator[Tensor]:

@@ -177,7 +177,7 @@ class Classifier(SignalEstimator):
         where = "Classifier.attribute"
         signals = self._ready(where, X, dt_scale)
         if y is None:
-            targets = self.model_.scores(signals, float(dt_scale)).argmax(1)
+            targets = self._scores_of(where, signals, dt_scale).argmax(1)
         else:
             named = np.asarray(by_case(as_long(where, X), y))
             if named.shape != (len(signals),):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from statespace.classification.bank import Bank, Fitted, richest
-from statespace.classification.base import SignalModel
+from statespace.classification.base import SignalModel, expect_finite
 from statespace.classification.calibration import fit_sharpness
 from statespace.classification.network import Network, strides
 from statespace.classification.on_disk import AnySignals, read_any
@@ -155,8 +155,11 @@ class SignalEstimator(SignalModel):
     # --------------------------------------------------------------------------------------------- predicting
 
     def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
-        signals = self._ready(where, X, dt_scale)
+        return self._scores_of(where, self._ready(where, X, dt_scale), dt_scale)
+
+    def _scores_of(self, where: str, signals: AnySignals, dt_scale: float) -> Tensor:
         found: Tensor = self.model_.scores(signals, float(dt_scale))
+        expect_finite(where, found)
         return found
 
     # ------------------------------------------------------------------------------------------------- storing

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statespace.classification.base import SignalModel
+from statespace.classification.base import SignalModel, expect_finite
 from statespace.classification.calibration import fit_sharpness, probabilities
 from statespace.classification.class_weights import class_weights
 from statespace.classification.label_stream import LabelerStream
@@ -141,6 +141,7 @@ class Labeler(SignalModel):
     def _probabilities(self, where: str, X: Any, dt_scale: float) -> list[np.ndarray]:
         signals = self._ready(where, X, dt_scale)
         found = self.model_.at_samples(signals, float(dt_scale))
+        expect_finite(where, found)
         return [probabilities("classes", scores, self.sharpness_).double().numpy() for scores in found]
 
     def predict_proba(self, X: Any, dt_scale: float = 1.0) -> np.ndarray | list[np.ndarray]:

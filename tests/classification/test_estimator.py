@@ -485,6 +485,12 @@ MORE_REFUSED: dict[str, tuple[dict[str, Any], Any, Any, dict[str, Any]]] = {
     "groups has no name for signal 1": ({}, X0, Y0, {"groups": ["a", np.nan, *"bcdefg"]}),
     r"y is \(8, 2\), and the first signal has \[1, 'a'\]": ({}, X0, [(1, "a"), (2, "b")] * 4, {}),
     r"y holds \(1, 'a'\), a tuple": ({}, X0, pd.Series([(1, "a"), (2,)] * 4), {}),
+    "training has diverged.*lower learning_rate, which is 1000": (
+        {"layer": "s4d", **NETWORK, "learning_rate": 1e3},
+        X0,
+        Y0,
+        {},
+    ),
     "y is ragged": ({}, X0, [["a"], ["b", "c"]] * 4, {}),
 }
 
@@ -506,6 +512,15 @@ def test_numbers_that_cannot_be_used_are_named() -> None:
             Regressor(**SMALL).fit(X0, y)
     with pytest.raises(InputError, match=r"y is \(3,\), but \(8,\) is expected"):
         Regressor(**SMALL).fit(X0, np.arange(8)).score(X0, np.arange(3))
+
+
+def test_signals_that_are_too_large_for_what_was_fitted_are_named() -> None:
+    X, y = tones()
+    model = Classifier("s4d", **NETWORK | {"max_epochs": 1}).fit(1e-28 * X, y)
+    fresh = np.concatenate([1e-28 * X[:2], 1e14 * X[:2]])
+    for ask in (model.predict, model.predict_proba, model.attribute):
+        with pytest.raises(InputError, match="signal 2 of X is NaN or infinite: its values are too large beside"):
+            ask(fresh)
 
 
 @pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK, "max_epochs": 1}], ids=["responses", "network"])

@@ -101,6 +101,11 @@ def test_text_beside_what_is_missing_stays_missing() -> None:
     assert Labeler(**QUICK).fit(X, y).classes_.tolist() == ["off", "on"]
 
 
+def test_a_training_that_diverges_is_refused() -> None:
+    with pytest.raises(InputError, match=r"training has diverged.*lower learning_rate, which is 1000"):
+        Labeler(**QUICK | {"learning_rate": 1e3, "max_epochs": 20}).fit(*regimes(8, 60))
+
+
 def test_long_signals_are_labelled_at_each_sample_through_slower_blocks(tmp_path: Path) -> None:
     assert strides_to_samples(800, 3) == [1, 1, 1]
     assert strides_to_samples(16000, 4) == [2, 16, 16, 1]
