@@ -84,7 +84,8 @@ class Labeler(SignalModel):
         Args:
             X: signals; see `classification.signals` for the forms.
             y: a class for each sample, ``(n_cases, n_timepoints)``, or a list of unequal lengths; NaN or ``None`` where
-                it is not known: such samples are run over, and nothing is learnt from them.
+                it is not known: such samples are run over, and nothing is learnt from them, nor from those after the
+                last measured sample.
             groups: whom each signal comes from, so that validation is on others than training.
             checkpoint: a file ``….ckpt`` that the training is kept in. If it is there, the same call goes on from it,
                 to the same weights; at the end it is taken away.
@@ -105,7 +106,6 @@ class Labeler(SignalModel):
         signals = read_any(where, X)
         self.classes_, numbers = number_labels(where, read_labels(where, y, signals.sizes.tolist()))
         named = groups_of(where, groups, len(signals))
-        numbers = numbers[:, : int(signals.lengths.max())]
         known = numbers >= 0
         labelled = torch.nonzero(known.any(1))[:, 0]
         signals, numbers, known = signals.only(labelled), numbers[labelled], known[labelled]
@@ -126,8 +126,8 @@ class Labeler(SignalModel):
         self.validation_rows_ = labelled[rows].numpy()
         if len(rows):
             each_score = self.model_.at_samples(signals.only(rows), 1.0)
-            scores, ends = torch.cat(each_score), torch.tensor([len(part) for part in each_score])  # of a file as read
-            inside = torch.arange(numbers.shape[1]) < ends[:, None]
+            scores, sizes = torch.cat(each_score), torch.tensor([len(part) for part in each_score])
+            inside = torch.arange(numbers.shape[1]) < sizes[:, None]
             wanted, weight = numbers[rows][inside], weights[rows][inside]
             told, weight = weight > 0, weight[weight > 0].float()
             scores, wanted = scores[told], wanted[told]
@@ -151,8 +151,9 @@ class Labeler(SignalModel):
             X: signals.
             dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
         Returns:
-            ``(b, l, k)`` in the order of `classes_`; for signals of unequal lengths a list of ``(n, k)``. A signal ends
-            with its last measured sample.
+            ``(b, l, k)`` in the order of `classes_`; for signals of unequal lengths a list of ``(n, k)``. Where the
+            last samples are NaN in all channels, a causal model runs on as it does live, and another holds what it said
+            last.
         Raises:
             InputError: not fitted, or the signals cannot be used.
         """
@@ -183,7 +184,7 @@ class Labeler(SignalModel):
         y = by_case(X, y)
         sizes = read_any(where, X, self.n_channels_, self._names_of_channels).sizes.tolist()
         right = [
-            (values[: len(said)] == said)[known[: len(said)]]
+            (values == said)[known]
             for (values, known), said in zip(read_labels(where, y, sizes), self.predict(X, dt_scale), strict=True)
         ]
         told = np.concatenate(right)

@@ -179,14 +179,19 @@ class Network:
         return torch.cat(found)[_order(signals.lengths).argsort()].clone()
 
     def at_samples(self, signals: AnySignals, dt_scale: float) -> list[Tensor]:
-        """Return the scores of each sample, ``(n, k)`` for each signal, of a stack without pooling."""
+        """Return the scores of each sample as it came, ``(n, k)`` for each signal, of a stack without pooling.
+
+        After the last measured sample a causal stack runs on, as it does live; of one that looks at the whole signal,
+        which ends there, what was said last holds.
+        """
         found: list[Tensor] = []
         with torch.inference_mode():
-            for rows in _together(signals.lengths, _LABELLED):
+            for rows in _together(signals.sizes, _LABELLED):
                 part = signals.take(rows)
-                scores = self._run(part, dt_scale)
-                found += [row[:length].clone() for row, length in zip(scores, part.lengths.tolist(), strict=True)]
-        return [found[place] for place in _order(signals.lengths).argsort().tolist()]
+                part = part.padded() if self.options["causal"] else part
+                ends = zip(self._run(part, dt_scale), part.lengths.tolist(), part.sizes.tolist(), strict=True)
+                found += [row[torch.arange(size).clamp(max=length - 1)] for row, length, size in ends]
+        return [found[place] for place in _order(signals.sizes).argsort().tolist()]
 
     def _run(self, part: Signals, dt_scale: float) -> Tensor:
         observed = None if part.observed is None else part.observed.float()
