@@ -4,7 +4,7 @@ As scikit-learn wants it, parameters are kept as they came, and looked at in `fi
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -101,6 +101,16 @@ class SignalModel(Parameters):
             raise InputError(
                 f"{where}: scaler_type='instance' looks at the whole signal, but causal=True must not: take 'channel'."
             )
+
+    def _afresh(self) -> Self:
+        """Return one of the same parameters, in Python's own numbers, to fit: what fails leaves this one as it is."""
+        params = self.get_params().items()
+        return type(self)(**{name: value.item() if isinstance(value, np.generic) else value for name, value in params})
+
+    def _become(self, fitted: Self) -> Self:
+        """Take what a fit has left in another, and return this one: its parameters stay as they came."""
+        self.__dict__.update(fitted.__dict__ | self.get_params())
+        return self
 
     def _architecture(self, layer: str | list[str], outputs: int, pooling: str, stride: list[int]) -> dict[str, Any]:
         return {
@@ -304,6 +314,16 @@ class SignalModel(Parameters):
     def outcome_(self) -> Outcome | None:
         """How training went; ``None`` where nothing was trained."""
         return getattr(getattr(self, "model_", None), "outcome", None)
+
+
+def expect_finite(where: str, scores: Iterable[Tensor]) -> None:
+    """Raise an `InputError` that names the first signal of which a model says no numbers."""
+    odd = next((case for case, each in enumerate(scores) if not bool(each.isfinite().all())), None)
+    if odd is not None:
+        raise InputError(
+            f"{where}: what is said of signal {odd} of X is NaN or infinite: its values are too large beside those of "
+            "training. Give X in the units of training, or leave the signal out."
+        )
 
 
 def _flat(signals: AnySignals) -> Iterator[Tensor]:

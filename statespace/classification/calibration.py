@@ -1,10 +1,17 @@
 """From scores to probabilities that are as often right as they say.
 
-    classes:  p = softmax(τ s),     labels:  p = σ(τ s),       τ = argmin  - Σ_i w_i log p_i(y_i)
+    classes:  p = softmax(τ s),     labels:  p = σ(τ s),       τ = argmin  - Σ_i w_i Σ_c t_ic log p_ic
 
-over predictions for cases that the scores were not fitted on. One number for all classes keeps their order.
+over predictions for cases that the scores were not fitted on. One number for all classes keeps their order. Were the
+targets t zeros and ones, τ would grow without end where every case is told right, and the first that is told wrong
+later would cost without end as well. So what n cases say is held to be as sure as n cases can be: as if there were one
+more, whose class is drawn by chance,
 
-Source: Guo, Pleiss, Sun, Weinberger 2017 (arXiv:1706.04599), section 4.2, on temperature scaling.
+    t = (1 - ε) y + ε / k,      ε = 1 / (n + 1),      k = 2 for each of several labels.
+
+Source: Guo, Pleiss, Sun, Weinberger 2017 (arXiv:1706.04599), section 4.2, on temperature scaling; Platt, Probabilistic
+Outputs for Support Vector Machines, Advances in Large Margin Classifiers, 1999, section 2.2, on targets beside zero and
+one. Where we deviate: he counts the cases of each class by itself, but there is one τ for all of them.
 """
 
 import torch
@@ -31,5 +38,7 @@ def fit_sharpness(kind: str, scores: Tensor, targets: Tensor, weights: Tensor) -
     Returns:
         The factor, between 1/100 and 100.
     """
+    unsure = 1 / (len(targets) + 1)
+    targets = (1 - unsure) * targets + unsure / (targets.shape[1] if kind == "classes" else 2)
     losses = torch.stack([(weights * loss_of(kind, sharpness * scores, targets)).sum() for sharpness in _SHARPNESS])
     return float(_SHARPNESS[losses.argmin()])

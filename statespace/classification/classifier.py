@@ -97,12 +97,11 @@ class Classifier(SignalEstimator):
         Raises:
             InputError: something cannot be used.
         """
-        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh = self._afresh()
         X = as_long("Classifier.fit", X)
         y, groups, sample_weight = (by_case(X, values) for values in (y, groups, sample_weight))
         fresh._fit_classes(X, y, groups, sample_weight, checkpoint)
-        self.__dict__.update(fresh.__dict__)
-        return self
+        return self._become(fresh)
 
     def _fit_classes(self, X: Any, y: Any, groups: Any, sample_weight: Any, checkpoint: Path | str | None) -> None:
         where = "Classifier.fit"
@@ -112,25 +111,27 @@ class Classifier(SignalEstimator):
             self._kind = "labels"
             if not np.isin(named, (0, 1)).all():
                 raise InputError(
-                    f"{where}: y is {named.shape}, but holds other values than 0 and 1: one column a label."
+                    f"{where}: y is {named.shape}, and the first signal has {named[0].tolist()}, but one class for "
+                    "each is expected, or 0 or 1 for each of several labels: write a class of two parts as one text."
                 )
             self.classes_ = np.arange(named.shape[1])
-            targets, kinds = named.astype(np.float64), None
+            targets = named.astype(np.float64)
         else:
             self._kind = "classes"
             named = named.reshape(-1)
-            self.classes_, kinds = np.unique(named, return_inverse=True)
+            self.classes_, numbers = np.unique(named, return_inverse=True)
             if len(self.classes_) < 2:
                 raise InputError(
                     f"{where}: y holds {len(self.classes_)} class ({', '.join(map(str, self.classes_))}), but at least "
                     "two are needed to tell apart."
                 )
-            targets = np.eye(len(self.classes_))[kinds]
+            targets = np.eye(len(self.classes_))[numbers]
         weights = weights_of(where, sample_weight, len(targets))
         if self._kind == "labels" and self.class_weight is not None:
             raise InputError(f"{where}: class_weight is given, but signals have several labels: pass sample_weight.")
         if self._kind == "classes":
             weights = weights * (targets @ class_weights(where, self.class_weight, self.classes_, targets.sum(0)))
+        kinds = named if self._kind == "classes" else None
         self._fit(where, X, torch.as_tensor(targets), kinds, weights, groups, checkpoint)
 
     def predict_proba(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
@@ -176,7 +177,7 @@ class Classifier(SignalEstimator):
         where = "Classifier.attribute"
         signals = self._ready(where, X, dt_scale)
         if y is None:
-            targets = self.model_.scores(signals, float(dt_scale)).argmax(1)
+            targets = self._scores_of(where, signals, dt_scale).argmax(1)
         else:
             named = np.asarray(by_case(as_long(where, X), y))
             if named.shape != (len(signals),):

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from statespace.classification.bank import Bank, Fitted, richest
-from statespace.classification.base import SignalModel
+from statespace.classification.base import SignalModel, expect_finite
 from statespace.classification.calibration import fit_sharpness
 from statespace.classification.network import Network, strides
 from statespace.classification.on_disk import AnySignals, read_any
 from statespace.classification.search import CANDIDATES, is_better, losses
-from statespace.classification.targets import groups_of
+from statespace.classification.targets import groups_of, note_lone_classes
 from statespace.errors import InputError, choose
 from statespace.training import validation_rows
 
@@ -93,8 +93,10 @@ class SignalEstimator(SignalModel):
             signals, targets, weights = signals.only(counted), targets[counted], weights[counted]
             kinds = None if kinds is None else kinds[counted]
             named = None if named is None else named[counted]
+        if kinds is not None and named is not None:
+            note_lone_classes(where, kinds, named)
         signals = self._fit_scaling(where, signals)
-        rows = validation_rows(kinds, len(signals), float(self.val_size), named, int(self.random_seed))
+        rows = validation_rows(kinds, len(signals), self.val_size, named, self.random_seed)
         shares = torch.as_tensor(weights / weights.max())
         shares = (shares * (len(shares) / shares.sum())).float()
         numbers = None if named is None else torch.as_tensor(np.unique(named, return_inverse=True)[1])
@@ -153,8 +155,11 @@ class SignalEstimator(SignalModel):
     # --------------------------------------------------------------------------------------------- predicting
 
     def _scores(self, where: str, X: Any, dt_scale: float) -> Tensor:
-        signals = self._ready(where, X, dt_scale)
+        return self._scores_of(where, self._ready(where, X, dt_scale), dt_scale)
+
+    def _scores_of(self, where: str, signals: AnySignals, dt_scale: float) -> Tensor:
         found: Tensor = self.model_.scores(signals, float(dt_scale))
+        expect_finite(where, found)
         return found
 
     # ------------------------------------------------------------------------------------------------- storing

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statespace.classification.base import SignalModel
+from statespace.classification.base import SignalModel, expect_finite
 from statespace.classification.calibration import fit_sharpness, probabilities
 from statespace.classification.class_weights import class_weights
 from statespace.classification.label_stream import LabelerStream
@@ -84,7 +84,8 @@ class Labeler(SignalModel):
         Args:
             X: signals; see `classification.signals` for the forms.
             y: a class for each sample, ``(n_cases, n_timepoints)``, or a list of unequal lengths; NaN or ``None`` where
-                it is not known: such samples are run over, and nothing is learnt from them.
+                it is not known: such samples are run over, and nothing is learnt from them, nor from those after the
+                last measured sample.
             groups: whom each signal comes from, so that validation is on others than training.
             checkpoint: a file ``….ckpt`` that the training is kept in. If it is there, the same call goes on from it,
                 to the same weights; at the end it is taken away.
@@ -93,12 +94,11 @@ class Labeler(SignalModel):
         Raises:
             InputError: something cannot be used.
         """
-        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh = self._afresh()
         X = as_long("Labeler.fit", X)
         y, groups = by_case(X, y), by_case(X, groups)
         fresh._fit_steps(X, y, groups, checkpoint)
-        self.__dict__.update(fresh.__dict__)
-        return self
+        return self._become(fresh)
 
     def _fit_steps(self, X: Any, y: Any, groups: Any, checkpoint: Path | str | None) -> None:
         where = "Labeler.fit"
@@ -106,7 +106,6 @@ class Labeler(SignalModel):
         signals = read_any(where, X)
         self.classes_, numbers = number_labels(where, read_labels(where, y, signals.sizes.tolist()))
         named = groups_of(where, groups, len(signals))
-        numbers = numbers[:, : int(signals.lengths.max())]
         known = numbers >= 0
         labelled = torch.nonzero(known.any(1))[:, 0]
         signals, numbers, known = signals.only(labelled), numbers[labelled], known[labelled]
@@ -116,7 +115,7 @@ class Labeler(SignalModel):
         each = torch.from_numpy(class_weights(where, self.class_weight, self.classes_, counts))
         numbers = numbers.clamp(min=0)
         weights = known * each[numbers]
-        rows = torch.from_numpy(validation_rows(None, len(signals), float(self.val_size), named, int(self.random_seed)))
+        rows = torch.from_numpy(validation_rows(None, len(signals), self.val_size, named, self.random_seed))
         self.layer_ = self.layer if isinstance(self.layer, str) else list(self.layer)
         count = self.n_layers if isinstance(self.layer_, str) else len(self.layer_)
         stride = strides_to_samples(float(signals.lengths.float().median()), count)
@@ -127,8 +126,8 @@ class Labeler(SignalModel):
         self.validation_rows_ = labelled[rows].numpy()
         if len(rows):
             each_score = self.model_.at_samples(signals.only(rows), 1.0)
-            scores, ends = torch.cat(each_score), torch.tensor([len(part) for part in each_score])  # of a file as read
-            inside = torch.arange(numbers.shape[1]) < ends[:, None]
+            scores, sizes = torch.cat(each_score), torch.tensor([len(part) for part in each_score])
+            inside = torch.arange(numbers.shape[1]) < sizes[:, None]
             wanted, weight = numbers[rows][inside], weights[rows][inside]
             told, weight = weight > 0, weight[weight > 0].float()
             scores, wanted = scores[told], wanted[told]
@@ -142,6 +141,7 @@ class Labeler(SignalModel):
     def _probabilities(self, where: str, X: Any, dt_scale: float) -> list[np.ndarray]:
         signals = self._ready(where, X, dt_scale)
         found = self.model_.at_samples(signals, float(dt_scale))
+        expect_finite(where, found)
         return [probabilities("classes", scores, self.sharpness_).double().numpy() for scores in found]
 
     def predict_proba(self, X: Any, dt_scale: float = 1.0) -> np.ndarray | list[np.ndarray]:
@@ -151,8 +151,9 @@ class Labeler(SignalModel):
             X: signals.
             dt_scale: time between two samples, in units of that of training: 2 for half the sampling rate.
         Returns:
-            ``(b, l, k)`` in the order of `classes_`; for signals of unequal lengths a list of ``(n, k)``. A signal ends
-            with its last measured sample.
+            ``(b, l, k)`` in the order of `classes_`; for signals of unequal lengths a list of ``(n, k)``. Where the
+            last samples are NaN in all channels, a causal model runs on as it does live, and another holds what it said
+            last.
         Raises:
             InputError: not fitted, or the signals cannot be used.
         """
@@ -183,7 +184,7 @@ class Labeler(SignalModel):
         y = by_case(X, y)
         sizes = read_any(where, X, self.n_channels_, self._names_of_channels).sizes.tolist()
         right = [
-            (values[: len(said)] == said)[known[: len(said)]]
+            (values == said)[known]
             for (values, known), said in zip(read_labels(where, y, sizes), self.predict(X, dt_scale), strict=True)
         ]
         told = np.concatenate(right)

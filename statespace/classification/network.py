@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from statespace.classification.bank import Fitted
 from statespace.classification.on_disk import AnySignals
 from statespace.classification.signals import Signals
+from statespace.errors import InputError
 from statespace.layers import LAYERS
 from statespace.models import Backbone, SequenceModel
 from statespace.training import SignalBatch, fingerprint, threads_for
@@ -114,6 +115,8 @@ class Network:
             rows: cases to validate on.
             checkpoint: file that is written again and again, gone on from where it is there, and taken away at the
                 end; or ``None``.
+        Raises:
+            InputError: training has diverged.
         """
         from statespace.training import RunCheckpoint, SignalDataModule, SignalModule, fit
 
@@ -157,6 +160,17 @@ class Network:
         if kept and not self.outcome.interrupted:
             kept.path.unlink(missing_ok=True)
         self.model.eval()
+        self._expect_finite(signals)
+
+    def _expect_finite(self, signals: AnySignals) -> None:
+        """Raise an `InputError` where training has made NaN or infinity of what is said of the longest signals."""
+        with torch.inference_mode():
+            said = self._run(signals.take(next(_together(signals.lengths, _LABELLED))), 1.0)
+        if not bool(said.isfinite().all()):
+            raise InputError(
+                f"fit: training has diverged, what the network says is NaN or infinite: lower learning_rate, which is "
+                f"{self.training['learning_rate']:g}."
+            )
 
     def scores(self, signals: AnySignals, dt_scale: float) -> Tensor:
         """Return the scores ``(b, k)`` of signals."""
@@ -165,14 +179,19 @@ class Network:
         return torch.cat(found)[_order(signals.lengths).argsort()].clone()
 
     def at_samples(self, signals: AnySignals, dt_scale: float) -> list[Tensor]:
-        """Return the scores of each sample, ``(n, k)`` for each signal, of a stack without pooling."""
+        """Return the scores of each sample as it came, ``(n, k)`` for each signal, of a stack without pooling.
+
+        After the last measured sample a causal stack runs on, as it does live; of one that looks at the whole signal,
+        which ends there, what was said last holds.
+        """
         found: list[Tensor] = []
         with torch.inference_mode():
-            for rows in _together(signals.lengths, _LABELLED):
+            for rows in _together(signals.sizes, _LABELLED):
                 part = signals.take(rows)
-                scores = self._run(part, dt_scale)
-                found += [row[:length].clone() for row, length in zip(scores, part.lengths.tolist(), strict=True)]
-        return [found[place] for place in _order(signals.lengths).argsort().tolist()]
+                part = part.padded() if self.options["causal"] else part
+                ends = zip(self._run(part, dt_scale), part.lengths.tolist(), part.sizes.tolist(), strict=True)
+                found += [row[torch.arange(size).clamp(max=length - 1)] for row, length, size in ends]
+        return [found[place] for place in _order(signals.sizes).argsort().tolist()]
 
     def _run(self, part: Signals, dt_scale: float) -> Tensor:
         observed = None if part.observed is None else part.observed.float()

@@ -41,12 +41,11 @@ class Regressor(SignalEstimator):
         self, X: Any, y: Any, groups: Any = None, sample_weight: Any = None, checkpoint: Path | str | None = None
     ) -> "Regressor":
         """Fit; as `Classifier.fit`, with numbers, ``(b,)`` or ``(b, k)``."""
-        fresh = type(self)(**self.get_params())  # what fails leaves an earlier fit as it is
+        fresh = self._afresh()
         X = as_long("Regressor.fit", X)
         y, groups, sample_weight = (by_case(X, values) for values in (y, groups, sample_weight))
         fresh._fit_numbers(X, y, groups, sample_weight, checkpoint)
-        self.__dict__.update(fresh.__dict__)
-        return self
+        return self._become(fresh)
 
     def _fit_numbers(self, X: Any, y: Any, groups: Any, sample_weight: Any, checkpoint: Path | str | None) -> None:
         where = "Regressor.fit"

@@ -14,7 +14,7 @@ all channels is padding, and cut off.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,16 @@ class Signals:
         longest = int(lengths.max()) if len(rows) else 0
         observed = None if self.observed is None else self.observed[rows, :longest]
         return Signals(self.x[rows, :longest], lengths, observed, self.sizes[rows], self.names, self.step)
+
+    def padded(self) -> "Signals":
+        """Return all samples as they came: those after the last measured one are as that, and not observed."""
+        if torch.equal(self.lengths, self.sizes):
+            return self
+        t, ends = torch.arange(int(self.sizes.max())), self.lengths[:, None]
+        rows, inside = torch.minimum(t, ends - 1), t < ends
+        x = self.x.gather(1, rows[..., None].expand(-1, -1, self.channels)) * (t < self.sizes[:, None])[..., None]
+        observed = inside if self.observed is None else self.observed.gather(1, rows) & inside
+        return replace(self, x=x, lengths=self.sizes, observed=observed)
 
     @property
     def channels(self) -> int:

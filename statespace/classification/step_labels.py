@@ -15,13 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from statespace.classification.targets import as_given, is_missing
 from statespace.errors import InputError
 
 UNKNOWN = -1  # in place of the number of a class
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ == "NAType" or value != value
 
 
 def read_labels(where: str, y: Any, sizes: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -47,7 +44,7 @@ def read_labels(where: str, y: Any, sizes: Sequence[int]) -> list[tuple[np.ndarr
     found = []
     for case, (row, size) in enumerate(zip(rows, sizes, strict=True)):
         try:
-            values = np.asarray(row)
+            values = as_given(row)
         except ValueError as error:
             raise InputError(f"{where}: the labels of signal {case} in y are ragged: {error}.") from error
         if values.shape != (size,):
@@ -56,14 +53,14 @@ def read_labels(where: str, y: Any, sizes: Sequence[int]) -> list[tuple[np.ndarr
                 f"{where}: signal {case} of X has {size} samples, but y has {came} for it: give one for each, and NaN "
                 "or None where it is not known."
             )
-        given = row if isinstance(row, list | tuple) else values.tolist() if values.dtype == object else []
-        kinds = {isinstance(label, str) for label in given if not _is_missing(label)}
+        given = values.tolist() if values.dtype == object else []
+        kinds = {isinstance(label, str) for label in given if not is_missing(label)}
         if len(kinds) > 1:
             raise InputError(f"{where}: y holds text and numbers side by side: write all classes as text.")
         if values.dtype.kind not in "OfMm":
             found.append((values, np.ones(size, bool)))
             continue
-        known = ~np.array([_is_missing(value) for value in values.tolist()], bool)
+        known = ~np.array([is_missing(value) for value in values.tolist()], bool)
         if values.dtype == object and known.any():
             plain = np.array(values[known].tolist())
             if plain.ndim != 1 or plain.dtype == object:

@@ -3,17 +3,31 @@
 Whatever cannot be used raises an `InputError` that names the argument.
 """
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from statespace.errors import InputError
 
+_NAMED = 5  # classes named in a warning
+
 
 def is_number(value: object) -> bool:
     """Return whether `value` is a real number, and not a truth value."""
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def is_missing(value: object) -> bool:
+    """Return whether `value` stands for a class that is not known: ``None``, NaN, or what pandas has for it."""
+    return value is None or type(value).__name__ == "NAType" or value != value
+
+
+def as_given(y: Any) -> np.ndarray:
+    """Return `y` as an array in which all is what it was: of NaN and numbers beside text NumPy makes text."""
+    found = np.asarray(y)
+    return np.array(y, dtype=object) if found.dtype.kind in "US" and not hasattr(y, "dtype") else found
 
 
 def described(classes: np.ndarray) -> dict[str, Any]:
@@ -40,13 +54,36 @@ def groups_of(where: str, groups: Any, count: int) -> np.ndarray | None:
     """Return the name of the group of each of `count` signals, or ``None``."""
     if groups is None:
         return None
-    named = np.asarray(groups)
+    named = as_given(groups)
     if named.shape != (count,):
         raise InputError(f"{where}: groups is {named.shape}, but one name for each of {count} signals is expected.")
-    missing = [name is None or name != name for name in named.tolist()]
+    missing = [is_missing(name) for name in named.tolist()]
     if any(missing):
         raise InputError(f"{where}: groups has no name for signal {missing.index(True)}: give it one of its own.")
     return named.astype(str) if named.dtype == object else named
+
+
+def note_lone_classes(where: str, classes: np.ndarray, groups: np.ndarray) -> None:
+    """Warn of classes whose signals all come from one group: nothing that is left out with it can tell them.
+
+    Args:
+        where: the function, for messages.
+        classes: of each signal, ``(b,)``.
+        groups: of each signal, ``(b,)``.
+    """
+    if len(np.unique(groups)) < 2:
+        return
+    known = np.unique(classes)
+    whom = [np.unique(groups[classes == name]).tolist() for name in known]
+    lone = [f"{name!r} from {one[0]!r}" for name, one in zip(known.tolist(), whom, strict=True) if len(one) == 1]
+    if lone:
+        warnings.warn(
+            f"{where}: classes of y come from one of the groups alone: {', '.join(lone[:_NAMED])}"
+            f"{' …' if len(lone) > _NAMED else ''}. Left out with that group, such a class is never told by "
+            "'responses', and a network is not validated on it: give signals of it from a second group, or leave "
+            "groups out.",
+            stacklevel=5,
+        )
 
 
 def numbers_of(where: str, name: str, y: Any) -> np.ndarray:
@@ -80,7 +117,7 @@ def weights_of(where: str, sample_weight: Any, count: int) -> np.ndarray:
 def labels_of(where: str, y: Any) -> np.ndarray:
     """Return the classes as an array without anything missing."""
     try:
-        named = np.asarray(y)
+        named = as_given(y)
     except ValueError as error:
         raise InputError(f"{where}: y is ragged, but one class for each signal is expected.") from error
     if named.ndim == 0:
@@ -88,9 +125,18 @@ def labels_of(where: str, y: Any) -> np.ndarray:
     if named.dtype.kind not in "OfMm":
         return named
     flat = named.reshape(-1).tolist()
-    missing = [name is None or type(name).__name__ == "NAType" or name != name for name in flat]
+    odd = next((name for name in flat if isinstance(name, Collection) and not isinstance(name, str | bytes)), None)
+    if odd is not None:
+        raise InputError(
+            f"{where}: y holds {odd!r}, a {type(odd).__name__}, but text or numbers are expected: write each class as "
+            "one text."
+        )
+    missing = [is_missing(name) for name in flat]
     if any(missing):
-        raise InputError(f"{where}: y has no class for signal {missing.index(True)}: leave it out.")
-    if named.dtype == object and len({isinstance(name, str) for name in flat}) > 1:
+        signal = missing.index(True) * len(named) // len(flat)
+        raise InputError(f"{where}: y has no class for signal {signal}: leave it out.")
+    if named.dtype != object or len(flat) > len(named):
+        return named
+    if len({isinstance(name, str) for name in flat}) > 1:
         raise InputError(f"{where}: y holds text and numbers side by side: write all classes as text.")
-    return np.array(flat) if named.dtype == object and named.ndim == 1 else named
+    return np.array(flat)

@@ -480,6 +480,17 @@ MORE_REFUSED: dict[str, tuple[dict[str, Any], Any, Any, dict[str, Any]]] = {
     "causal is 'no'": ({"causal": "no"}, X0, Y0, {}),
     "random_seed is": ({"random_seed": 2**70}, X0, Y0, {}),
     "y holds text and numbers": ({}, X0, np.array(["a", 1] * 4, dtype=object), {}),
+    "y holds text and numbers side": ({}, X0, ["a", 1] * 4, {}),
+    "y has no class for signal 0": ({}, X0, [float("nan"), *"abababa"], {}),
+    "groups has no name for signal 1": ({}, X0, Y0, {"groups": ["a", np.nan, *"bcdefg"]}),
+    r"y is \(8, 2\), and the first signal has \[1, 'a'\]": ({}, X0, [(1, "a"), (2, "b")] * 4, {}),
+    r"y holds \(1, 'a'\), a tuple": ({}, X0, pd.Series([(1, "a"), (2,)] * 4), {}),
+    "training has diverged.*lower learning_rate, which is 1000": (
+        {"layer": "s4d", **NETWORK, "learning_rate": 1e3},
+        X0,
+        Y0,
+        {},
+    ),
     "y is ragged": ({}, X0, [["a"], ["b", "c"]] * 4, {}),
 }
 
@@ -501,3 +512,43 @@ def test_numbers_that_cannot_be_used_are_named() -> None:
             Regressor(**SMALL).fit(X0, y)
     with pytest.raises(InputError, match=r"y is \(3,\), but \(8,\) is expected"):
         Regressor(**SMALL).fit(X0, np.arange(8)).score(X0, np.arange(3))
+
+
+def test_signals_that_are_too_large_for_what_was_fitted_are_named() -> None:
+    X, y = tones()
+    model = Classifier("s4d", **NETWORK | {"max_epochs": 1}).fit(1e-28 * X, y)
+    fresh = np.concatenate([1e-28 * X[:2], 1e14 * X[:2]])
+    for ask in (model.predict, model.predict_proba, model.attribute):
+        with pytest.raises(InputError, match="signal 2 of X is NaN or infinite: its values are too large beside"):
+            ask(fresh)
+
+
+@pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK, "max_epochs": 1}], ids=["responses", "network"])
+def test_a_class_of_one_group_alone_is_told_and_stays_in_training(options: dict[str, Any]) -> None:
+    X, y = tones()
+    groups = np.array(["ann", "bob", "eve"])[np.arange(40) % 3]
+    y[groups == "bob"] = "rare"
+    with pytest.warns(UserWarning, match="come from one of the groups alone: 'rare' from 'bob'.") as told:
+        model = Classifier(**options, random_seed=1).fit(X, y, groups=groups)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    if "layer" in options:
+        assert "rare" not in y[model.validation_rows_]
+        assert len(model.validation_rows_)
+        with pytest.warns(UserWarning, match="'high' from 'high', 'low' from 'low'"):
+            assert not len(Classifier(**options).fit(*tones(), groups=tones()[1]).validation_rows_)
+
+
+@pytest.mark.parametrize("options", [SMALL, {"layer": "s4d", **NETWORK, "max_epochs": 1}], ids=["responses", "network"])
+def test_numbers_of_numpy_are_taken_as_parameters(options: dict[str, Any], tmp_path: Path) -> None:
+    X, y = tones()
+    given = {name: np.array(value)[()] if isinstance(value, int | float) else value for name, value in options.items()}
+    model = Classifier(**given, random_seed=np.int64(3)).fit(X, y)
+    plain = Classifier(**options, random_seed=3).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    assert isinstance(model.random_seed, np.int64)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(Classifier.load(tmp_path / "model").predict_proba(X), plain.predict_proba(X))
+    if "layer" not in options:
+        search = GridSearchCV(Classifier(**SMALL), {"random_seed": np.arange(2)}, cv=2).fit(X, y)
+        assert search.best_score_ > 0.8

@@ -95,6 +95,36 @@ def test_live_is_as_offline_in_any_chunks(fitted: Labeler, dt_scale: float) -> N
         stream.push(np.zeros((2, 3)))
 
 
+def test_there_are_as_many_labels_as_samples_where_the_last_are_missing(fitted: Labeler) -> None:
+    X, y = switched(4, 200, seed=3)
+    y, cut = np.nan_to_num(y), X[:, :150].copy()
+    X[:, 150:] = np.nan
+    X[1, 120:] = np.nan
+    said = fitted.predict_proba(X)
+    assert isinstance(said, np.ndarray)
+    assert said.shape == (4, 200, 2)
+    np.testing.assert_allclose(fitted.stream().push(X[1]), said[1], rtol=0, atol=1e-4)
+    assert fitted.predict(X).shape == (4, 200)
+    assert fitted.score(X, y) == pytest.approx((fitted.predict(X) == y).mean())
+    assert [len(row) for row in fitted.predict([X[0], X[1, :160]])] == [200, 160]
+    whole = Labeler(**QUICK).fit(X, y)
+    held = whole.predict_proba(X)
+    np.testing.assert_allclose(held[0, :150], whole.predict_proba(cut[:1])[0], rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(held[0, 150:], np.broadcast_to(held[0, 149], (50, 2)))
+    assert whole.score(X, y) == pytest.approx((whole.predict(X) == y).mean())
+
+
+def test_text_beside_what_is_missing_stays_missing() -> None:
+    X, _ = regimes(4, 6)
+    y = [[float("nan"), "on", "off", "on", np.nan, np.nan], *[["on", "off"] * 3] * 3]
+    assert Labeler(**QUICK).fit(X, y).classes_.tolist() == ["off", "on"]
+
+
+def test_a_training_that_diverges_is_refused() -> None:
+    with pytest.raises(InputError, match=r"training has diverged.*lower learning_rate, which is 1000"):
+        Labeler(**QUICK | {"learning_rate": 1e3, "max_epochs": 20}).fit(*regimes(8, 60))
+
+
 def test_long_signals_are_labelled_at_each_sample_through_slower_blocks(tmp_path: Path) -> None:
     assert strides_to_samples(800, 3) == [1, 1, 1]
     assert strides_to_samples(16000, 4) == [2, 16, 16, 1]
@@ -132,7 +162,7 @@ def test_forms_of_labels_and_lengths_are_one_and_come_back(fitted: Labeler, tmp_
     for i, row in enumerate(ragged):
         padded[i, : len(row)] = row
     for with_padding, without in zip(fitted.predict(padded), fitted.predict(ragged), strict=True):
-        np.testing.assert_array_equal(with_padding, without)
+        np.testing.assert_array_equal(with_padding[: len(without)], without)
     assert cross_val_score(Labeler(**QUICK), X, y, cv=2).shape == (2,)
 
 
