@@ -152,7 +152,7 @@ class Bank:
 
     def widths(self) -> list[int]:
         """Return the number of features of each of `responses`, and of what is heard in each frame."""
-        return [one.features for one in (*self.responses(), *self.heard.values())]
+        return [*(one.features for one in self.responses()), *(heard.features for heard in self.heard.values())]
 
     def _features(self, signals: Signals, dt_scale: float) -> Tensor:
         found = [one(signals.x, signals.lengths, dt_scale, signals.observed) for one in self.responses()]
@@ -204,7 +204,7 @@ class Bank:
         return found if signals is came else shared_out(found, signals.lengths, came)
 
     def _modules(self) -> nn.ModuleDict:
-        known = {"changes": self.changes, "levels": self.levels}
+        known: dict[str, nn.Module | None] = {"changes": self.changes, "levels": self.levels}
         known |= {f"heard_{frame}": heard for frame, heard in self.heard.items()}
         return nn.ModuleDict({name: module for name, module in known.items() if module is not None})
 
@@ -225,9 +225,8 @@ class Bank:
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> "Bank":
         """Return what `options` and `tensors` describe; a ValueError if they do not belong together."""
-        view = View(
-            *(tuple(part) if isinstance(part, list) else part for part in options["view"])
-        )  # JSON has no tuples
+        levels, contests, parts, heard = options["view"]
+        view = View(levels, contests, tuple(parts), tuple(heard))  # of which JSON made lists
         bank = cls(**options | {"view": view})
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
         modules = bank._modules()

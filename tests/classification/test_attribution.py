@@ -58,7 +58,10 @@ def test_it_adds_up_to_the_score(length: int, dt_scale: float) -> None:
     np.testing.assert_allclose([part.sum() for part in found], beyond[torch.arange(30), y], atol=rounding)
     assert [len(part) for part in found] == [len(row) for row in ragged]
     if not bank.options["view"].heard:
-        assert all((part[20:30] == 0).all() for part in found)  # nothing was measured
+        missing = (
+            slice(20, 30) if dt_scale in (1.0, 2.0) else slice(22, 28)
+        )  # a sample at another rate has two for neighbours
+        assert all((part[missing] == 0).all() for part in found)  # nothing was measured
 
 
 def test_what_is_heard_adds_up_too() -> None:

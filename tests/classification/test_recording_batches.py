@@ -88,7 +88,8 @@ def test_other_rates_go_through_a_polyphase_filter_and_tables_say_what_is_what(f
     assert sorted(batch.lengths.tolist()) == [50 + 5 * n for n in range(12)]
     row = int(batch.lengths.argmax())
     _, samples = wavfile.read(folder / "odd" / "11.wav")
-    np.testing.assert_allclose(batch.x[row, : batch.lengths[row]], resample_poly(samples, 1, 2, axis=0), atol=1e-4)
+    expected = resample_poly(samples, 1, 2, axis=0, padtype="line")
+    np.testing.assert_allclose(batch.x[row, : batch.lengths[row]], expected, atol=1e-4)
     assert data.classes.tolist() == ["a", "b"]
     assert sum(len(batch.x) for batch in data.val_dataloader()) == 8
 
