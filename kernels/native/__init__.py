@@ -2,7 +2,8 @@
 
 The module is opened with ctypes, so the core knows nothing of torch, takes raw pointers, and runs without the GIL; only
 a single step, which takes less time than a call through ctypes, is a function of Python's own, and looks at tensors
-through DLPack. It holds one version of each kernel for each instruction set and chooses among those of this processor when it is called.
+through DLPack. It holds one version of each kernel for each instruction set and chooses among those of this processor
+when it is called.
 """
 
 import ctypes
