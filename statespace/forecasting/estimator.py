@@ -437,11 +437,13 @@ class Forecaster(Parameters):
         for name, values in zip(series.ids, np.split(series.values, series.lengths.cumsum()[:-1]), strict=True):
             output.check(where, name, values)
 
-    def _scaling(self, where: str, series: Panel, log: bool, power: float | None) -> Scaling:
+    def _scaling(
+        self, where: str, series: Panel, log: bool, power: float | None, others: np.ndarray | None = None
+    ) -> Scaling:
         """Return how series come to a common scale; counts and amounts are kept, since their zero means something."""
         if OUTPUTS[self.distribution]().positive:
             return Scaling.of(where, series.values, series.lengths, False, series.ids, "none")
-        return Scaling.of(where, series.values, series.lengths, log, series.ids, self.local_scaler_type, power)
+        return Scaling.of(where, series.values, series.lengths, log, series.ids, self.local_scaler_type, power, others)
 
     def _network(
         self,
@@ -643,7 +645,8 @@ class Forecaster(Parameters):
             if reader.together:
                 expect_alike(where, history.ids, reader.together, dt_scale)
             number = fitted.numbers(_names(where, history.ids, known_as, fitted.history.ids))
-            scaling = fitted.known_units(number, self._scaling(where, history, scaling.log, scaling.power))
+            own = self._scaling(where, history, scaling.log, scaling.power, scaling.scale)
+            scaling = fitted.known_units(number, own)
             _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
         elif known_as is not None:
             raise InputError(f"{where}: known_as is given without df: the series trained on are known.")

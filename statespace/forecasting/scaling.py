@@ -107,6 +107,7 @@ class Scaling:
         ids: list[object],
         scaler_type: str = "standard",
         power: float | None = None,
+        others: np.ndarray | None = None,
     ) -> "Scaling":
         """Read location and scale off the series.
 
@@ -118,6 +119,7 @@ class Scaling:
             ids: names of the series, for the message.
             scaler_type: ``"standard"``, ``"robust"``, ``"minmax"`` or ``"none"``; see `scalers`.
             power: the exponent of Box and Cox, as `boxcox.best_power` finds it; None for none.
+            others: scales of other series, for a single value where none of these series has a spread.
         Raises:
             InputError: a logarithm or a power is asked for and a value is not positive, or `scaler_type` is not known.
         """
@@ -141,8 +143,9 @@ class Scaling:
         with np.errstate(over="ignore"):
             location, scale = location * unit, np.minimum(scale * unit, _LARGEST)
         # A single value tells nothing of the spread: it is taken from the others.
-        if (count == 1).any() and (scale > 0).any():
-            scale[count == 1] = 2 * np.median(scale[scale > 0] / 2)  # which cannot overflow
+        known = scale if others is None or (scale > 0).any() else others
+        if (count == 1).any() and (known > 0).any():
+            scale[count == 1] = 2 * np.median(known[known > 0] / 2)  # which cannot overflow
         return cls(log, location, scale, power)
 
     @property

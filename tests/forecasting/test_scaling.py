@@ -1,10 +1,12 @@
 """Location and scale against NumPy and scikit-learn, numbers of any size, and when the logarithm is taken."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from statespace import Forecaster
 from statespace.errors import InputError
 from statespace.forecasting.scalers import SCALERS
 from statespace.forecasting.scaling import Scaling, wants_log
@@ -59,6 +61,22 @@ def test_a_single_value_takes_its_spread_from_the_others() -> None:
     np.testing.assert_allclose(found.scale, [1.0, 1.5, 2.0], rtol=1e-13)
     found, _, _ = scaling([0.0, 1.7e308], [7.0], [0.0, 1.7e308], scaler_type="minmax")
     assert (found.scale == 1.7e308).all()
+
+
+def test_a_new_series_of_one_value_takes_its_spread_from_those_of_training() -> None:
+    t = np.arange(150)
+    trained = pd.DataFrame(
+        {
+            "unique_id": "a",
+            "ds": t,
+            "y": 10 + 5 * np.sin(2 * np.pi * t / 12) + np.random.default_rng(0).normal(size=150),
+        }
+    )
+    fc = Forecaster(12, 24, max_steps=5, season_length=12, verbose=False).fit(trained, 1)
+    new = pd.DataFrame({"unique_id": ["new"], "ds": [0], "y": [40.0]})
+    pred = fc.predict(new, level=[95])
+    width = pred[f"{fc.name}-hi-95"] - pred[f"{fc.name}-lo-95"]
+    assert (width > 1e-3).all()  # of a scale of its own it would be zero
 
 
 def test_the_logarithm_of_what_is_not_positive_names_the_series() -> None:
