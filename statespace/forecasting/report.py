@@ -23,6 +23,7 @@ from statespace.files import replace_folder_atomically
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.cross_validation import CUTOFF
 from statespace.forecasting.estimator import Forecaster
+from statespace.forecasting.options import expect_apart
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scores import only_levels, summary, with_levels
 from statespace.training import Stages
@@ -108,6 +109,7 @@ def run(
     train = history.drop(test.index)
     other = make()
     try:
+        expect_apart("forecast", fc.columns, fc.name, CUTOFF, with_target=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             beside = None if checkpoint is None else Path(f"{os.fspath(checkpoint).rstrip(os.sep)}-held-out")
