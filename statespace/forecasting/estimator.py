@@ -652,6 +652,8 @@ class Forecaster(Parameters):
             raise InputError(f"{where}: dt_scale is {dt_scale}, but df is missing: pass the history at that rate.")
         elif static_df is not None:
             raise InputError(f"{where}: static_df is given without df: that of the training series is known.")
+        else:
+            _note_silent(where, history)
         ahead, stamps = reader.lead(where, history, futr_df, int(steps))
         z = scaling.forward_unseen(ahead.values, ahead.lengths)
         beside = reader.beside(where, ahead, z, static_df, None if df is not None else fitted.static)

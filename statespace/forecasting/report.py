@@ -91,7 +91,9 @@ def run(
     if fc.columns.futr or futr_df is not None:  # what it lacks is said before the training
         Reader(fc.columns, series.freq).lead("forecast", series, futr_df, fc.h)
     kept = [fc._fit("Forecaster.fit", frame, freq, static_df, checkpoint=checkpoint)]
-    forecast = fc.predict(level=levels, futr_df=futr_df)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said once, by fit
+        forecast = fc.predict(level=levels, futr_df=futr_df)
     history = series.frame(fc.columns)
     found: dict[str, Any] = {"h": fc.h, "freq": fc.freq, "season_length": fc.season, "rows": len(frame)}
     reason = None
