@@ -4,8 +4,9 @@ import argparse
 import codecs
 import json
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 0.01  # s to wait for the other rows of a stamp
 _KILLED = 128  # and the number of the signal: the exit code, as a shell gives it
+_TOLD = 10  # lines that are skipped with a note; the others are only counted
 _STATE, _MODEL = "stream.json", "model"
 
 
@@ -35,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", metavar="FOLDER", help="where to go on from, if it is there, and to keep the end in")
     parser.add_argument("--save-every", type=whole, default=0, metavar="ROWS", help="keep it this often too (never)")
     parser.add_argument(
-        "--on-error", choices=("skip", "stop"), default="skip", help="what to do with a line that cannot be used (skip)"
+        "--on-error",
+        choices=("skip", "stop"),
+        default="skip",
+        help=f"what to do with a line that cannot be used: the first {_TOLD} skipped are told, all are counted (skip)",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but rows and errors")
 
@@ -157,7 +162,7 @@ class _Session:
         try:
             if self.options.on_error == "stop" and rows.problems:
                 self._take(rows.some(rows.lines < min(rows.problems)))
-            self._broken(rows.problems.values())
+            self._skip("broken", len(rows.problems), iter(rows.problems.values()))
             self._take(rows)
         except InputError:
             sys.stdout.flush()
@@ -166,13 +171,22 @@ class _Session:
             raise
         sys.stdout.flush()
 
-    def _broken(self, sentences: Collection[str]) -> None:
-        self.counts["broken"] += len(sentences)
-        for sentence in sentences:
-            if self.options.on_error == "stop":
-                raise InputError(f"stream: {sentence}: mend it, or pass --on-error skip.")
-            if not self.options.quiet and self.counts["broken"] <= 10:
-                print(f"note: {sentence}; skipped", file=sys.stderr)
+    def _skip(self, kind: str, count: int, sentences: Iterator[str]) -> None:
+        """Count lines that cannot be used, and tell the first of all; or stop at the first."""
+        if count and self.options.on_error == "stop":
+            raise InputError(f"stream: {next(sentences)}: mend it, or pass --on-error skip.")
+        before = self._skipped
+        self.counts[kind] += count
+        if self.options.quiet:
+            return
+        for sentence in islice(sentences, max(0, _TOLD - before)):
+            print(f"note: {sentence}; skipped", file=sys.stderr)
+        if before <= _TOLD < self._skipped:
+            print("note: further lines that cannot be used are only counted", file=sys.stderr)
+
+    @property
+    def _skipped(self) -> int:
+        return self.counts["broken"]
 
     def _take(self, rows: "LiveRows") -> None:
         new = rows.ticks > self.stream.last[rows.which]
@@ -213,7 +227,7 @@ class _Session:
                     later[i] = self.stream.steps(rows.which[one], rows.ticks[one])[0] > 0
                     self.counts["known"] += not later[i]
                 except InputError as error:
-                    self._broken([str(error).removeprefix("stream: ").removesuffix(".")])
+                    self._skip("broken", 1, iter([str(error).removeprefix("stream: ").removesuffix(".")]))
         fresh = places[later]
         _, first = np.unique(rows.which[fresh], return_index=True)
         self.counts["known"] += len(fresh) - len(first)

@@ -114,6 +114,16 @@ def test_broken_lines_are_counted_or_stopped_at(model: Path, tmp_path: Path) -> 
     assert [line.split(",")[:3] for line in mended.stdout.splitlines()[1:]] == [line.split(",") for line in good[5:]]
 
 
+@pytest.mark.parametrize("broken", [10, 11, 30])
+def test_after_ten_broken_lines_it_says_that_others_are_only_counted(model: Path, broken: int) -> None:
+    good = csv(table(6, 80)).splitlines()
+    found = run(model, "\n".join([*good[:5], *["s9,2024-01-05,1"] * (broken - 3), *good[5:], *["s0"] * 3]) + "\n")
+    *notes, summary = found.stderr.splitlines()
+    assert sum(note.endswith("; skipped") for note in notes) == 10
+    assert notes[10:] == ["note: further lines that cannot be used are only counted"] * (broken > 10)
+    assert summary.endswith(f"{broken} lines skipped that could not be used")
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
