@@ -36,6 +36,14 @@ def _checked(where: str, table: pd.DataFrame | None, id_col: str, names: Sequenc
     return table.set_index(id_col)
 
 
+def _other_kind(name: Any, index: pd.Index) -> str:
+    """Return what sets a series apart from the row that is written alike, where there is one; nothing otherwise."""
+    if str(name) not in map(str, index):
+        return ""
+    there, here = ("text", "numbers") if not isinstance(name, str) else ("numbers", "text")
+    return f", and its ids are {there}, while those of df are {here}: write both alike"
+
+
 @dataclass(frozen=True)
 class Static:
     """How the static table is read: which columns are numbers, and what the categories are.
@@ -106,7 +114,10 @@ class Static:
         rows = _checked(where, table, id_col, self.names)
         for name in ids:
             if name not in rows.index:
-                raise InputError(f"{where}: static_df has no row for series {shown(name)}: every series needs one.")
+                raise InputError(
+                    f"{where}: static_df has no row for series {shown(name)}: every series needs one"
+                    f"{_other_kind(name, rows.index)}."
+                )
         rows = rows.loc[ids]
         found, codes = [], []
         for name in self._numbers:
