@@ -103,7 +103,8 @@ class Static:
         """Return numbers ``(series, s)`` and places of the categories ``(series, c)``; None where there are none.
 
         Raises:
-            InputError: a series has no row, a number is missing, or a category was not there in training.
+            InputError: a series has no row, a number or a category is missing, or a category was not there in
+                training.
         """
         if not self.names:
             if table is not None:
@@ -131,7 +132,12 @@ class Static:
             place = {value: i for i, value in enumerate(known)}
             column = []
             for series, value in zip(ids, rows[name], strict=True):
-                if pd.isna(value) or _plain(value) not in place:
+                if pd.isna(value):
+                    raise InputError(
+                        f"{where}: static_df has no category in column {name!r} for series {shown(series)}: fill it, "
+                        "such as by 'unknown', in training and in forecasting alike."
+                    )
+                if _plain(value) not in place:
                     listed = ", ".join(map(repr, known[:8])) + (" …" if len(known) > 8 else "")
                     raise InputError(
                         f"{where}: static_df has {shown(value)} in column {name!r} for series {shown(series)}, which "

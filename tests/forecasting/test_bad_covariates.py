@@ -106,7 +106,10 @@ STATICS: dict[str, tuple[Change, str]] = {
     "NaN": (lambda t: t.assign(zeal=[1.0, np.nan]), "static_df has no number in column 'zeal' for series 'b'"),
     "infinite": (lambda t: t.assign(zeal=np.inf), "static_df: column 'zeal' is infinite"),
     "a column missing": (lambda t: t.drop(columns="kind"), "static_df must have one column 'kind'"),
-    "no category": (lambda t: t.assign(kind=["x", None]), "static_df has .* in column 'kind' for series 'b'"),
+    "no category": (
+        lambda t: t.assign(kind=["x", None]),
+        "static_df has no category in column 'kind' for series 'b': fill it, such as by 'unknown'",
+    ),
 }
 
 
