@@ -4,8 +4,9 @@ import argparse
 import codecs
 import json
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 0.01  # s to wait for the other rows of a stamp
 _KILLED = 128  # and the number of the signal: the exit code, as a shell gives it
+_TOLD = 10  # lines that are skipped with a note; the others are only counted
+_FAR = 1000  # steps ahead from which a row is told: after a stray stamp all others come too late
 _STATE, _MODEL = "stream.json", "model"
 
 
@@ -35,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", metavar="FOLDER", help="where to go on from, if it is there, and to keep the end in")
     parser.add_argument("--save-every", type=whole, default=0, metavar="ROWS", help="keep it this often too (never)")
     parser.add_argument(
-        "--on-error", choices=("skip", "stop"), default="skip", help="what to do with a line that cannot be used (skip)"
+        "--on-error",
+        choices=("skip", "stop"),
+        default="skip",
+        help="what to do with a line that cannot be used, or comes too late for its series: "
+        f"the first {_TOLD} skipped are told, all are counted (skip)",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but rows and errors")
 
@@ -113,9 +120,11 @@ class _Session:
         self.options, self.forecaster = options, forecaster
         self.stream = ForecastStream(forecaster, options.level)
         self.reader = RowReader(forecaster.columns, self.stream.ids, forecaster.last_stamp, options.format)
+        self.names = list(self.stream.ids)
         self.writer, self.begun = RowWriter(forecaster.columns, options.format), False
         self.lines = Lines(sys.stdin.fileno(), rest)
-        self.counts = {"rows": 0, "known": 0, "broken": 0, "anomalies": 0}
+        self.counts = {"rows": 0, "known": 0, "unclear": 0, "late": 0, "broken": 0, "anomalies": 0}
+        self.leapt = False
         self.rest = rest
         self.expected = header if options.format == "csv" else None  # may come again, or not
         if self.expected:
@@ -157,7 +166,7 @@ class _Session:
         try:
             if self.options.on_error == "stop" and rows.problems:
                 self._take(rows.some(rows.lines < min(rows.problems)))
-            self._broken(rows.problems.values())
+            self._skip("broken", len(rows.problems), iter(rows.problems.values()))
             self._take(rows)
         except InputError:
             sys.stdout.flush()
@@ -166,17 +175,26 @@ class _Session:
             raise
         sys.stdout.flush()
 
-    def _broken(self, sentences: Collection[str]) -> None:
-        self.counts["broken"] += len(sentences)
-        for sentence in sentences:
-            if self.options.on_error == "stop":
-                raise InputError(f"stream: {sentence}: mend it, or pass --on-error skip.")
-            if not self.options.quiet and self.counts["broken"] <= 10:
-                print(f"note: {sentence}; skipped", file=sys.stderr)
+    def _skip(self, kind: str, count: int, sentences: Iterator[str]) -> None:
+        """Count lines that cannot be used, and tell the first of all; or stop at the first."""
+        if count and self.options.on_error == "stop":
+            raise InputError(f"stream: {next(sentences)}: mend it, or pass --on-error skip.")
+        before = self._skipped
+        self.counts[kind] += count
+        if self.options.quiet:
+            return
+        for sentence in islice(sentences, max(0, _TOLD - before)):
+            print(f"note: {sentence}; skipped", file=sys.stderr)
+        if before <= _TOLD < self._skipped:
+            print("note: further lines that cannot be used are only counted", file=sys.stderr)
+
+    @property
+    def _skipped(self) -> int:
+        return self.counts["broken"] + self.counts["late"]
 
     def _take(self, rows: "LiveRows") -> None:
         new = rows.ticks > self.stream.last[rows.which]
-        self.counts["known"] += int((~new).sum())
+        self._leave_out(rows, np.flatnonzero(~new))
         rows, count = rows.some(new), len(self.stream.ids)
         for part, stamps in _rounds(rows.which, rows.ticks, count):
             if not stamps:
@@ -191,6 +209,37 @@ class _Session:
                     self._some(rows, np.arange(begin, begin + count))
                 begin += max(n, 1) * count
 
+    def _leave_out(self, rows: "LiveRows", places: np.ndarray) -> None:
+        """Count rows that are not after the last of their series; skip, or stop at, those that come too late."""
+        if not len(places):
+            return
+        known, late = self.stream.seen(rows.which[places], rows.ticks[places], rows.values[places])
+        if late.any() and self.options.on_error == "stop":
+            self._take(rows.some(np.arange(len(rows.ticks)) < places[late][0]))
+        self.counts["known"] += int(known.sum())
+        self.counts["unclear"] += int((~known & ~late).sum())
+        self._skip("late", int(late.sum()), (self._too_late(rows, place) for place in places[late]))
+
+    def _too_late(self, rows: "LiveRows", place: int) -> str:
+        """Return the sentence for a row that comes too late."""
+        which, stamp = rows.which[place], self.stream.stamp(rows.ticks[place])
+        return (
+            f"line {rows.lines[place]}: series {self.names[which]!r} has reached "
+            f"{self.stream.stamp(self.stream.last[which])}, and its row for {stamp} comes too late"
+        )
+
+    def _note_leap(self, rows: "LiveRows", places: np.ndarray, steps: np.ndarray) -> None:
+        """Tell, once, of a row far ahead of its series."""
+        if self.leapt or self.options.quiet or not (steps > _FAR).any():
+            return
+        self.leapt, first = True, (steps > _FAR).argmax()
+        place, which = places[first], rows.which[places[first]]
+        print(
+            f"note: line {rows.lines[place]}: series {self.names[which]!r} leaps {steps[first]} steps ahead, "
+            f"to {self.stream.stamp(rows.ticks[place])}: its rows up to there will come too late",
+            file=sys.stderr,
+        )
+
     def _all(self, rows: "LiveRows", begin: int, n: int) -> None:
         """Take `n` stamps of all series at once."""
         count = len(self.stream.ids)
@@ -202,19 +251,20 @@ class _Session:
 
     def _some(self, rows: "LiveRows", places: np.ndarray) -> None:
         """Take rows of one stamp, but those that come twice or do not lie on the grid."""
-        later = np.zeros(len(places), bool)
+        steps, usable = np.zeros(len(places), np.int64), np.ones(len(places), bool)
         try:
-            later[:] = self.stream.steps(rows.which[places], rows.ticks[places]) > 0
-            self.counts["known"] += int((~later).sum())
+            steps[:] = self.stream.steps(rows.which[places], rows.ticks[places])
         except InputError:  # of one of them, or more
             for i, place in enumerate(places):
                 one = slice(place, place + 1)
                 try:
-                    later[i] = self.stream.steps(rows.which[one], rows.ticks[one])[0] > 0
-                    self.counts["known"] += not later[i]
+                    steps[i] = self.stream.steps(rows.which[one], rows.ticks[one])[0]
                 except InputError as error:
-                    self._broken([str(error).removeprefix("stream: ").removesuffix(".")])
-        fresh = places[later]
+                    usable[i] = False
+                    self._skip("broken", 1, iter([str(error).removeprefix("stream: ").removesuffix(".")]))
+        self._leave_out(rows, places[usable & (steps <= 0)])
+        self._note_leap(rows, places, steps)
+        fresh = places[steps > 0]
         _, first = np.unique(rows.which[fresh], return_index=True)
         self.counts["known"] += len(fresh) - len(first)
         fresh = fresh[np.sort(first)]
@@ -254,6 +304,10 @@ class _Session:
             parts.append(f"{counts['anomalies']} anomalies (score of {self.options.threshold:g} and more)")
         if counts["known"]:
             parts.append(f"{counts['known']} left out that were known before")
+        if counts["unclear"]:
+            parts.append(f"{counts['unclear']} left out that were known before or too late")
+        if counts["late"]:
+            parts.append(f"{counts['late']} left out that came too late")
         if counts["broken"]:
             parts.append(f"{counts['broken']} lines skipped that could not be used")
         return ", ".join(parts)

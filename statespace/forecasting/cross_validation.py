@@ -21,6 +21,7 @@ from statespace.datasets.frames import Table, as_pandas
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.levels import check_levels, check_quantiles
+from statespace.forecasting.options import expect_apart
 from statespace.forecasting.panel import Columns, Panel
 
 if TYPE_CHECKING:
@@ -157,10 +158,12 @@ def cross_validation(
         A row for each series, window and step: names of the series, stamps, ``cutoff``, the forecast and its intervals
         as `Forecaster.predict` gives them, and what came, NaN where nothing was observed.
     Raises:
-        InputError: the table is too short for the windows, or it or an option cannot be used.
+        InputError: the table is too short for the windows, it or an option cannot be used, or two columns of the
+            result would have one name.
         KeyboardInterrupt: a training was interrupted; what it would have forecast is not worth measuring.
     """
     fc = make()
+    expect_apart(where, fc.columns, fc.name, CUTOFF, with_target=True)
     n_windows = _whole(where, "n_windows", n_windows)
     steps = fc.h if h is None else _whole(where, "h", h)
     step = steps if step_size is None else _whole(where, "step_size", step_size)
@@ -225,8 +228,9 @@ def predict_insample(
         A table like that of `cross_validation`, from the first cutoff with one step of history on; of series that
         inform each other, in all of them.
     Raises:
-        InputError: `step_size` is no whole number from 1 on.
+        InputError: `step_size` is no whole number from 1 on, or two columns of the result would have one name.
     """
+    expect_apart(where, fc.columns, fc.name, CUTOFF, with_target=True)
     step = _whole(where, "step_size", step_size)
     asked = {"level": level, "quantiles": quantiles}
     # What lies before a window tells nothing, unless windows are left in the units of their series.

@@ -22,10 +22,10 @@ from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
-from statespace.forecasting.options import AUTO, LISTS, check_options, listed
+from statespace.forecasting.options import AUTO, LISTS, check_options, expect_apart, listed
 from statespace.forecasting.panel import Columns, Panel
 from statespace.forecasting.partitioned import read_panel
-from statespace.forecasting.paths import simulate
+from statespace.forecasting.paths import SAMPLE, simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
 from statespace.forecasting.search import SEARCHED, Trial, search
@@ -606,13 +606,14 @@ class Forecaster(Parameters):
             InputError: not fitted, or an argument cannot be used.
         """
         where = "Forecaster.simulate"
+        expect_apart(where, self.columns, self.name, SAMPLE, with_target=False)
         table, found = self._forecast(where, df, h, futr_df, static_df, 1.0)
         paths = simulate(where, found.values, self._ready(where).correlation, n_paths, seed)  # (series, paths, steps)
         series, _, steps = paths.shape
         each = np.arange(series * steps).reshape(series, 1, steps).repeat(n_paths, 1).reshape(-1)
         number = np.arange(n_paths).repeat(steps)
         rows = pd.DataFrame(table).iloc[each].reset_index(drop=True)
-        result = rows.assign(**{"sample": np.tile(number, series), self.name: paths.reshape(-1)})
+        result = rows.assign(**{SAMPLE: np.tile(number, series), self.name: paths.reshape(-1)})
         return like(result, self._kind if df is None else kind_of(df))
 
     def _forecast(
@@ -654,6 +655,8 @@ class Forecaster(Parameters):
             raise InputError(f"{where}: dt_scale is {dt_scale}, but df is missing: pass the history at that rate.")
         elif static_df is not None:
             raise InputError(f"{where}: static_df is given without df: that of the training series is known.")
+        else:
+            _note_silent(where, history)
         ahead, stamps = reader.lead(where, history, futr_df, int(steps))
         z = scaling.forward_unseen(ahead.values, ahead.lengths)
         beside = reader.beside(where, ahead, z, static_df, None if df is not None else fitted.static)

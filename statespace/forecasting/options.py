@@ -7,6 +7,7 @@ import numpy as np
 
 from statespace.errors import InputError, choose
 from statespace.forecasting.calendar_features import names_of
+from statespace.forecasting.panel import Columns
 from statespace.forecasting.scalers import SCALERS
 from statespace.layers import LAYERS
 from statespace.layers.mixing import MIXINGS
@@ -116,10 +117,40 @@ def check_options(options: Mapping[str, Any], name: str) -> None:
     _check_columns(options, name)
 
 
+def _is_of_forecast(column: str, name: str) -> bool:
+    return column == name or column.startswith((f"{name}-lo-", f"{name}-hi-", f"{name}_ql"))
+
+
+def expect_apart(where: str, columns: Columns, name: str, added: str, with_target: bool) -> None:
+    """Check that no column of a result takes the place of another.
+
+    Args:
+        where: the function, for the message.
+        columns: names of the columns of the table.
+        name: of the forecast's column.
+        added: the column that the function adds to those of a forecast.
+        with_target: whether what came stands beside the forecast.
+    Raises:
+        InputError: two of them have one name.
+    """
+    own = {"id_col": columns.id, "time_col": columns.time} | ({"target_col": columns.target} if with_target else {})
+    for option, column in (own | {"alias": name}).items():
+        if column == added:
+            raise InputError(
+                f"{where}: {option} is {column!r}, but the result has a column {added!r} of its own: choose another "
+                "name."
+            )
+    if with_target and _is_of_forecast(columns.target, name):
+        raise InputError(
+            f"{where}: target_col is {columns.target!r}, which is also a column of the forecast, and the result has "
+            "both: pass another alias, or rename that column."
+        )
+
+
 def _check_columns(options: Mapping[str, Any], name: str) -> None:
     for option in ("id_col", "time_col"):
         column = options[option]
-        if column == name or column.startswith((f"{name}-lo-", f"{name}-hi-", f"{name}_ql")):
+        if _is_of_forecast(column, name):
             raise InputError(
                 f"{_WHERE}: {option} is {column!r}, which is also a column of the forecast: rename that column."
             )

@@ -30,6 +30,7 @@ from statespace.models.outputs.levels import between
 
 _PRIOR = 10  # pairs of neighbouring steps without correlation, that come before those which were seen
 _LEAST_SHRINKAGE = 0.01
+SAMPLE = "sample"  # the column with the number of a path
 _MOST = 2**63 - 1  # what a random generator takes as its seed
 
 

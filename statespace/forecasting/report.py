@@ -23,6 +23,7 @@ from statespace.files import replace_folder_atomically
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.cross_validation import CUTOFF
 from statespace.forecasting.estimator import Forecaster
+from statespace.forecasting.options import expect_apart
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scores import only_levels, summary, with_levels
 from statespace.training import Stages
@@ -90,7 +91,9 @@ def run(
     if fc.columns.futr or futr_df is not None:  # what it lacks is said before the training
         Reader(fc.columns, series.freq).lead("forecast", series, futr_df, fc.h)
     kept = [fc._fit("Forecaster.fit", frame, freq, static_df, checkpoint=checkpoint)]
-    forecast = fc.predict(level=levels, futr_df=futr_df)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # said once, by fit
+        forecast = fc.predict(level=levels, futr_df=futr_df)
     history = series.frame(fc.columns)
     found: dict[str, Any] = {"h": fc.h, "freq": fc.freq, "season_length": fc.season, "rows": len(frame)}
     reason = None
@@ -108,6 +111,7 @@ def run(
     train = history.drop(test.index)
     other = make()
     try:
+        expect_apart("forecast", fc.columns, fc.name, CUTOFF, with_target=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             beside = None if checkpoint is None else Path(f"{os.fspath(checkpoint).rstrip(os.sep)}-held-out")

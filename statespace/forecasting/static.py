@@ -36,6 +36,14 @@ def _checked(where: str, table: pd.DataFrame | None, id_col: str, names: Sequenc
     return table.set_index(id_col)
 
 
+def _other_kind(name: Any, index: pd.Index) -> str:
+    """Return what sets a series apart from the row that is written alike, where there is one; nothing otherwise."""
+    if str(name) not in map(str, index):
+        return ""
+    there, here = ("text", "numbers") if not isinstance(name, str) else ("numbers", "text")
+    return f", and its ids are {there}, while those of df are {here}: write both alike"
+
+
 @dataclass(frozen=True)
 class Static:
     """How the static table is read: which columns are numbers, and what the categories are.
@@ -95,7 +103,8 @@ class Static:
         """Return numbers ``(series, s)`` and places of the categories ``(series, c)``; None where there are none.
 
         Raises:
-            InputError: a series has no row, a number is missing, or a category was not there in training.
+            InputError: a series has no row, a number or a category is missing, or a category was not there in
+                training.
         """
         if not self.names:
             if table is not None:
@@ -106,7 +115,10 @@ class Static:
         rows = _checked(where, table, id_col, self.names)
         for name in ids:
             if name not in rows.index:
-                raise InputError(f"{where}: static_df has no row for series {shown(name)}: every series needs one.")
+                raise InputError(
+                    f"{where}: static_df has no row for series {shown(name)}: every series needs one"
+                    f"{_other_kind(name, rows.index)}."
+                )
         rows = rows.loc[ids]
         found, codes = [], []
         for name in self._numbers:
@@ -120,7 +132,12 @@ class Static:
             place = {value: i for i, value in enumerate(known)}
             column = []
             for series, value in zip(ids, rows[name], strict=True):
-                if pd.isna(value) or _plain(value) not in place:
+                if pd.isna(value):
+                    raise InputError(
+                        f"{where}: static_df has no category in column {name!r} for series {shown(series)}: fill it, "
+                        "such as by 'unknown', in training and in forecasting alike."
+                    )
+                if _plain(value) not in place:
                     listed = ", ".join(map(repr, known[:8])) + (" …" if len(known) > 8 else "")
                     raise InputError(
                         f"{where}: static_df has {shown(value)} in column {name!r} for series {shown(series)}, which "

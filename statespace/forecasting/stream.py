@@ -8,7 +8,7 @@ distribution goes on like a normal one.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -123,6 +123,51 @@ class ForecastStream:
             stamp = as_stamps(ticks[off][:1], self._like)[0]
             raise InputError(f"{where}: {stamp} does not lie on the grid of freq {self._fitted.reader.freq!r}.")
         return np.asarray(found)
+
+    def stamp(self, tick: int) -> Any:
+        """Return a stamp as it is told, from its tick."""
+        return pd.Series(as_stamps(np.array([tick]), self._like)).iloc[0]
+
+    def seen(self, which: np.ndarray, ticks: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tell rows that are known from rows that come too late, by the window that is kept of each series.
+
+        A row is too late where that window has no step at its stamp, or none that was observed while the row is.
+
+        Args:
+            which: places of their series, ``(rows,)``.
+            ticks: their stamps, none later than the last of its series.
+            values: values, NaN where nothing was observed.
+        Returns:
+            Truth values ``(rows,)``: the rows that are known, and those that are too late. What lies before the window
+            is neither: nothing is kept of it.
+        """
+        length = self._values.shape[1]
+        held = np.minimum(self._seen[which], length)
+        if self._step is not None and not self._irregular:
+            ago, rest = np.divmod(self._last[which] - ticks, self._step)
+            on_grid = rest == 0
+        else:
+            ago, on_grid = self._ago(which, ticks, held)
+        inside = on_grid & (ago < held)
+        kept = self._values[which, (self._seen[which] - 1 - ago) % length]
+        late = ~on_grid | (inside & np.isnan(kept) & ~np.isnan(values))
+        return inside & ~late, late
+
+    def _ago(self, which: np.ndarray, ticks: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many steps ago stamps were, as many as are held for those before, and whether there is a step."""
+        known: dict[Any, np.ndarray] = {}
+        ago, on_grid = held.copy(), np.ones(len(which), bool)
+        for i, (place, tick, count) in enumerate(zip(which.tolist(), ticks.tolist(), held.tolist(), strict=True)):
+            key = place if self._irregular else (self._last[place], count)
+            if key not in known and self._irregular:
+                known[key] = self._ticks[place, (self._seen[place] - count + np.arange(count)) % self._ticks.shape[1]]
+            elif key not in known:
+                known[key] = as_ticks(pd.Series(past(self.stamp(self._last[place]), self._fitted.reader.freq, count)))
+            stamps = known[key]
+            if tick >= stamps[0]:
+                at = int(np.searchsorted(stamps, tick))
+                ago[i], on_grid[i] = count - 1 - at, stamps[at] == tick
+        return ago, on_grid
 
     def goes_on(self, ticks: np.ndarray) -> int:
         """Return how many of the stamps, from the first on, follow step by step on one at which all series stand.

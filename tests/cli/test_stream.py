@@ -114,6 +114,71 @@ def test_broken_lines_are_counted_or_stopped_at(model: Path, tmp_path: Path) -> 
     assert [line.split(",")[:3] for line in mended.stdout.splitlines()[1:]] == [line.split(",") for line in good[5:]]
 
 
+@pytest.mark.parametrize("broken", [10, 11, 30])
+def test_after_ten_broken_lines_it_says_that_others_are_only_counted(model: Path, broken: int) -> None:
+    good = csv(table(6, 80)).splitlines()
+    found = run(model, "\n".join([*good[:5], *["s9,2024-01-05,1"] * (broken - 3), *good[5:], *["s0"] * 3]) + "\n")
+    *notes, summary = found.stderr.splitlines()
+    assert sum(note.endswith("; skipped") for note in notes) == 10
+    assert notes[10:] == ["note: further lines that cannot be used are only counted"] * (broken > 10)
+    assert summary.endswith(f"{broken} lines skipped that could not be used")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_rows_that_come_too_late_are_told_apart_from_known_ones(model: Path, tmp_path: Path, apart: bool) -> None:
+    header, *good = csv(table(6, 80)).splitlines()
+    late = good.pop(4)  # s0 at 82, which comes behind the rows for 84
+    good.insert(9, late)
+    known = csv(table(80)).splitlines()[1:]  # twice 80 rows, of which a window is 24
+    text = "\n".join([header, *known, *good]) + "\n"
+    state = str(tmp_path / "state")
+    if apart:  # the rows before the late one came in another run
+        text = "\n".join([header, *good[:9]]) + "\n"
+        assert run(model, text, "--state", state).stderr == "9 rows\n"
+        text = "\n".join([header, *known, *good]) + "\n"
+    found = run(model, text, *(["--state", state] if apart else []))
+    assert found.returncode == 0
+    *notes, summary = found.stderr.splitlines()
+    stamps = "2024-01-04 12:00:00", "2024-01-04 10:00:00"
+    assert notes == [
+        f"note: line 171: series 's0' has reached {stamps[0]}, and its row for {stamps[1]} comes too late; skipped"
+    ]
+    # Of s0 24 steps are kept, up to the one at 84 in the second run; of s1 up to that one too.
+    there, unclear = (2 * 24 - 1, 2 * (85 - 24)) if apart else (2 * 24, 2 * (80 - 24))
+    assert summary == (
+        f"{2 if apart else 11} rows, {there} left out that were known before, "
+        f"{unclear} left out that were known before or too late, 1 left out that came too late"
+    )
+
+
+def test_a_row_that_comes_too_late_can_stop_the_stream(model: Path, tmp_path: Path) -> None:
+    header, *good = csv(table(6, 80)).splitlines()
+    text = "\n".join([header, *good[:4], *good[5:9], good[4], *good[9:]]) + "\n"
+    state = str(tmp_path / "state")
+    stopped = run(model, text, "--on-error", "stop", "--state", state)
+    assert stopped.returncode == 2
+    assert stopped.stderr.startswith("stream: line 10: series 's0' has reached 2024-01-04 12:00:00, and its row for")
+    assert [line.split(",")[:3] for line in stopped.stdout.splitlines()[1:]] == [
+        line.split(",") for line in [*good[:4], *good[5:9]]
+    ]
+    again = run(model, text, "--on-error", "stop", "--state", state)
+    assert (again.returncode, again.stdout) == (2, "")
+    skipped = run(model, text, "--state", state)
+    assert skipped.stderr.endswith("3 rows, 8 left out that were known before, 1 left out that came too late\n")
+
+
+def test_a_row_far_ahead_is_told_once(model: Path) -> None:
+    far = csv(table(3, 5000)).splitlines()[1:]
+    text = csv(table(2, 80)) + "\n".join(far) + "\n" + "\n".join(csv(table(2, 82)).splitlines()[1:]) + "\n"
+    found = run(model, text)
+    notes = [line for line in found.stderr.splitlines() if "leaps" in line]
+    assert notes == [
+        "note: line 6: series 's0' leaps 4919 steps ahead, to 2024-07-27 08:00:00: its rows up to there will come too "
+        "late"
+    ]
+    assert "leaps" not in run(model, text, "--quiet").stderr
+
+
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [

@@ -106,7 +106,10 @@ STATICS: dict[str, tuple[Change, str]] = {
     "NaN": (lambda t: t.assign(zeal=[1.0, np.nan]), "static_df has no number in column 'zeal' for series 'b'"),
     "infinite": (lambda t: t.assign(zeal=np.inf), "static_df: column 'zeal' is infinite"),
     "a column missing": (lambda t: t.drop(columns="kind"), "static_df must have one column 'kind'"),
-    "no category": (lambda t: t.assign(kind=["x", None]), "static_df has .* in column 'kind' for series 'b'"),
+    "no category": (
+        lambda t: t.assign(kind=["x", None]),
+        "static_df has no category in column 'kind' for series 'b': fill it, such as by 'unknown'",
+    ),
 }
 
 
@@ -117,6 +120,15 @@ def test_a_static_table_that_cannot_be_used(case: str, settled: Forecaster) -> N
         settled.predict(df=known(), static_df=change(STATIC))
     with pytest.raises(InputError, match=f"Forecaster.fit: {message}"):
         Forecaster(H, **OPTIONS, stat_exog_list=["zeal", "kind"]).fit(known(), static_df=change(STATIC))
+
+
+@pytest.mark.parametrize(("kind", "there", "here"), [(int, "text", "numbers"), (str, "numbers", "text")])
+def test_names_that_are_numbers_in_one_table_and_text_in_the_other(kind: type, there: str, here: str) -> None:
+    frame = known("12").assign(unique_id=lambda t: t["unique_id"].map(kind))
+    static = STATIC.assign(unique_id=["1", "2"] if kind is int else [1, 2])
+    message = f"no row for series {kind(1)!r}: every series needs one, and its ids are {there}, while those of df are"
+    with pytest.raises(InputError, match=f"Forecaster.fit: static_df has {message} {here}: write both alike"):
+        Forecaster(H, **OPTIONS, stat_exog_list=["zeal"]).fit(frame, static_df=static)
 
 
 def test_what_only_training_has_not_seen(settled: Forecaster) -> None:

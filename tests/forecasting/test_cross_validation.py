@@ -230,3 +230,25 @@ def test_rows_at_times_of_their_own_are_windows_of_rows(small: Small) -> None:
     known = small().fit(df[:52], "irregular")
     want = known.predict(df=df[:56], futr_df=df.loc[56:, ["unique_id", "ds"]])
     pd.testing.assert_frame_equal(found.loc[4:, list(want)].reset_index(drop=True), want)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alias": "y"}, "target_col is 'y', which is also a column of the forecast, .* pass another alias"),
+        ({"target_col": "S4D-lo-80"}, "target_col is 'S4D-lo-80', which is also a column of the forecast"),
+        ({"alias": "cutoff"}, "alias is 'cutoff', but the result has a column 'cutoff' of its own"),
+        ({"id_col": "cutoff"}, "id_col is 'cutoff'"),
+        ({"time_col": "cutoff"}, "time_col is 'cutoff'"),
+        ({"target_col": "cutoff"}, "target_col is 'cutoff'"),
+    ],
+)
+def test_columns_of_one_name_are_refused(options: dict[str, str], message: str, small: Small, table: Table) -> None:
+    named = {options.get("id_col"): "unique_id", options.get("time_col"): "ds", options.get("target_col"): "y"}
+    frame = table().rename(columns={old: new for new, old in named.items() if new})
+    with pytest.raises(InputError, match=f"Forecaster.cross_validation: {message}"):
+        small(**options).cross_validation(frame, n_windows=2)
+    fc = small(**options).fit(frame)
+    assert np.isfinite(fc.predict()[fc.name]).all()  # which has neither
+    with pytest.raises(InputError, match=f"Forecaster.predict_insample: {message}"):
+        fc.predict_insample()

@@ -164,6 +164,16 @@ def test_a_series_never_observed_is_forecast_as_nan_with_a_note(small: Small, ta
     assert alone.iloc[:, 2:].isna().all(axis=None)
 
 
+def test_a_model_from_a_folder_notes_a_forecast_that_is_nan(small: Small, table: Table, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"Forecaster\.fit: .* the forecast is NaN"):
+        fc = small().fit(pd.concat([table(), table(name="silent", y=np.nan)]))
+    fc.save(tmp_path / "model")
+    back = Forecaster.load(tmp_path / "model")
+    for call in (back.predict, back.simulate):
+        with pytest.warns(UserWarning, match=rf"Forecaster\.{call.__name__}: .* series silent: the forecast is NaN"):
+            assert call()["S4D"].isna().any()
+
+
 def test_a_series_that_fell_silent_is_noted_too(fitted: Forecaster, small: Small, table: Table) -> None:
     frame = table(60, y=[1.0, 2.0] * 5 + [np.nan] * 50)
     with pytest.warns(UserWarning, match="Forecaster.predict: nothing was observed in the last 36 steps of series a"):

@@ -129,6 +129,15 @@ def test_paths_have_the_quantiles_of_the_forecast(small: Small, table: Table) ->
     assert not fc.simulate(3, seed=1).equals(fc.simulate(3, seed=2))
 
 
+@pytest.mark.parametrize("option", ["id_col", "time_col", "alias"])
+def test_paths_want_the_name_of_their_numbers_for_themselves(option: str, small: Small, table: Table) -> None:
+    names = {"id_col": "unique_id", "time_col": "ds"}
+    fc = small(H, **{option: "sample"}).fit(table().rename(columns={names.get(option, ""): "sample"}))
+    with pytest.raises(InputError, match=f"Forecaster.simulate: {option} is 'sample', but the result has a column"):
+        fc.simulate(3)
+    assert len(fc.predict()) == H
+
+
 @pytest.mark.parametrize("distribution", ["negative-binomial", "tweedie"])
 def test_bands_hold_what_they_promise_on_intermittent_series(distribution: str, small: Small) -> None:
     rng = np.random.default_rng(0)

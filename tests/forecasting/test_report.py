@@ -50,6 +50,12 @@ def test_rows_at_times_of_their_own_are_forecast_at_their_times(small: Small) ->
     np.testing.assert_array_equal(found.backtest["y"], df["y"][48:52])
 
 
+def test_a_forecast_that_is_called_as_the_values_is_not_measured_on_itself(small: Small, table: Table) -> None:
+    found = run(table(), lambda: small(alias="y"), "MS", [80])
+    assert found.backtest is None
+    assert found.metrics["reason"].startswith("forecast: target_col is 'y', which is also a column of the forecast")
+
+
 @pytest.mark.filterwarnings("ignore:.*the forecast is NaN")
 def test_why_nothing_was_measured_is_said(small: Small, table: Table) -> None:
     for frame, holdout, reason in (

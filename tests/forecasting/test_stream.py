@@ -196,6 +196,23 @@ def test_the_forecaster_stays_where_it_is_until_it_is_brought_along(small: Small
     pd.testing.assert_frame_equal(fc.predict(), moved)
 
 
+@pytest.mark.parametrize("freq", ["h", "MS", 7, "irregular"])
+def test_what_is_known_is_told_from_what_comes_too_late(freq: Any, small: Small) -> None:
+    frame = series("h" if freq == "irregular" else freq, 2)
+    if freq == "irregular":
+        frame["ds"] += pd.to_timedelta(np.random.default_rng(0).integers(0, 1800, 240), unit="s")
+    kept = frame.drop(index=100)
+    stream = ForecastStream(small(input_size=40).fit(kept[kept.index <= 115], freq))
+    stream.push(*rows_of(stream, kept[kept.index == 116]))
+    before = frame[frame.index <= 116].iloc[::-1]
+    known, late = stream.seen(*rows_of(stream, before)[:3])
+    at = before.index.to_numpy()
+    np.testing.assert_array_equal(late, at == 100)
+    np.testing.assert_array_equal(known, (at > 116 - 40 - (freq == "irregular")) & (at != 100))  # 40 steps, or 40 rows
+    nothing = np.full(len(before), np.nan)
+    assert (stream.seen(*rows_of(stream, before)[:2], nothing)[1] == ((at == 100) & (freq == "irregular"))).all()
+
+
 def test_a_stamp_off_the_grid_is_refused(small: Small) -> None:
     stream = ForecastStream(small().fit(series("h").groupby("unique_id").head(60)))
     with pytest.raises(InputError, match="does not lie on the grid of freq 'h'"):
