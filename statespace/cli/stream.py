@@ -115,8 +115,11 @@ class _Session:
         self, options: argparse.Namespace, forecaster: "Forecaster", rest: bytes, header: tuple[str, ...] | None
     ) -> None:
         from statespace.forecasting.live_rows import RowReader, RowWriter
+        from statespace.forecasting.options import expect_apart
         from statespace.forecasting.stream import ForecastStream
 
+        for added in ("score", "anomaly") if options.detect else ("",):
+            expect_apart("stream", forecaster.columns, forecaster.name, added, with_target=True)
         self.options, self.forecaster = options, forecaster
         self.stream = ForecastStream(forecaster, options.level)
         self.reader = RowReader(forecaster.columns, self.stream.ids, forecaster.last_stamp, options.format)

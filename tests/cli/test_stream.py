@@ -84,6 +84,20 @@ def test_rows_come_back_with_what_was_expected_of_them(model: Path) -> None:
     np.testing.assert_allclose(back.iloc[:2][["S4D", *bands]], want[["S4D", *bands]], rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("alias", "options", "said"),
+    [("y", [], "target_col is 'y', which is also a column"), ("score", ["--detect"], "alias is 'score', but")],
+)
+def test_columns_of_one_name_are_refused(
+    model: Path, tmp_path: Path, alias: str, options: list[str], said: str
+) -> None:
+    fc = Forecaster.load(model)
+    fc.set_params(alias=alias).save(tmp_path / "model")
+    found = run(tmp_path / "model", csv(table(10, 80)), *options)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert said in found.stderr
+
+
 def test_json_goes_in_and_out(model: Path) -> None:
     new = table(10, 80).assign(ds=lambda f: f["ds"].astype(str))
     new.iloc[3, 2] = np.nan
