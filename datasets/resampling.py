@@ -14,7 +14,7 @@ import numpy as np
 from statespace.errors import InputError
 
 _FINEST = 2000  # the largest p and q: 44101 Hz to 8000 Hz is off by less than one part in a million
-_FURTHEST = 256  # between two rates that anybody means
+FURTHEST = 256  # between two rates that anybody means
 
 
 def _ratio(rate: float, target: float) -> Fraction:
@@ -22,9 +22,9 @@ def _ratio(rate: float, target: float) -> Fraction:
     for name, value in (("rate", rate), ("target", target)):
         if not 0 < value < float("inf"):
             raise InputError(f"resample: {name} is {value}, but a positive number of samples in a second is expected.")
-    if max(rate, target) > _FURTHEST * min(rate, target):
+    if max(rate, target) > FURTHEST * min(rate, target):
         raise InputError(
-            f"resample: from {rate:g} Hz to {target:g} Hz is more than a factor of {_FURTHEST}: check the rate that "
+            f"resample: from {rate:g} Hz to {target:g} Hz is more than a factor of {FURTHEST}: check the rate that "
             "the file states."
         )
     wanted = Fraction(target) / Fraction(rate)

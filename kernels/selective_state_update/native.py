@@ -81,30 +81,15 @@ def step(
     method: str,
     instruction_set: str | None = None,
 ) -> Tensor:
-    """Step with arguments that were checked, of any layout and type, by a named instruction set or the fastest one."""
+    """Step with arguments that were checked, of any layout and type, by a named instruction set or the fastest one.
+
+    What the core would not read as it is, is copied; an older torch takes the function that is opened with ctypes.
+    """
     entry, number = _entry(), core.instruction_set(instruction_set)
     if entry is not None:
         done = entry[0](state, x, dt, A, B, C, D, z, dt_bias, dt_softplus, RULES[method], _threads(), number, False)
         if done is not None:
             return done
-    return packed(state, x, dt, A, B, C, D, z, dt_bias, dt_softplus, method, number)
-
-
-def packed(
-    state: Tensor,
-    x: Tensor,
-    dt: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    dt_bias: Tensor | None,
-    dt_softplus: bool,
-    method: str,
-    instruction_set: int,
-) -> Tensor:
-    """Step with copies of what the core would not read as it is, by the function that is opened with ctypes."""
     wide = state.dtype.to_real()
     of_x = x.dtype if _WIDE[x.dtype] is wide and dt.dtype is x.dtype else wide
     of_vectors = state.dtype if state.is_complex() else of_x
@@ -131,8 +116,7 @@ def packed(
         )
     )
     assert here is not None
-    assert rows is not None
-    y = torch.empty_like(rows)
+    y = torch.empty(x.shape, dtype=of_x)
     batch, channels, states = state.shape
     groups = 1 if B.ndim == 2 else B.shape[1]
     of_batch, of_group = groups * states, states
@@ -142,7 +126,7 @@ def packed(
 
     call = _pack(
         batch, channels, groups, states,
-        core.DTYPES[of_x], state.is_complex(), RULES[method], dt_softplus, _threads(), instruction_set,
+        core.DTYPES[of_x], state.is_complex(), RULES[method], dt_softplus, _threads(), number,
         at(here), at(rows), channels, at(steps), channels, at(poles),
         at(inputs), of_batch, of_group, at(outputs), of_batch, of_group,
         at(feedthrough), at(gate), channels, at(bias), at(y),

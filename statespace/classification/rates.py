@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from statespace.classification.signals import Signals
-from statespace.datasets.resampling import resample, resampled_length
+from statespace.datasets.resampling import FURTHEST, resample, resampled_length
+from statespace.errors import InputError
 
 
 def at_rate(signals: Signals, times: float) -> Signals:
@@ -18,10 +19,16 @@ def at_rate(signals: Signals, times: float) -> Signals:
     Returns:
         The same where `times` is one.
     Raises:
-        InputError: the two rates are too far apart.
+        InputError: the two rates are too far apart to be meant.
     """
     if times == 1:
         return signals
+    if not 1 / FURTHEST <= times <= FURTHEST:
+        raise InputError(
+            f"dt_scale: the sampling rate would change by a factor of {max(times, 1 / times):g}, but at most "
+            f"{FURTHEST} is expected: dt_scale is the time between two samples over that of training, such as 2 for "
+            "half the rate."
+        )
     lengths = torch.tensor([resampled_length(length, 1.0, times) for length in signals.lengths.tolist()])
     x = signals.x.new_zeros(len(signals), int(lengths.max()), signals.x.shape[2])
     for row, (before, after) in enumerate(zip(signals.lengths.tolist(), lengths.tolist(), strict=True)):

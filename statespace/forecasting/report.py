@@ -92,7 +92,7 @@ def run(
         Reader(fc.columns, series.freq).lead("forecast", series, futr_df, fc.h)
     kept = [fc._fit("Forecaster.fit", frame, freq, static_df, checkpoint=checkpoint)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # said once, by fit
+        warnings.filterwarnings("ignore", "Forecaster.predict: nothing was observed")  # said once, by fit
         forecast = fc.predict(level=levels, futr_df=futr_df)
     history = series.frame(fc.columns)
     found: dict[str, Any] = {"h": fc.h, "freq": fc.freq, "season_length": fc.season, "rows": len(frame)}

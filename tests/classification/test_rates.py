@@ -8,6 +8,7 @@ from scipy.signal import resample_poly
 from statespace import Classifier
 from statespace.classification.rates import at_rate, shared_out
 from statespace.classification.signals import Signals, read_signals
+from statespace.errors import InputError
 
 
 def slow(lengths: list[int]) -> Signals:
@@ -37,6 +38,14 @@ def test_gaps_stay_where_they_were() -> None:
     assert not found.observed[1, 400:].any()
 
 
+@pytest.mark.parametrize("times", [1e-3, 1e3])
+def test_a_rate_that_nobody_means_is_refused_as_dt_scale(times: float) -> None:
+    with pytest.raises(
+        InputError, match="dt_scale: the sampling rate would change by a factor of 1000, but at most 256"
+    ):
+        at_rate(slow([400]), times)
+
+
 @pytest.mark.parametrize("times", [0.4, 1.0, 2.5])
 def test_what_time_brought_is_shared_out_without_rest(times: float) -> None:
     signals = slow([60, 45])
@@ -45,6 +54,11 @@ def test_what_time_brought_is_shared_out_without_rest(times: float) -> None:
     brought *= torch.arange(brought.shape[1]) < other.lengths[:, None]
     shares = shared_out(brought, other.lengths, signals)
     torch.testing.assert_close(shares.sum(1), brought.sum(1), rtol=0, atol=1e-4)
+    begun = torch.zeros_like(brought)
+    begun[:, : begun.shape[1] // 4] = 1
+    early = shared_out(begun, other.lengths, signals)
+    assert early[0, 14] > 0  # of 60 samples, a quarter
+    assert not early[0, 16:].any()
     even = shared_out(torch.ones_like(brought), other.lengths, signals)
     for row, (before, after) in enumerate(zip(other.lengths.tolist(), signals.lengths.tolist(), strict=True)):
         torch.testing.assert_close(even[row, :after], torch.full((after,), before / after))

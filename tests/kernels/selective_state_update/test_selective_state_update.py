@@ -181,13 +181,24 @@ def test_the_direct_way_is_taken_and_equals_the_operator(compiled):
 
 @pytest.mark.parametrize("is_complex", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_an_older_torch_gives_the_same_bits(compiled, monkeypatch, dtype, is_complex):
-    x, arguments, state = make(2, 6, 5, dtype=dtype, is_complex=is_complex)
+@pytest.mark.parametrize("groups", [None, 3])
+def test_an_older_torch_gives_the_same_bits(compiled, monkeypatch, groups, dtype, is_complex):
+    x, arguments, state = make(2, 6, 5, dtype=dtype, is_complex=is_complex, groups=groups)
     here = state.clone()
     expected = selective_state_update(state, x, **arguments, backend="native")
     monkeypatch.setattr(native, "_entry", lambda: None)
     assert torch.equal(selective_state_update(here, x, **arguments, backend="native"), expected)
     assert torch.equal(here, state)
+
+
+@pytest.mark.parametrize("name", ["A", "B", "C", "state"])
+def test_a_conjugate_that_is_only_marked_is_not_read_past(compiled, name):
+    x, arguments, state = make(2, 6, 5, is_complex=True)
+    given = arguments | {"state": torch.randn_like(state)}
+    expected = selective_state_update(x=x, **(given | {"state": given["state"].clone()}), backend="reference")
+    given[name] = given[name].conj().resolve_conj().conj()
+    assert given[name].is_conj()
+    close(selective_state_update(x=x, **given, backend="native"), expected, 1e-14)
 
 
 def test_what_autograd_follows_is_left_to_the_checks(compiled):
