@@ -67,6 +67,11 @@ def _check(
             f"that share the {sizes['d']} channels evenly, are expected."
         )
     _check_dtypes(state, reals, numbers)
+    if state.is_conj() or state.is_neg():
+        raise InputError(
+            f"{_WHERE}: state is conjugated or negated by a mark alone, so that it cannot be changed in place: pass "
+            "state.resolve_conj().resolve_neg(), and keep that."
+        )
     for name, value in {"state": state, **reals, **numbers}.items():
         if value.device != x.device:
             raise InputError(f"{_WHERE}: {name} is on {value.device} but x on {x.device}: move it with .to(x.device).")

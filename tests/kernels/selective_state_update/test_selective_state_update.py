@@ -191,7 +191,13 @@ def test_an_older_torch_gives_the_same_bits(compiled, monkeypatch, groups, dtype
     assert torch.equal(here, state)
 
 
-@pytest.mark.parametrize("name", ["A", "B", "C", "state"])
+def test_a_state_that_is_conjugated_by_a_mark_is_refused(backend):
+    x, arguments, state = make(2, 6, 5, is_complex=True)
+    with pytest.raises(InputError, match="state is conjugated or negated by a mark alone"):
+        selective_state_update(state.conj(), x, **arguments, backend=backend)
+
+
+@pytest.mark.parametrize("name", ["A", "B", "C"])
 def test_a_conjugate_that_is_only_marked_is_not_read_past(compiled, name):
     x, arguments, state = make(2, 6, 5, is_complex=True)
     given = arguments | {"state": torch.randn_like(state)}
