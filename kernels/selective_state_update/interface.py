@@ -67,7 +67,7 @@ def _check(
             f"that share the {sizes['d']} channels evenly, are expected."
         )
     _check_dtypes(state, reals, numbers)
-    if state.is_conj() or state.is_neg():
+    if not torch.compiler.is_compiling() and (state.is_conj() or state.is_neg()):
         raise InputError(
             f"{_WHERE}: state is conjugated or negated by a mark alone, so that it cannot be changed in place: pass "
             "state.resolve_conj().resolve_neg(), and keep that."
