@@ -29,6 +29,7 @@ from statespace.forecasting.paths import SAMPLE, simulate
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
 from statespace.forecasting.search import SEARCHED, Trial, search
+from statespace.forecasting.smoothing import smoothed
 from statespace.forecasting.static import Static
 from statespace.forecasting.together import expect_alike, expect_all, expect_same_end
 from statespace.forecasting.training import train
@@ -323,6 +324,11 @@ class Forecaster(Parameters):
         scaling = self._scaling(where, series, log, power)
         scaled = scaling.forward(series.values, series.lengths)
         drift = persistence(scaled, series.lengths, season, size)
+        start = (
+            None
+            if series.ticks is not None
+            else smoothed(scaled, series.lengths, season, size, self.h, self.scaler_type)
+        )
         beside = reader.beside(where, series, scaled, static_df)._replace(number=torch.arange(len(series)))
         if self.point == "median":  # is judged by absolute errors, in which hard series shall not rule over the others
             beside = beside._replace(unit=torch.as_tensor(typical_change(scaled, series.lengths, season)))
@@ -338,7 +344,10 @@ class Forecaster(Parameters):
             data = self._windows(where, series, source, lengths)
 
             def made(how: "Forecaster") -> ForecastNetwork:
-                return how._network(size, series.ticks is None, features, reader, 0, season, drift)
+                network = how._network(size, series.ticks is None, features, reader, 0, season, drift)
+                if start is not None:
+                    network.begin_at(*(torch.as_tensor(part) for part in (start.weight, start.spread)))
+                return network
 
             chosen, trials = (None, ()) if before is None else (self.chosen_, self.trials_)
             if self.layer == AUTO and before is None and data is not None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from statespace.forecasting.conformal import calibrate
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
 MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
 MOST_WINDOWS = 60_000  # that the linear path is fitted to; more would tell little
+_DOUBT = 2.0  # horizons held out in which the network is taken to have added nothing of use
 _BLOCKS = 5  # stretches of time that are left out in turn
 
 
@@ -124,6 +126,7 @@ def fit_linear(
         (LEVEL,),
         network.scaler,
         common,
+        [F.pad(start, (0, linear.in_features - linear.input_size)) for start in linear.starts[1:]],
     )
     if len(linear.own):
         own = fit_own(linear, source, blocks, between, found, network.scaler, own, verbose)
@@ -148,9 +151,25 @@ def _correlation(network: ForecastNetwork, windows: Windows) -> np.ndarray:
     return copula(normal_score(network(windows.past).quantiles, y).double().numpy())
 
 
+def _stretches(origins: Origins, h: int) -> float:
+    """Return how many horizons the targets of windows fill, of all series together: what overlaps says the same."""
+    series, position = origins
+    each = series.unique()
+    first, last = (
+        torch.zeros(int(each.max()) + 1, dtype=position.dtype).scatter_reduce(
+            0, series, position, how, include_self=False
+        )
+        for how in ("amin", "amax")
+    )
+    return float(((last - first)[each] / h + 1).sum())
+
+
 @torch.no_grad()
-def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows) -> float:
-    """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1."""
+def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows, stretches: float) -> float:
+    """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1.
+
+    Few stretches of time tell little: it is drawn to nothing as if `_DOUBT` more had found nothing in it.
+    """
     raw = network.raw(windows.past)
     window = normalise(windows.past.x, windows.past.observed, network.scaler)
     straight = network.straight(linear, window, windows.past)
@@ -158,7 +177,8 @@ def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows) -> fl
     left = (windows.y - raw.location) / raw.scale - straight
     counts = (windows.weight > 0).to(added.dtype)
     square = float((added.square() * counts).sum())
-    return min(1.0, max(0.0, float((added * left * counts).sum()) / square)) if square > 0 else 1.0
+    best = min(1.0, max(0.0, float((added * left * counts).sum()) / square)) if square > 0 else 1.0
+    return best * stretches / (stretches + _DOUBT)
 
 
 def _shrink(network: ForecastNetwork, share: float) -> None:
@@ -193,6 +213,7 @@ def train(
     linear = None if network.output.positive else network.linear
     chosen = Chosen()
     start = None if linear is None else (linear.weight.detach().clone(), linear.bias.detach().clone())
+    warm = linear is not None and not torch.equal(linear.weight[:, : linear.input_size], linear.starts[0])
     if linear is not None:
         chosen = fit_linear(network, linear, data, how.verbose, stages, "linear path")
         linear.requires_grad_(False)
@@ -222,16 +243,23 @@ def train(
             stages.keep(title, network, outcome)
         return outcome
 
-    outcome = run(data, how.max_steps, how.learning_rate, has_validation, "fit")
+    # What the linear path does not know.
+    told = bool(network.hist or network.futr or network.static or len(network.embed_codes))
+    # Series too short to hold anything out do not say what a network has learnt: it would know them by heart.
+    if has_validation or linear is None or told or warm:
+        outcome = run(data, how.max_steps, how.learning_rate, has_validation, "fit")
+    else:
+        outcome = Outcome(0, 0, float("inf"), False)
+        _shrink(network, 0.0)
     correlation, share = np.eye(source.h), 1.0
     if has_validation:
         held_out = source.cut(*_spread(data.val))
         if linear is not None:
             # Where two stretches of time cannot be held against each other, nothing says that it is worth anything, but
             # that the linear path knows no covariates.
-            told = network.hist or network.futr or network.static or len(network.embed_codes)
-            judged = bool(told) or (chosen.common is not None and isfinite(chosen.common.error))
-            share = _share(network.eval(), linear, held_out) if judged else 0.0
+            judged = told or (chosen.common is not None and isfinite(chosen.common.error))
+            stretches = _stretches(data.val, source.h)
+            share = _share(network.eval(), linear, held_out, stretches) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
             _shrink(network, share)
         if how.intervals == "conformal":
@@ -252,5 +280,5 @@ def train(
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
         if linear is not None:
             # The linear path knows the tail by now: what made up for that it did not is to go.
-            _shrink(network, min(share, _share(network.eval(), linear, held_out)))
+            _shrink(network, min(share, _share(network.eval(), linear, held_out, stretches)))
     return outcome, correlation

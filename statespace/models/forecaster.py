@@ -72,7 +72,8 @@ class ForecastNetwork(nn.Module):
     """Forecast the values after a window, and how sure they are.
 
     The buffer `offsets`, ``(h, len(QUANTILES))``, in units of the window's scale, widens or narrows the trained
-    quantiles after training (see `forecasting.conformal`); it starts at zero.
+    quantiles after training (see `forecasting.conformal`); it starts at zero. What training starts from,
+    `begin`, ``(h, parameters)``, is added to all that the head puts out.
 
     Args:
         h: horizon to train for, in steps.
@@ -103,6 +104,7 @@ class ForecastNetwork(nn.Module):
     """
 
     offsets: Tensor
+    begin: Tensor
     scaler: str | Reversible
 
     def __init__(
@@ -150,6 +152,18 @@ class ForecastNetwork(nn.Module):
         read_across = linear and 0 < together <= MOST_SERIES and not self.output.positive
         self.across = AcrossPath(together, input_size, h) if read_across else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
+        self.register_buffer("begin", torch.zeros(h, self.output.parameters))
+
+    def begin_at(self, weight: Tensor, spread: Tensor) -> None:
+        """Start at a linear forecast of a spread that is known.
+
+        Args:
+            weight: from the normalised window to the horizon, ``(h, input_size)``.
+            spread: standard deviation of each step in units of the window's scale, ``(h,)``.
+        """
+        if self.linear is not None:
+            self.linear.begin_at(weight)
+            self.begin = self.output.begin(spread.to(self.begin))
 
     def rows(self, x: Tensor, past: History) -> tuple[Tensor, Tensor]:
         """Return what is known at each step of the past, and where anything enters the backbone.
@@ -236,11 +250,17 @@ class ForecastNetwork(nn.Module):
         raw = self.head(z[:, -steps:])
         return self.at(raw, window, past, dt_scale)
 
+    def _row(self, steps: int, dt_scale: float) -> Tensor:
+        """Return which step of the horizon each of some steps is nearest to, from above, ``(steps,)``."""
+        step = torch.arange(1, steps + 1, device=self.offsets.device) * dt_scale
+        return (step.ceil().long() - 1).clamp(max=self.h - 1)
+
     def at(self, raw: Tensor, window: Normalised, past: History, dt_scale: float = 1.0) -> Raw:
-        """Add the linear path to what the head puts out, ``(b, steps, parameters)``."""
+        """Add what training started from and the linear path to what the head puts out, ``(b, steps, parameters)``."""
         if self.linear is not None:
             linear = self.straight(self.linear, window, past, dt_scale, raw.shape[1])
-            raw = raw + F.pad(linear[..., None], (0, self.output.parameters - 1))
+            begin = self.begin[self._row(raw.shape[1], dt_scale)]
+            raw = raw + begin + F.pad(linear[..., None], (0, self.output.parameters - 1))
         unit = self.scaler.before(window.scale) if isinstance(self.scaler, Reversible) else None
         return Raw(raw, window.location, window.scale, unit)
 
@@ -255,8 +275,7 @@ class ForecastNetwork(nn.Module):
         """Return the forecast that the output reads from what the network put out, with its offsets."""
         arguments = raw.raw, raw.location.expand(raw.raw.shape[:2]), raw.scale.expand(raw.raw.shape[:2])
         quantiles = self.output.quantiles(*arguments)
-        step = torch.arange(1, raw.raw.shape[1] + 1, device=raw.raw.device) * dt_scale
-        offsets = self.offsets[(step.ceil().long() - 1).clamp(max=self.h - 1)]
+        offsets = self.offsets[self._row(raw.raw.shape[1], dt_scale)]
         quantiles = _ascending(quantiles + offsets * raw.scale[..., None])
         if self.output.positive:
             quantiles = quantiles.clamp(min=0)

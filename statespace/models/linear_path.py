@@ -93,10 +93,12 @@ class LinearPath(nn.Linear):
         series: number of series with a part of their own, 0 for none.
     Attributes:
         groups: what each input is, ``(in_features,)``: `WINDOW`, `LEVEL` or `FEATURES`.
+        starts: what its weights of the window may be drawn to, ``(starts, h, input_size)``; it starts at the first.
         own: what each series has of its own, ``(series, h, input_size + 1)``, the offset last.
     """
 
     groups: Tensor
+    starts: Tensor
     own: Tensor
 
     def __init__(
@@ -113,11 +115,20 @@ class LinearPath(nn.Linear):
         self.bank = SystemBank(input_size, features) if features else None
         with torch.no_grad():
             self.weight.zero_()
-            self.weight[:, :input_size] = seasonal_naive(input_size, h, season_length, drift)
             self.bias.zero_()
         groups = torch.tensor([WINDOW] * input_size + [LEVEL] + [FEATURES] * features)
         self.register_buffer("groups", groups, persistent=False)
         self.register_buffer("own", torch.zeros(series, h, input_size + 1))
+        naive = seasonal_naive(input_size, h, season_length, drift)
+        self.register_buffer("starts", torch.empty(0, h, input_size), persistent=False)
+        self.begin_at(naive)
+
+    @torch.no_grad()
+    def begin_at(self, weight: Tensor) -> None:
+        """Start at weights of the window, ``(h, input_size)``; those of before stay known as another start."""
+        weight = weight.to(self.weight)
+        self.starts = torch.cat([weight[None], self.starts])
+        self.weight[:, : self.input_size] = weight
 
     def belong_to(self, series: int) -> None:
         """Make room for what so many series have of their own: none for a single one, or for too many."""

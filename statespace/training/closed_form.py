@@ -5,9 +5,9 @@
     G = Σ s²/u² φ φᵀ,   M = Σ s²/u² φ eᵀ
 
 φ holds the normalised window, features of it, and 1; μ and s are location and scale of the window, and u is the unit in
-which errors of its series count. A large penalty λ leaves a group of weights where it starts, at the seasonal naive
-forecast. Penalties, relative to the mean of their part of the diagonal of G, are chosen by blocked cross-validation:
-the error on a stretch of time follows from its own G and M, so that each costs one factorisation, and no pass over the
+which errors of its series count. A large penalty λ leaves a group of weights where it starts, W₀. Where to start, and
+the penalties, relative to the mean of their part of the diagonal of G, are chosen by blocked cross-validation: the
+error on a stretch of time follows from its own G and M, so that each costs one factorisation and no pass over the
 data.
 
 Source: Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd ed., section 3.4.1, for ridge
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from statespace.models.history import History
@@ -126,13 +127,14 @@ class Choice(NamedTuple):
 
     Attributes:
         penalties: for each group.
-        from_zero: whether weights were drawn to zero, the mean of the window, and not to where they started.
+        start: what the weights were drawn to: 0 for where they are, k for the kth other start, the last of them zero,
+            the mean of the window.
         error: mean squared error of windows left out, in the units of each series; NaN where none could be.
-        start_error: the same of the start.
+        start_error: the same of the weights as they are.
     """
 
     penalties: tuple[float, ...]
-    from_zero: bool
+    start: int
     error: float
     start_error: float
 
@@ -188,11 +190,12 @@ def fit_readout(
     spare: Sequence[int] = (),
     scaler: str | Reversible = "standard",
     choice: Choice | None = None,
+    starts: Sequence[Tensor] = (),
 ) -> Fit:
     """Fit a linear readout to windows, with penalties that serve stretches of time it has not seen.
 
-    The penalty of the first group is chosen with all others infinite, once drawn to the start and once to zero; those
-    of the other groups follow one by one, and then the first again.
+    The penalty of the first group is chosen with all others infinite, drawn to each start and to zero in turn; those of
+    the other groups follow one by one, and then the first again.
 
     Args:
         readout: where it starts, and what is changed.
@@ -204,6 +207,7 @@ def fit_readout(
         spare: groups to be used only where the first one has taught nothing, such as the level of a random walk.
         scaler: how windows are normalised.
         choice: what was chosen before, to be taken again.
+        starts: weights to draw to instead, ``(h, in_features)`` each.
     Returns:
         The fit. With fewer than two blocks to judge by, the start is left alone.
     """
@@ -214,16 +218,18 @@ def fit_readout(
     parts = [part for part in each if part.windows]
     if len(parts) < 2:
         none = torch.zeros(readout.in_features + 1, readout.out_features, dtype=torch.float64)
-        return Fit(Choice(tuple(nothing), False, float("nan"), float("nan")), none, (none,) * len(blocks))
+        return Fit(Choice(tuple(nothing), 0, float("nan"), float("nan")), none, (none,) * len(blocks))
     judged = _together(parts)
     everything = judged.plus(moments(readout, features, source, between, scaler))
     diagonal = torch.diagonal(everything.G) / everything.windows
     unit = torch.stack([diagonal[groups == group].mean() for group in range(count)])
     unit = torch.where(unit > 0, unit, 1.0)  # of a constant series nothing is to be told
-    to_zero = -torch.cat([readout.weight.T, readout.bias[None]]).detach().double()
+    here = torch.cat([readout.weight.T, readout.bias[None]]).detach().double()
+    others = [F.pad(start.T.double(), (0, 0, 0, 1)) for start in starts]  # without an offset
+    moves = [torch.zeros_like(here), *(other - here for other in others), -here]
     if choice is None:
-        choice = _choose(parts, groups, unit, to_zero, spare)
-    move = to_zero if choice.from_zero else torch.zeros_like(to_zero)
+        choice = _choose(parts, groups, unit, moves, spare)
+    move = moves[choice.start]
     change = move + solve(everything.moved(move), groups, unit, choice.penalties)
     left_out = [
         move + solve(judged.plus(part, -1).moved(move), groups, unit, choice.penalties) if part.windows else change
@@ -235,19 +241,18 @@ def fit_readout(
     return Fit(choice, change, tuple(left_out))
 
 
-def _choose(parts: Sequence[Moments], groups: Tensor, unit: Tensor, to_zero: Tensor, spare: Sequence[int]) -> Choice:
-    """Choose penalties, and what to draw to, by leaving out each part in turn."""
+def _choose(
+    parts: Sequence[Moments], groups: Tensor, unit: Tensor, moves: Sequence[Tensor], spare: Sequence[int]
+) -> Choice:
+    """Choose penalties, and which move to draw to, by leaving out each part in turn."""
     nothing = [float("inf")] * len(unit)
     # Some steps of a long horizon speak for all of them.
-    every = max(1, to_zero.shape[1] // _STEPS_JUDGED)
-    judges = [
-        _Judge([part.moved(move).every(every) for part in parts], groups, unit)
-        for move in (torch.zeros_like(to_zero), to_zero)
-    ]
+    every = max(1, moves[0].shape[1] // _STEPS_JUDGED)
+    judges = [_Judge([part.moved(move).every(every) for part in parts], groups, unit) for move in moves]
     firsts = [judge.best(nothing, 0) for judge in judges]
-    from_zero = firsts[1] < firsts[0]
-    error, best = firsts[from_zero]
+    start = min(range(len(moves)), key=firsts.__getitem__)
+    error, best = firsts[start]
     for group in [*range(1, len(unit)), 0]:
         if group not in spare or best[0] == float("inf"):
-            error, best = judges[from_zero].best(best, group)
-    return Choice(tuple(best), from_zero, error, judges[0](nothing))
+            error, best = judges[start].best(best, group)
+    return Choice(tuple(best), start, error, judges[0](nothing))

@@ -78,6 +78,14 @@ class Output(ABC):
             Values in the units of y, ``(...)``.
         """
 
+    def begin(self, spread: Tensor) -> Tensor:
+        """Return what is to be added to `raw` so that zeros are a forecast of this spread, ``(..., parameters)``.
+
+        Args:
+            spread: standard deviation in units of the normalised window, ``(...)``, positive.
+        """
+        return spread.new_zeros(*spread.shape, self.parameters)
+
     def check(self, where: str, series: object, values: np.ndarray) -> None:
         """Check that the values of a series can come from this output.
 

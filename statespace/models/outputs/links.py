@@ -30,6 +30,16 @@ def spread(x: Tensor, least: float = LEAST_SPREAD) -> Tensor:
     return F.softplus(x) + least
 
 
+def before_softplus(y: Tensor) -> Tensor:
+    """Return the number whose softplus is `y`, which is above zero."""
+    return y + torch.log(-torch.expm1(-y))
+
+
+def before_spread(width: Tensor, least: float = LEAST_SPREAD) -> Tensor:
+    """Return the number whose `spread` is a width; of a width below `least`, one close to it."""
+    return before_softplus((width - least).clamp(min=least))
+
+
 def ratio(scale: Tensor, unit: Tensor | None) -> Tensor:
     """Return the scale in units in which errors count, ``(...)``; 1 without a unit."""
     return scale.new_ones(()) if unit is None else scale / unit

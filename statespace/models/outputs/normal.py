@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from statespace.models.outputs.base import Distribution
-from statespace.models.outputs.links import ratio, spread
+from statespace.models.outputs.links import before_spread, ratio, spread
 
 
 class Normal(Distribution):
@@ -23,6 +23,12 @@ class Normal(Distribution):
         sigma = spread(raw[..., 1])
         error = ((y - location) / scale - raw[..., 0]) / sigma
         return error.square() / 2 + sigma.log() + log(2 * pi) / 2 + ratio(scale, unit).log()
+
+    def begin(self, spread: Tensor) -> Tensor:
+        """Return what makes zeros a forecast of this spread; see `Output.begin`."""
+        found = super().begin(spread)
+        found[..., 1] = before_spread(spread)
+        return found
 
     def mean(self, raw: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         """Return the mean; see `Output.mean`."""

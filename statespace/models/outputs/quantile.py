@@ -13,10 +13,11 @@ from torch import Tensor
 
 from statespace.errors import InputError
 from statespace.models.outputs.base import Output
-from statespace.models.outputs.levels import MIDDLE, QUANTILES, between
-from statespace.models.outputs.links import ratio
+from statespace.models.outputs.levels import MIDDLE, QUANTILES, SCORES, between
+from statespace.models.outputs.links import before_softplus, ratio
 
-_NARROWER = 2.0  # so that training starts with bands of about one scale
+_NARROWER = 2.0  # so that training starts with bands of about one scale, where nothing tells how wide
+_LEAST = 1e-4  # width between two quantiles to start with, in scales
 
 
 def fan(raw: Tensor) -> Tensor:
@@ -71,6 +72,15 @@ class Quantile(Output):
         quantiles = fan(raw)
         u = (torch.arange(200, device=raw.device, dtype=raw.dtype) + 0.5) / 200
         return between(quantiles[..., None, :], u).mean(-1)
+
+    def begin(self, spread: Tensor) -> Tensor:
+        """Return what makes zeros the quantiles of a normal distribution; see `Output.begin`."""
+        found = super().begin(spread)
+        scores = spread.new_tensor(SCORES)
+        width = scores.diff()
+        outwards = torch.cat([width[:MIDDLE].flip(0), width[MIDDLE:]]) * spread[..., None]
+        found[..., 1 : len(QUANTILES)] = before_softplus(outwards.clamp(min=_LEAST)) + _NARROWER
+        return found
 
     def mean(self, raw: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         """Return the mean; see `Output.mean`."""

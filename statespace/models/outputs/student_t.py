@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from statespace.models.outputs.base import Distribution
-from statespace.models.outputs.links import ratio, spread
+from statespace.models.outputs.links import before_spread, ratio, spread
 from statespace.models.outputs.precision import arrays, special, tensor, wide
 
 _LEAST, _MOST, _START = 2.0, 100.0, -2.4
@@ -36,6 +36,12 @@ class StudentT(Distribution):
         constant = torch.lgamma(nu / 2) - torch.lgamma((nu + 1) / 2) + (nu * pi).log() / 2
         wrong = (constant + (nu + 1) / 2 * torch.log1p(wide(error).square() / nu)).to(raw.dtype)
         return sigma.log() + wrong + ratio(scale, unit).log()
+
+    def begin(self, spread: Tensor) -> Tensor:
+        """Return what makes zeros a forecast of this spread; see `Output.begin`."""
+        found = super().begin(spread)
+        found[..., 1] = before_spread(spread)
+        return found
 
     def mean(self, raw: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         """Return the mean; see `Output.mean`."""

@@ -62,6 +62,23 @@ def test_quantiles_never_cross_and_are_finite_whatever_the_network_says(name: st
 
 
 @every_output
+def test_zeros_are_a_forecast_of_the_spread_they_begin_with(name: str) -> None:
+    output, spread = VARIANTS[name](), torch.tensor([0.02, 0.3, 5.0], dtype=torch.float64)
+    begin = output.begin(spread)
+    assert begin.shape == (3, output.parameters)
+    if output.positive:
+        assert not begin.any()
+        return
+    zero, one = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    want = torch.special.ndtri(torch.tensor(QUANTILES, dtype=torch.float64)) * spread[:, None]
+    # Student's t of ten degrees of freedom has the same scale and longer tails.
+    near = slice(2, -2) if name == "student-t" else slice(None)
+    rtol = 0.12 if name == "student-t" else 1e-6
+    torch.testing.assert_close(output.quantiles(begin, zero, one)[:, near], want[:, near], rtol=rtol, atol=1e-9)
+    torch.testing.assert_close(output.mean(begin, zero, one), zero)
+
+
+@every_output
 @pytest.mark.parametrize("size", [1.0, 100.0, 1e5, 1e10])
 def test_loss_and_gradient_are_finite_whatever_the_network_says(name: str, size: float) -> None:
     output = VARIANTS[name]()

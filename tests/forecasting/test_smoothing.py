@@ -1,0 +1,124 @@
+"""Exponential smoothing as a state space model, against its recursions written component by component."""
+
+import numpy as np
+import pytest
+
+from statespace.datasets import load
+from statespace.forecasting.smoothing import Smoothing, _Kind, smoothed
+
+KINDS = [_Kind(slope, season) for slope in (False, True) for season in (1, 4)]
+
+
+def model(kind: _Kind, seed: int = 0) -> Smoothing:
+    return kind.model(np.random.default_rng(seed).normal(size=len(kind.start)) - 1)
+
+
+def components(kind: _Kind, of: Smoothing) -> tuple[float, float, float, float]:
+    """Return α, β, φ and γ of the book's component form."""
+    alpha, beta, damping = of.K[0], 0.0, 1.0
+    if kind.slope:
+        beta, damping = of.K[1], of.A[1, 1]
+    return alpha, beta, damping, of.K[-1] if kind.season > 1 else 0.0
+
+
+def recursion(kind: _Kind, of: Smoothing, start: np.ndarray, y: np.ndarray, steps: int) -> tuple[list, list]:
+    """Filter and forecast by level, slope and seasonal components (Hyndman et al. 2008, table 2.1)."""
+    alpha, beta, damping, gamma = components(kind, of)
+    level, slope = start[0], start[1] if kind.slope else 0.0
+    seasons = list(start[1 + kind.slope :]) if kind.season > 1 else [0.0]
+    errors = []
+    for t, value in enumerate(y):
+        place = t % kind.season
+        error = value - (level + damping * slope + seasons[place])
+        level, slope = level + damping * slope + alpha * error, damping * slope + beta * error
+        seasons[place] += gamma * error
+        errors.append(error)
+    ahead = [
+        level + slope * sum(damping**j for j in range(1, n + 1)) + seasons[(len(y) + n - 1) % kind.season]
+        for n in range(1, steps + 1)
+    ]
+    return errors, ahead
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_and_forecasts_are_those_of_the_recursions(kind: _Kind) -> None:
+    of, y = model(kind), np.random.default_rng(1).normal(size=37).cumsum()
+    errors, start = of.errors(y[:, None])
+    want, ahead = recursion(kind, of, start[:, 0], y, 11)
+    np.testing.assert_allclose(errors[:, 0], want, atol=1e-9)
+    np.testing.assert_allclose(of.forecast(37, 11) @ y, ahead, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_other_start_leaves_smaller_errors(kind: _Kind) -> None:
+    of, y = model(kind), np.random.default_rng(1).normal(size=37).cumsum()
+    none, _ = recursion(kind, of, np.zeros(kind.states), y, 1)
+    each = [recursion(kind, of, one, 0 * y, 1)[0] for one in np.eye(kind.states)]
+    least = float(np.square(none + np.linalg.lstsq(np.array(each).T, -np.array(none), rcond=None)[0] @ each).sum())
+    assert np.square(of.errors(y[:, None])[0]).sum() == pytest.approx(least, rel=1e-6)
+
+
+def test_the_spread_grows_as_the_book_says() -> None:
+    """Table 6.2 of Hyndman et al. 2008: class 1, with c_j written out."""
+    steps = np.arange(1, 13)
+    level = model(_Kind(False, 1))
+    np.testing.assert_allclose(level.growth(12), 1 + level.K[0] ** 2 * (steps - 1))
+    kind = _Kind(True, 4)
+    full = model(kind)
+    alpha, beta, damping, gamma = components(kind, full)
+    carried = [alpha + beta * sum(damping**i for i in range(1, j + 1)) + gamma * (j % 4 == 0) for j in range(1, 12)]
+    np.testing.assert_allclose(full.growth(12), 1 + np.concatenate([[0], np.cumsum(np.square(carried))]))
+
+
+def test_a_level_that_is_simulated_is_found_again() -> None:
+    """One in each series of several: α = 0.3 is what all share."""
+    rng = np.random.default_rng(0)
+    errors = rng.normal(size=(8, 400))
+    levels = 0.3 * errors.cumsum(1)
+    y = np.concatenate([np.zeros((8, 1)), levels[:, :-1]], 1) + errors
+    found = smoothed(y.ravel(), np.full(8, 400), 1, 60, 5)
+    assert found is not None
+    share, best = max(found.models, key=lambda pair: pair[0])
+    assert (len(best.C), share > 0.5) == (1, True)
+    assert best.K[0] == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["airline", "elnino", "sunspots"])
+def test_a_shift_and_a_scale_of_the_window_go_through_to_the_forecast(name: str) -> None:
+    y = np.log1p(load(name)["y"].to_numpy(float))[-150:]
+    found = smoothed(y, np.array([len(y)]), 12, 48, 24)
+    assert found is not None
+    window = y[-48:]
+    np.testing.assert_allclose(found.weight @ (3 * window - 7), 3 * (found.weight @ window) - 7, atol=1e-4)
+
+
+def test_a_season_that_repeats_goes_on() -> None:
+    y = np.tile([1.0, 5.0, 2.0, -3.0], 20) + 1e-3 * np.random.default_rng(0).normal(size=80)
+    found = smoothed(y, np.array([80]), 4, 16, 8)
+    assert found is not None
+    np.testing.assert_allclose(found.weight @ y[-16:], np.tile([1.0, 5.0, 2.0, -3.0], 2), atol=0.01)
+    assert found.spread.max() < 0.01
+
+
+def test_the_spread_is_that_of_the_errors_made() -> None:
+    """Of a random walk, the error n ahead has n times the variance of the steps."""
+    steps = np.random.default_rng(0).normal(size=(20, 300))
+    y = steps.cumsum(1)
+    found = smoothed(y.ravel(), np.full(20, 300), 1, 300, 10, "none")
+    assert found is not None
+    np.testing.assert_allclose(found.spread, np.sqrt(np.arange(1, 11)), rtol=0.15)
+
+
+def test_gaps_and_unequal_lengths_are_taken() -> None:
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=n).cumsum() for n in (40, 77, 300)]
+    series[1][:5] = series[2][100:110] = np.nan
+    found = smoothed(np.concatenate(series), np.array([40, 77, 300]), 1, 30, 4)
+    assert found is not None
+    assert np.isfinite(found.weight).all()
+    assert (found.spread > 0).all()
+
+
+@pytest.mark.parametrize("y", [np.ones(50), np.full(50, np.nan), np.arange(4.0)], ids=["constant", "empty", "short"])
+def test_what_tells_nothing_gives_none(y: np.ndarray) -> None:
+    assert smoothed(y, np.array([len(y)]), 1, 20, 5) is None
