@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 TAIL_SHARE = 0.3  # of the steps up to the best one, that are trained again with the tail
 MOST_HELD_OUT = 4096  # windows that intervals and paths are fitted to; more would tell little and take memory
 MOST_WINDOWS = 60_000  # that the linear path is fitted to; more would tell little
-_DOUBT = 2.0  # horizons held out in which the network is taken to have added nothing of use
+_DOUBT = 2.0  # horizons in which the network is taken to have found nothing, beside those that are held out
 _BLOCKS = 5  # stretches of time that are left out in turn
 
 
@@ -165,11 +165,8 @@ def _stretches(origins: Origins, h: int) -> float:
 
 
 @torch.no_grad()
-def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows, stretches: float) -> float:
-    """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1.
-
-    Few stretches of time tell little: it is drawn to nothing as if `_DOUBT` more had found nothing in it.
-    """
+def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows) -> float:
+    """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1."""
     raw = network.raw(windows.past)
     window = normalise(windows.past.x, windows.past.observed, network.scaler)
     straight = network.straight(linear, window, windows.past)
@@ -177,14 +174,15 @@ def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows, stret
     left = (windows.y - raw.location) / raw.scale - straight
     counts = (windows.weight > 0).to(added.dtype)
     square = float((added.square() * counts).sum())
-    best = min(1.0, max(0.0, float((added * left * counts).sum()) / square)) if square > 0 else 1.0
-    return best * stretches / (stretches + _DOUBT)
+    return min(1.0, max(0.0, float((added * left * counts).sum()) / square)) if square > 0 else 1.0
 
 
-def _shrink(network: ForecastNetwork, share: float) -> None:
-    with torch.no_grad():
-        network.head.weight[0] *= share
-        network.head.bias[0] *= share
+@torch.no_grad()
+def _shrink(network: ForecastNetwork, share: float, trust: float) -> None:
+    """Keep a share of what the network adds to the linear path, and one of what it says of the spread."""
+    kept = torch.tensor([share] + [trust] * (len(network.head.bias) - 1))
+    network.head.weight.mul_(kept[:, None].to(network.head.weight))
+    network.head.bias.mul_(kept.to(network.head.bias))
 
 
 def strength_of(how: "Forecaster", data: "WindowDataModule") -> float:
@@ -250,7 +248,7 @@ def train(
         outcome = run(data, how.max_steps, how.learning_rate, has_validation, "fit")
     else:
         outcome = Outcome(0, 0, float("inf"), False)
-        _shrink(network, 0.0)
+        _shrink(network, 0.0, 0.0)
     correlation, share = np.eye(source.h), 1.0
     if has_validation:
         held_out = source.cut(*_spread(data.val))
@@ -259,9 +257,10 @@ def train(
             # that the linear path knows no covariates.
             judged = told or (chosen.common is not None and isfinite(chosen.common.error))
             stretches = _stretches(data.val, source.h)
-            share = _share(network.eval(), linear, held_out, stretches) if judged else 0.0
+            trust = 1.0 if told or warm else stretches / (stretches + _DOUBT)
+            share = trust * _share(network.eval(), linear, held_out) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
-            _shrink(network, share)
+            _shrink(network, share, trust)
         if how.intervals == "conformal":
             calibrate(network.eval(), held_out)
         correlation = _correlation(network.eval(), held_out)
@@ -280,5 +279,5 @@ def train(
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
         if linear is not None:
             # The linear path knows the tail by now: what made up for that it did not is to go.
-            _shrink(network, min(share, _share(network.eval(), linear, held_out, stretches)))
+            _shrink(network, min(share, trust * _share(network.eval(), linear, held_out)), trust)
     return outcome, correlation
