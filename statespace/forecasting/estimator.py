@@ -324,11 +324,6 @@ class Forecaster(Parameters):
         scaling = self._scaling(where, series, log, power)
         scaled = scaling.forward(series.values, series.lengths)
         drift = persistence(scaled, series.lengths, season, size)
-        start = (
-            None
-            if series.ticks is not None
-            else smoothed(scaled, series.lengths, season, size, self.h, self.scaler_type)
-        )
         beside = reader.beside(where, series, scaled, static_df)._replace(number=torch.arange(len(series)))
         if self.point == "median":  # is judged by absolute errors, in which hard series shall not rule over the others
             beside = beside._replace(unit=torch.as_tensor(typical_change(scaled, series.lengths, season)))
@@ -342,11 +337,15 @@ class Forecaster(Parameters):
             features = FEATURES if closed and windows >= ENOUGH else 0
             source = WindowSource(z, lengths, size, self.h, beside)
             data = self._windows(where, series, source, lengths)
+            start = None
+            if series.ticks is None and before is None:
+                futr = beside.futr.nan_to_num(0.0).double().numpy() if closed and beside.futr is not None else None
+                start = smoothed(scaled, series.lengths, season, size, self.h, self.scaler_type, futr)
 
             def made(how: "Forecaster") -> ForecastNetwork:
                 network = how._network(size, series.ticks is None, features, reader, 0, season, drift)
                 if start is not None:
-                    network.begin_at(*(torch.as_tensor(part) for part in (start.weight, start.spread)))
+                    network.begin_at(*(torch.as_tensor(part) for part in start[:3]))
                 return network
 
             chosen, trials = (None, ()) if before is None else (self.chosen_, self.trials_)

@@ -58,7 +58,7 @@ class Live:
     def _read(self, which: Tensor) -> None:
         """Read the windows of some series, and carry what is left of them."""
         past = _each(self.past, which)
-        window = normalise(past.x, past.observed, self.network.scaler)
+        window = normalise(self.network.bare(past), past.observed, self.network.scaler)
         self._location[which], self._scale[which] = window.location, window.scale
         rows, known = self.network.rows(window.x, past)
         self._carried.read(self._with_told(rows, which), known, which, past.dt)
@@ -113,7 +113,7 @@ class Live:
         if self._reads_late:
             self._behind = True
             return
-        x = (row.x - self._location) / self._scale * row.observed
+        x = (self.network.bare(row) - self._location) / self._scale * row.observed
         rows, known = self.network.rows(x, row)
         dt = None if row.dt is None else row.dt[:, 0]
         self._carried.move(self._with_told(rows)[:, 0], known[:, 0], moved, dt)
@@ -125,7 +125,8 @@ class Live:
 
     def _hold(self, which: Tensor, threads: int) -> None:
         """Read the windows again of series whose level or scale has left its anchor."""
-        now = normalise(self.past.x[which], self.past.observed[which], self.network.scaler)
+        past = _each(self.past, which)
+        now = normalise(self.network.bare(past), past.observed, self.network.scaler)
         location, scale = self._location[which], self._scale[which]
         ratio = now.scale / scale
         left = ((now.location - location).abs() > _MOVED * scale) | (ratio > _WIDER) | (ratio < 1 / _WIDER)
@@ -162,17 +163,19 @@ class Live:
     def _segment(self, segment: History, threads: int) -> Forecast:
         """Follow rows between which no anchor changes; what takes long is shared among threads."""
         count, n = segment.x.shape
-        length, x = self.past.x.shape[1], (segment.x - self._location) / self._scale * segment.observed
+        length = self.past.x.shape[1]
+        x = (self.network.bare(segment) - self._location) / self._scale * segment.observed
         taken, known = self.network.rows(x, segment)
         asked = self.network.questions(n, segment.x, segment.futr, segment.futr_known)
         rows = self._with_told(asked), self._with_told(taken)
         with threads_of(threads):
             z = self._carried.follow(*rows, known)
         whole = _later(self.past, segment, length + n)
+        values = self.network.bare(whole)
 
         def of(first: int) -> Forecast:
             some = slice(first, first + each)
-            x = (whole.x[some] - self._location[some]) / self._scale[some] * whole.observed[some]
+            x = (values[some] - self._location[some]) / self._scale[some] * whole.observed[some]
             windows = x[:, :-1].unfold(1, length, 1).flatten(0, 1)
             location, scale = (part[some].repeat_interleave(n, 0) for part in (self._location, self._scale))
             series = None if self.past.series is None else self.past.series[some]
@@ -180,6 +183,7 @@ class Live:
                 self.network.head(z[some]).reshape(len(location), 1, -1),
                 Normalised(windows, location, scale),
                 self.past._replace(series=series),
+                None if segment.futr is None else segment.futr[some].flatten(0, 1)[:, None],
             )
             return self.network.read(raw)
 
@@ -209,8 +213,8 @@ class Live:
         futr, futr_known, dt = (None, None, None) if ahead is None else (ahead.futr, ahead.futr_known, ahead.dt)
         rows = self._with_told(self.network.questions(block, self.past.x, futr, futr_known))
         z = self._carried.ask(rows, None if dt is None else dt[:, :block])
-        x = (self.past.x - self._location) / self._scale * self.past.observed
-        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale), self.past)
+        x = (self.network.bare(self.past) - self._location) / self._scale * self.past.observed
+        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale), self.past, futr)
         found = self.network.read(raw)
         return found if block == steps else self.network.prolong(found, joined(self.past, ahead), steps)
 

@@ -8,7 +8,8 @@ one step stays in them. With M = A - K C the errors follow from the values and f
     e_t = y_t - Σ_j C M^(j-1) K y_t-j - C M^t x_0,
 
 a convolution and a line in x_0. So x_0 is least squares, Σ e² a function of the few numbers in K and A, and the
-forecast of n steps, C A^(n-1) x_t, one matrix times the window. The models with and without slope and season are
+forecast of n steps, C A^(n-1) x_t, one matrix times the window. What covariates add to y, in a straight line, is least
+squares of the same errors, where they are known beforehand. The models with and without slope and season are
 averaged with the weights of Akaike, so that no series hangs on the choice of one.
 
 Source: Hyndman, Koehler, Ord, Snyder, Forecasting with Exponential Smoothing, Springer 2008, chapters 2, 5 and 6; the
@@ -140,48 +141,89 @@ class _Group(NamedTuple):
 
     Attributes:
         y: values, ``(length, series)``.
+        beside: covariates that are known beforehand, ``(length, series, m)``.
         floor: squared errors that are nothing but rounding, ``(series,)``.
     """
 
     y: np.ndarray
+    beside: np.ndarray
     floor: np.ndarray
 
-    def deviance(self, model: Smoothing) -> float:
-        """Return -2 log-likelihood, but for what is the same of all models, each series with a variance of its own."""
-        square = np.square(model.errors(self.y)[0]).sum(0)
-        return float((len(self.y) * np.log((square + self.floor) / len(self.y))).sum())
+    def errors(self, model: Smoothing) -> tuple[np.ndarray, np.ndarray]:
+        """Return the errors of one step, ``(length, series)``, and what covariates make of them, with an axis more."""
+        both = np.concatenate([self.y[..., None], self.beside], 2)
+        found = model.errors(both.reshape(len(both), -1))[0].reshape(both.shape)
+        return found[..., 0], found[..., 1:]
 
-    def variance(self, model: Smoothing, length: int, scaler: str) -> np.ndarray:
-        """Return the variance of one step in units of the scale of the last window of each series, ``(series,)``."""
-        spare = max(1, len(self.y) - len(model.C) - 2)
-        window = torch.as_tensor(self.y[-length:].T)
-        scale = normalise(window, torch.ones_like(window), "standard" if scaler == REVERSIBLE else scaler).scale
-        return (np.square(model.errors(self.y)[0]).sum(0) + self.floor) / spare / scale[:, 0].numpy() ** 2
-
-    def penalty(self, kind: _Kind, series: int) -> float:
+    def penalty(self, kind: _Kind, series: int, covariates: int) -> float:
         """Return how much fitted numbers are worth (AICc); what is fitted to all series counts as a share of each."""
-        numbers = kind.states - (kind.season > 1) + 1 + len(kind.start) / series
+        numbers = kind.states - (kind.season > 1) + 1 + (len(kind.start) + covariates) / series
         spare = len(self.y) - numbers - 1
         return self.y.shape[1] * 2 * numbers * (1 + (numbers + 1) / spare) if spare > 0 else np.inf
 
 
-def _groups(values: np.ndarray, lengths: np.ndarray) -> list[_Group]:
+class _Fitted(NamedTuple):
+    """What a model leaves of series.
+
+    Attributes:
+        deviance: -2 log-likelihood, but for what is the same of all models, each series with a variance of its own.
+        squares: sums of squared errors of each group, ``(series,)``.
+        effect: what covariates add, ``(m,)``.
+    """
+
+    deviance: float
+    squares: list[np.ndarray]
+    effect: np.ndarray
+
+
+def _fitted(model: Smoothing, groups: Sequence[_Group]) -> _Fitted:
+    """Fit where each series begins, and what covariates add to all of them."""
+    each = [group.errors(model) for group in groups]
+    squares = [np.square(error).sum(0) + group.floor for (error, _), group in zip(each, groups, strict=True)]
+    effect = np.zeros(groups[0].beside.shape[2])
+    if len(effect):
+        # Series count by how well they are known, as without covariates.
+        parts = [
+            ((error / np.sqrt(square)).ravel(), (seen / np.sqrt(square)[:, None]).reshape(-1, len(effect)))
+            for (error, seen), square in zip(each, squares, strict=True)
+        ]
+        error, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
+        effect = _least_squares(seen) @ error
+        left = [error - seen @ effect for error, seen in each]
+        squares = [np.square(error).sum(0) + group.floor for error, group in zip(left, groups, strict=True)]
+    deviance = sum(
+        float((len(group.y) * np.log(square / len(group.y))).sum())
+        for square, group in zip(squares, groups, strict=True)
+    )
+    return _Fitted(deviance, squares, effect)
+
+
+def _variance(group: _Group, square: np.ndarray, numbers: int, length: int, scaler: str) -> np.ndarray:
+    """Return the variance of one step in units of the scale of the last window of each series, ``(series,)``."""
+    window = torch.as_tensor(group.y[-length:].T)
+    scale = normalise(window, torch.ones_like(window), "standard" if scaler == REVERSIBLE else scaler).scale
+    return np.asarray(square / max(1, len(group.y) - numbers) / scale[:, 0].numpy() ** 2)
+
+
+def _groups(values: np.ndarray, lengths: np.ndarray, beside: np.ndarray) -> list[_Group]:
     """Return some of the series without gaps, cut to a few different lengths."""
-    every = np.split(values, lengths.cumsum()[:-1])
-    chosen = np.unique(np.linspace(0, len(every) - 1, min(len(every), _MOST_SERIES)).round().astype(int))
-    found: dict[int, list[np.ndarray]] = {}
+    ends = lengths.cumsum()
+    chosen = np.unique(np.linspace(0, len(ends) - 1, min(len(ends), _MOST_SERIES)).round().astype(int))
+    found: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     for number in chosen:
-        seen = np.flatnonzero(np.isfinite(every[number]))
+        here = slice(ends[number] - lengths[number], ends[number])
+        seen = np.flatnonzero(np.isfinite(values[here]))
         if len(seen) < 2:
             continue
-        places = np.arange(max(seen[0], seen[-1] + 1 - _MOST_STEPS), seen[-1] + 1)
-        y = np.interp(places, seen, every[number][seen])
+        count = min(_MOST_STEPS, seen[-1] + 1 - seen[0])
         if len(chosen) > 1:  # a length of half an octave, so that series go together
-            y = y[-int(2 ** (np.floor(2 * np.log2(len(y))) / 2)) :]
+            count = int(2 ** (np.floor(2 * np.log2(count)) / 2))
+        places = np.arange(seen[-1] + 1 - count, seen[-1] + 1)
+        y = np.interp(places, seen, values[here][seen])
         if np.ptp(y) > 0:
-            found.setdefault(len(y), []).append(y - y.mean())
-    sides = [np.stack(group, axis=1) for group in found.values()]
-    return [_Group(y, _CERTAIN * np.square(y).sum(0)) for y in sides]
+            found.setdefault(count, []).append((y - y.mean(), beside[here][places]))
+    sides = [(np.stack([y for y, _ in group], 1), np.stack([part for _, part in group], 1)) for group in found.values()]
+    return [_Group(y, part, _CERTAIN * np.square(y).sum(0)) for y, part in sides]
 
 
 class Start(NamedTuple):
@@ -190,16 +232,25 @@ class Start(NamedTuple):
     Attributes:
         weight: from the window to the horizon, ``(h, input_size)``.
         spread: standard deviation of each step in units of the scale of a window, ``(h,)``.
+        effect: what each covariate that is known beforehand adds to a value, ``(m,)``; zeros where they are not worth
+            the numbers.
         models: the models with their weights.
     """
 
     weight: np.ndarray
     spread: np.ndarray
+    effect: np.ndarray
     models: tuple[tuple[float, Smoothing], ...]
 
 
 def smoothed(
-    values: np.ndarray, lengths: np.ndarray, season: int, input_size: int, h: int, scaler: str = "standard"
+    values: np.ndarray,
+    lengths: np.ndarray,
+    season: int,
+    input_size: int,
+    h: int,
+    scaler: str = "standard",
+    beside: np.ndarray | None = None,
 ) -> Start | None:
     """Fit exponential smoothing to series that share its parameters, and return its forecast as a matrix.
 
@@ -210,19 +261,35 @@ def smoothed(
         input_size: length of a window.
         h: horizon.
         scaler: how windows are normalised, see `statespace.models.instance_norm`.
+        beside: covariates that are known beforehand, ``(total, m)``, zero where they are missing.
     Returns:
         The start; None where the series are too short or too constant to tell.
     """
-    groups = _groups(values, lengths)
+    none = np.zeros((len(values), 0))
+    tried = [none] if beside is None or not beside.shape[1] else [none, beside]
+    found = [
+        one for covariates in tried if (one := _averaged(values, lengths, season, input_size, h, scaler, covariates))
+    ]
+    if not found:
+        return None
+    _, best = min(found, key=lambda pair: pair[0])
+    return best if len(best.effect) or beside is None else best._replace(effect=np.zeros(beside.shape[1]))
+
+
+def _averaged(
+    values: np.ndarray, lengths: np.ndarray, season: int, input_size: int, h: int, scaler: str, beside: np.ndarray
+) -> tuple[float, Start] | None:
+    """Return the criterion of the best model, and the average of all; None where there is none."""
+    groups = _groups(values, lengths, beside)
     count = sum(group.y.shape[1] for group in groups)
     length = min(input_size, int(np.median(lengths)))
     found: list[tuple[float, Smoothing]] = []
     for kind in (_Kind(slope, steps) for steps in sorted({1, season}) for slope in (False, True)):
-        penalty = sum(group.penalty(kind, count) for group in groups)
+        penalty = sum(group.penalty(kind, count, beside.shape[1]) for group in groups)
         if not groups or not np.isfinite(penalty) or length < kind.states + 2:
             continue
         best = minimize(
-            lambda free, kind=kind: sum(group.deviance(kind.model(free)) for group in groups),
+            lambda free, kind=kind: _fitted(kind.model(free), groups).deviance,
             kind.start,
             method="Nelder-Mead",
             options={"maxfev": 60 + 60 * len(kind.start), "xatol": 0.02, "fatol": 0.02},
@@ -230,13 +297,20 @@ def smoothed(
         found.append((float(best.fun) + penalty, kind.model(best.x)))
     if not found:
         return None
-    weight = np.exp([(min(criterion for criterion, _ in found) - criterion) / 2 for criterion, _ in found])
-    weight /= weight.sum()
-    models = [(float(w), model) for w, (_, model) in zip(weight, found, strict=True) if w > _LEAST_WEIGHT]
+    least = min(criterion for criterion, _ in found)
+    weight = np.exp([(least - criterion) / 2 for criterion, _ in found])
+    models = [
+        (float(w), model) for w, (_, model) in zip(weight, found, strict=True) if w > _LEAST_WEIGHT * weight.sum()
+    ]
     total = sum(w for w, _ in models)
-    matrix, variance = np.zeros((h, input_size)), np.zeros(h)
+    matrix, variance, effect = np.zeros((h, input_size)), np.zeros(h), np.zeros(beside.shape[1])
     for w, model in models:
+        fitted, numbers = _fitted(model, groups), len(model.C) + 2 + len(effect)
+        of_one = [
+            _variance(group, square, numbers, length, scaler)
+            for group, square in zip(groups, fitted.squares, strict=True)
+        ]
         matrix[:, input_size - length :] += w / total * model.forecast(length, h)
-        of_one = np.concatenate([group.variance(model, length, scaler) for group in groups]).mean()
-        variance += w / total * of_one * model.growth(h)
-    return Start(matrix, np.sqrt(variance), tuple(models))
+        variance += w / total * np.concatenate(of_one).mean() * model.growth(h)
+        effect += w / total * fitted.effect
+    return least, Start(matrix, np.sqrt(variance), effect, tuple((w / total, model) for w, model in models))

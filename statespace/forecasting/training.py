@@ -108,7 +108,8 @@ def fit_linear(
         common, own, across = kept
         return Chosen(None if common is None else Choice(*common), own, across)
     common, own, across = before or Chosen()
-    source = data.source.bare()
+    whole = data.source.without(network.effect)
+    source = whole.bare()
     blocks, between = _blocks(source, data.train)
     fresh = not bool(linear.weight[:, linear.groups == FEATURES].any())
     # Weights that are there belong to the features as they are.
@@ -132,7 +133,7 @@ def fit_linear(
         own = fit_own(linear, source, blocks, between, found, network.scaler, own, verbose)
     if network.across is not None:
         drawn = [float("inf")] * network.across.series if own is None else own.tolist()
-        across = fit_across(network.across, linear, data.source, *fewer, found, drawn, network.scaler, across)
+        across = fit_across(network.across, linear, whole, *fewer, found, drawn, network.scaler, across)
     stages.keep(stage, network, (tuple(found.choice), own, across))
     return Chosen(found.choice, own, across)
 
@@ -168,7 +169,7 @@ def _stretches(origins: Origins, h: int) -> float:
 def _share(network: ForecastNetwork, linear: LinearPath, windows: Windows) -> float:
     """Return the share of what the network adds to the linear path that serves held-out windows best, 0 to 1."""
     raw = network.raw(windows.past)
-    window = normalise(windows.past.x, windows.past.observed, network.scaler)
+    window = normalise(network.bare(windows.past), windows.past.observed, network.scaler)
     straight = network.straight(linear, window, windows.past)
     added = raw.raw[..., 0] - straight
     left = (windows.y - raw.location) / raw.scale - straight

@@ -105,6 +105,7 @@ class ForecastNetwork(nn.Module):
 
     offsets: Tensor
     begin: Tensor
+    effect: Tensor
     scaler: str | Reversible
 
     def __init__(
@@ -153,17 +154,27 @@ class ForecastNetwork(nn.Module):
         self.across = AcrossPath(together, input_size, h) if read_across else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
         self.register_buffer("begin", torch.zeros(h, self.output.parameters))
+        self.register_buffer("effect", torch.zeros(futr))
 
-    def begin_at(self, weight: Tensor, spread: Tensor) -> None:
+    def begin_at(self, weight: Tensor, spread: Tensor, effect: Tensor) -> None:
         """Start at a linear forecast of a spread that is known.
 
         Args:
             weight: from the normalised window to the horizon, ``(h, input_size)``.
             spread: standard deviation of each step in units of the window's scale, ``(h,)``.
+            effect: what each covariate that is known beforehand adds to a value, ``(futr,)``, or nothing, ``(0,)``.
         """
         if self.linear is not None:
             self.linear.begin_at(weight)
             self.begin = self.output.begin(spread.to(self.begin))
+            if len(effect):
+                self.effect = effect.to(self.effect)
+
+    def bare(self, past: History) -> Tensor:
+        """Return values without what covariates add to them, ``(b, l)``."""
+        if past.futr is None:
+            return past.x
+        return past.x - past.futr[:, : past.x.shape[1]] @ self.effect * past.observed
 
     def rows(self, x: Tensor, past: History) -> tuple[Tensor, Tensor]:
         """Return what is known at each step of the past, and where anything enters the backbone.
@@ -238,7 +249,7 @@ class ForecastNetwork(nn.Module):
         """
         steps = self.h if steps is None else steps
         self._check(past, steps, dt_scale)
-        window = normalise(past.x, past.observed, self.scaler)
+        window = normalise(self.bare(past), past.observed, self.scaler)
         rows, known = self.rows(window.x, past)
         length = rows.shape[1]
         futr = None if past.futr is None else past.futr[:, length:]
@@ -248,21 +259,27 @@ class ForecastNetwork(nn.Module):
         u = self.embed(rows) if told is None else self.embed(rows) + told[:, None]
         z, _ = self.backbone(u, dt=past.dt, dt_scale=dt_scale, observed=F.pad(known, (0, steps), value=True))
         raw = self.head(z[:, -steps:])
-        return self.at(raw, window, past, dt_scale)
+        return self.at(raw, window, past, futr, dt_scale)
 
     def _row(self, steps: int, dt_scale: float) -> Tensor:
         """Return which step of the horizon each of some steps is nearest to, from above, ``(steps,)``."""
         step = torch.arange(1, steps + 1, device=self.offsets.device) * dt_scale
         return (step.ceil().long() - 1).clamp(max=self.h - 1)
 
-    def at(self, raw: Tensor, window: Normalised, past: History, dt_scale: float = 1.0) -> Raw:
-        """Add what training started from and the linear path to what the head puts out, ``(b, steps, parameters)``."""
+    def at(
+        self, raw: Tensor, window: Normalised, past: History, futr: Tensor | None = None, dt_scale: float = 1.0
+    ) -> Raw:
+        """Add what training started from and the linear path to what the head puts out, ``(b, steps, parameters)``.
+
+        What covariates of these steps, ``(b, steps, m)``, add to the values moves the location.
+        """
         if self.linear is not None:
             linear = self.straight(self.linear, window, past, dt_scale, raw.shape[1])
             begin = self.begin[self._row(raw.shape[1], dt_scale)]
             raw = raw + begin + F.pad(linear[..., None], (0, self.output.parameters - 1))
         unit = self.scaler.before(window.scale) if isinstance(self.scaler, Reversible) else None
-        return Raw(raw, window.location, window.scale, unit)
+        location = window.location if futr is None else window.location + futr[:, : raw.shape[1]] @ self.effect
+        return Raw(raw, location, window.scale, unit)
 
     def straight(
         self, linear: LinearPath, window: Normalised, past: History, dt_scale: float = 1.0, steps: int | None = None

@@ -87,6 +87,13 @@ class WindowSource:
             self.futr = beside.futr.nan_to_num(0.0)
             self.futr_known = (~beside.futr.isnan()).all(1).to(values.dtype)
 
+    def without(self, effect: Tensor) -> "WindowSource":
+        """Return the series without what covariates that are known beforehand add to their values, ``(m,)`` each."""
+        found = copy(self)
+        if self.futr is not None:
+            found.values = self.values - self.futr @ effect * self.observed
+        return found
+
     def bare(self) -> "WindowSource":
         """Return the same series with nothing beside their values, so that none of it is cut for many windows."""
         found = copy(self)

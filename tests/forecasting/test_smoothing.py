@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from statespace.datasets import load
-from statespace.forecasting.smoothing import Smoothing, _Kind, smoothed
+from statespace.forecasting.smoothing import Smoothing, _fitted, _groups, _Kind, smoothed
 
 KINDS = [_Kind(slope, season) for slope in (False, True) for season in (1, 4)]
 
@@ -122,3 +122,33 @@ def test_gaps_and_unequal_lengths_are_taken() -> None:
 @pytest.mark.parametrize("y", [np.ones(50), np.full(50, np.nan), np.arange(4.0)], ids=["constant", "empty", "short"])
 def test_what_tells_nothing_gives_none(y: np.ndarray) -> None:
     assert smoothed(y, np.array([len(y)]), 1, 20, 5) is None
+
+
+def test_of_a_random_walk_covariates_are_regressed_in_differences() -> None:
+    rng = np.random.default_rng(0)
+    beside = rng.normal(size=(80, 2)).cumsum(0)
+    y = beside @ [0.7, -0.2] + rng.normal(size=80).cumsum()
+    walk = Smoothing(np.eye(1), np.ones(1), np.ones(1))
+    found = _fitted(walk, _groups(y, np.array([80]), beside))
+    want = np.linalg.lstsq(np.diff(beside, axis=0), np.diff(y), rcond=None)[0]
+    np.testing.assert_allclose(found.effect, want, rtol=1e-6)
+    assert found.squares[0][0] == pytest.approx(np.square(np.diff(y) - np.diff(beside, axis=0) @ want).sum())
+
+
+def test_what_covariates_add_is_found_in_what_is_left_of_level_and_season() -> None:
+    rng = np.random.default_rng(0)
+    beside = rng.normal(size=(3 * 90, 2))
+    season = np.tile([3.0, -1.0, 0.0, -2.0], 68)[: 3 * 90]
+    y = season + beside @ [0.8, 0.0] + 0.2 * rng.normal(size=3 * 90)
+    found = smoothed(y, np.full(3, 90), 4, 30, 8, beside=beside)
+    assert found is not None
+    np.testing.assert_allclose(found.effect, [0.8, 0.0], atol=0.05)
+    assert found.spread.max() < 0.3
+
+
+def test_covariates_that_say_nothing_add_nothing() -> None:
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=60).cumsum()
+    found = smoothed(y, np.array([60]), 1, 20, 4, beside=rng.normal(size=(60, 5)))
+    assert found is not None
+    np.testing.assert_array_equal(found.effect, np.zeros(5))

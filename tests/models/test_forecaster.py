@@ -84,6 +84,24 @@ def test_level_and_unit_of_a_window_carry_over(shift: float, scale: float, monke
     torch.testing.assert_close(forecast(model, x * scale + shift, observed), want, rtol=1e-9, atol=1e-7)
 
 
+@pytest.mark.parametrize("steps", [5, 12])
+def test_what_covariates_add_to_the_values_is_added_to_the_forecast(steps: int) -> None:
+    """Values with it are forecast as values without it are by a network that knows of none, and it comes on top."""
+    model, knowing = random_model(0, futr=2), random_model(0, futr=2)
+    effect = torch.tensor([0.7, -2.0])
+    model.begin.normal_()
+    knowing.begin_at(torch.zeros(5, 24), torch.ones(5), effect)
+    knowing.load_state_dict(model.state_dict() | {"effect": effect})
+    x, observed = windows()
+    futr = torch.randn(16, 24 + steps, 2)
+    added = futr @ effect
+    past = History(x * observed, observed, futr=futr, futr_known=torch.ones(16, 24 + steps))
+    with torch.no_grad():
+        want = model(past, steps).quantiles + added[:, 24:, None]
+        found = knowing(past._replace(x=(x + added[:, :24]) * observed), steps).quantiles
+    torch.testing.assert_close(found, want, rtol=1e-4, atol=1e-4)
+
+
 def test_normalisation_is_mean_and_deviation_of_what_was_observed() -> None:
     x, observed = windows(5)
     found = normalise(x, observed)
