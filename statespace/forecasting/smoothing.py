@@ -31,6 +31,7 @@ _MOST_SERIES = 32  # that parameters are fitted to: more would tell little
 _MOST_STEPS = 512  # of each of them
 _DAMPING = 0.8, 0.98  # the share of a slope that goes on for another step; nearer to 1 it runs away over long horizons
 _CERTAIN = 1e-10  # of the variance of a series: errors below are rounding
+_LEAST_OWN = 1e-6  # of a covariate, in squares, that is to be told apart from level and season
 _LEAST_WEIGHT = 1e-3  # of a model: less is not worth its matrix
 
 
@@ -70,7 +71,8 @@ class Smoothing(NamedTuple):
         seen = self.rows(length)
         start = _least_squares(seen) @ _whitened(seen[:-1] @ self.K, np.eye(length))
         kept = _powers(self.K, M.T, length)[::-1].T  # M^(length - 1 - t) K
-        return _powers(self.C, self.A, steps) @ (np.linalg.matrix_power(M, length) @ start + kept)
+        found: np.ndarray = _powers(self.C, self.A, steps) @ (np.linalg.matrix_power(M, length) @ start + kept)
+        return found
 
     def growth(self, steps: int) -> np.ndarray:
         """Return the variance of each step ahead in units of that of one step, ``(steps,)``."""
@@ -182,13 +184,14 @@ def _fitted(model: Smoothing, groups: Sequence[_Group]) -> _Fitted:
     squares = [np.square(error).sum(0) + group.floor for (error, _), group in zip(each, groups, strict=True)]
     effect = np.zeros(groups[0].beside.shape[2])
     if len(effect):
-        # Series count by how well they are known, as without covariates.
-        parts = [
-            ((error / np.sqrt(square)).ravel(), (seen / np.sqrt(square)[:, None]).reshape(-1, len(effect)))
-            for (error, seen), square in zip(each, squares, strict=True)
-        ]
-        error, seen = (np.concatenate(part) for part in zip(*parts, strict=True))
-        effect = _least_squares(seen) @ error
+        # Series count by how well they are known without covariates. What level and season say as well is left to them.
+        G, M = np.zeros((len(effect), len(effect))), np.zeros(len(effect))
+        for (error, seen), group, square in zip(each, groups, squares, strict=True):
+            G += np.einsum("tsi,tsj,s->ij", seen, seen, 1 / square)
+            G += _LEAST_OWN * np.diag(np.einsum("tsi,s->i", np.square(group.beside), 1 / square))
+            M += np.einsum("tsi,ts,s->i", seen, error, 1 / square)
+        told = np.diagonal(G) > 0
+        effect[told] = np.linalg.solve(G[told][:, told], M[told])
         left = [error - seen @ effect for error, seen in each]
         squares = [np.square(error).sum(0) + group.floor for error, group in zip(left, groups, strict=True)]
     deviance = sum(
