@@ -2,6 +2,7 @@
 
 from statespace.forecasting.estimator import Forecaster
 from statespace.forecasting.partitions import predict_part
+from statespace.forecasting.smoothing import Smoothing, Start, smoothed
 from statespace.forecasting.stream import ForecastStream
 
-__all__ = ["ForecastStream", "Forecaster", "predict_part"]
+__all__ = ["ForecastStream", "Forecaster", "Smoothing", "Start", "predict_part", "smoothed"]

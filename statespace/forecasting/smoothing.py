@@ -29,7 +29,8 @@ from statespace.models.instance_norm import REVERSIBLE, normalise
 
 _MOST_SERIES = 32  # that parameters are fitted to: more would tell little
 _MOST_STEPS = 512  # of each of them
-_DAMPING = 0.8, 0.98  # the share of a slope that goes on for another step; nearer to 1 it runs away over long horizons
+_LEAST_KEPT = 0.8  # of a slope, that goes on for another step
+_MOST_KEPT = 0.98  # of it, for another season: nearer to 1 it runs away over long horizons
 _CERTAIN = 1e-10  # of the variance of a series: errors below are rounding
 _LEAST_OWN = 1e-6  # of a covariate, in squares, that is to be told apart from level and season
 _LEAST_WEIGHT = 1e-3  # of a model: less is not worth its matrix
@@ -108,10 +109,12 @@ class _Kind(NamedTuple):
     Attributes:
         slope: whether there is a damped slope.
         season: steps in a season, 1 for none.
+        kept: the largest share of a slope that goes on for another step.
     """
 
     slope: bool
     season: int
+    kept: float = _MOST_KEPT
 
     @property
     def states(self) -> int:
@@ -129,7 +132,7 @@ class _Kind(NamedTuple):
         A, K, C = np.zeros((n, n)), np.zeros(n), np.zeros(n)
         A[0, 0], K[0], C[0] = 1.0, share[0], 1.0
         if self.slope:
-            damping = _DAMPING[0] + (_DAMPING[1] - _DAMPING[0]) * share[2]
+            damping = _LEAST_KEPT + (self.kept - _LEAST_KEPT) * share[2]
             A[:2, 1], K[1], C[1] = damping, share[0] * share[1], damping
         if self.season > 1:
             first = 1 + self.slope
@@ -286,8 +289,9 @@ def _averaged(
     groups = _groups(values, lengths, beside)
     count = sum(group.y.shape[1] for group in groups)
     length = min(input_size, int(np.median(lengths)))
+    kept = _MOST_KEPT ** (1 / season)
     found: list[tuple[float, Smoothing]] = []
-    for kind in (_Kind(slope, steps) for steps in sorted({1, season}) for slope in (False, True)):
+    for kind in (_Kind(slope, steps, kept) for steps in sorted({1, season}) for slope in (False, True)):
         penalty = sum(group.penalty(kind, count, beside.shape[1]) for group in groups)
         if not groups or not np.isfinite(penalty) or length < kind.states + 2:
             continue

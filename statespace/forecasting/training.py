@@ -1,15 +1,16 @@
 """How a forecaster is trained: its linear path in closed form, and what is left, with the spread, by gradient.
 
 1. The linear path is fitted on the windows before the validation tail, with penalties from blocked cross-validation,
-   and stays as it is: a large penalty leaves it at the seasonal naive forecast, where the data say no more. Of several
+   and stays as it is: a large penalty leaves it at exponential smoothing, where the data say no more. Of several
    series each may get a part of its own, drawn to what they have in common; where they inform each other, what the
    others say of its errors is fitted in the same way.
 2. The network learns what is left, and how wide the quantiles are, with early stopping on the tail.
-3. What it adds to the linear path is shrunk by the factor that serves the tail best.
+3. What it adds to the linear path is shrunk by the factor that serves the tail best, and like what it says of the
+   spread the more the fewer horizons the tail holds.
 4. Both go on with the tail included: on short series the newest season is worth more than the best stop. What the
    network had added to make up for a path that did not know the tail is shrunk once more.
 
-An output of counts or amounts is trained by gradient alone, from the seasonal naive forecast on.
+An output of counts or amounts is trained by gradient alone, from exponential smoothing on.
 """
 
 from math import isfinite

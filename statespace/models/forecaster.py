@@ -1,14 +1,15 @@
 """A forecaster on a state space backbone: the forecast is the system that runs on with nothing observed.
 
-    x̂       = (x - μ) / s                              each window normalised by its own observed values
+    x̂       = (x - F_p β - μ) / s                      each window normalised by its own observed values
     u_t     = W_e [x̂_t, observed_t, covariates_t]      t = 1 … l, and on to l + h with x̂ = 0, observed = 0
     z       = Backbone(u)                              nothing enters a state in a gap
-    r_j     = W_o z_{l+j} + e (W_s x̂)_j                j = 1 … h, e the first of the numbers that an output takes
-    q_j     = Output(r_j, μ, s)                        quantiles that never cross, or a distribution
+    r_j     = W_o z_{l+j} + e (W_s x̂)_j + r⁰_j         j = 1 … h, e the first of the numbers that an output takes
+    q_j     = Output(r_j, μ + F_j β, s)                quantiles that never cross, or a distribution
 
-So covariates of the future, unequal steps, any horizon and a carried state need no parts of their own. The linear
-path `W_s` starts as the seasonal naive forecast with drift: training starts from a forecast that is hard to beat on
-short series, and learns what differs.
+So covariates of the future F, unequal steps, any horizon and a carried state need no parts of their own. The linear
+path `W_s`, the spread `r⁰` and what covariates add in a straight line, `β`, may start at a forecast that is hard to
+beat on short series, such as exponential smoothing; training learns what differs. A linear path by itself starts as
+the seasonal naive forecast with drift.
 
 Source: Gu, Gupta, Goel, Ré 2022 (arXiv:2206.11893) for the backbone; Wen et al. 2017 (arXiv:1711.11053), section 3,
 for multi-horizon quantiles; Salinas, Flunkert, Gasthaus 2017 (arXiv:1704.04110), section 3, for covariates over past
