@@ -110,7 +110,8 @@ class Forecaster(Parameters):
     Args:
         h: horizon, in steps.
         input_size: steps of history in a window; by default three horizons, three seasons, or a week of hours or parts
-            of hours, whichever is most, and at most 512.
+            of hours, whichever is most, and at most 512; of shorter series what leaves a horizon to learn from, or two
+            seasons.
         layer: the layer of the backbone, a key of `statespace.layers.LAYERS`; the forecast's column is named after it.
             ``"auto"`` chooses one, with its learning rate, on the validation tail: see `statespace.forecasting.search`.
         max_steps: optimiser steps at most.
@@ -408,7 +409,9 @@ class Forecaster(Parameters):
         week = week_length(series.freq)
         if week > MOST_STEPS or np.median(series.lengths) < 3 * week:
             week = 1
-        return min(MOST_STEPS, max(3 * self.h, 3 * season, week))
+        size = min(MOST_STEPS, max(3 * self.h, 3 * season, week))
+        # One whole window with its horizon is left to learn from, unless it would see less than two seasons.
+        return max(min(size, 2 * season), min(size, int(np.median(series.lengths)) - self.h))
 
     def _series(self, where: str, df: Table, freq: str | int | None) -> Panel:
         """Put the series on their grid, or on none where no frequency fits and the layer knows of time."""

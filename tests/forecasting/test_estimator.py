@@ -176,10 +176,10 @@ def test_a_model_from_a_folder_notes_a_forecast_that_is_nan(small: Small, table:
 
 def test_a_series_that_fell_silent_is_noted_too(fitted: Forecaster, small: Small, table: Table) -> None:
     frame = table(60, y=[1.0, 2.0] * 5 + [np.nan] * 50)
-    with pytest.warns(UserWarning, match="Forecaster.predict: nothing was observed in the last 36 steps of series a"):
+    with pytest.warns(UserWarning, match="Forecaster.predict: nothing was observed in the last 32 steps of series a"):
         assert fitted.predict(df=frame)["S4D"].isna().all()
     with pytest.warns(UserWarning, match="Forecaster.fit: nothing was observed in the last 36 steps of series a"):
-        found = small().fit(pd.concat([frame, table(name="b")])).predict()
+        found = small(input_size=36).fit(pd.concat([frame, table(name="b")])).predict()
     assert found["S4D"].isna().tolist() == [True] * 4 + [False] * 4
 
 
