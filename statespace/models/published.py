@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, choose
+from statespace.layers._heads import head_width
 
 # Our names inside a layer, and those of the published mixers.
 _SHARED = {
@@ -290,13 +291,16 @@ def write_config(arguments: Mapping[str, Any], rows: int) -> dict[str, Any] | No
     epsilon = arguments["norm_eps"]
     if layer == "mamba2" and given.pop("eps", 1e-5) != epsilon:
         return None
-    # Defaults are those of mamba-ssm, which are also our layers'.
-    options = {ours: given.pop(ours, default) for ours, (_, default) in _SSM_CFG[layer].items()}
+    # Defaults are those of mamba-ssm, which are also our layers', but for the width of a head.
+    own = {ours: default for ours, (_, default) in _SSM_CFG[layer].items()} | {"head_dim": None}
+    options = {ours: given.pop(ours, own[ours]) for ours in _SSM_CFG[layer]}
     if given:
         return None
     d_model, inner = arguments["d_model"], options["expand"] * arguments["d_model"]
     if options.get("dt_rank", 1) is None:
         options["dt_rank"] = -(-d_model // 16)
+    if layer == "mamba2":
+        options["head_dim"] = head_width("Mamba2", inner, options["head_dim"])
     config = {
         "architectures": [{"mamba": "MambaForCausalLM", "mamba2": "Mamba2ForCausalLM"}[layer]],
         "model_type": layer,

@@ -122,6 +122,16 @@ def test_transformers_reads_what_is_saved(theirs, ours, tokens, tmp_path) -> Non
     assert all(torch.equal(again.state_dict()[name], tensor) for name, tensor in ours.state_dict().items())
 
 
+@pytest.mark.parametrize("width", [16, 40, 64])
+def test_transformers_reads_heads_of_the_default_width(width, tokens, tmp_path) -> None:
+    """Where a quarter of the inner channels is less than the published 64, and where 64 does not divide them."""
+    made = MambaLM(VOCABULARY, width, 1, "mamba2", {"mamba2": {"d_state": 8}}).eval()
+    made.save_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(MambaLM.load_pretrained(tmp_path)(tokens)[0], made(tokens)[0])
+        assert_close(transformers.AutoModelForCausalLM.from_pretrained(tmp_path)(tokens).logits, made(tokens)[0])
+
+
 def as_mamba_ssm(folder: Path, theirs: "transformers.PreTrainedModel") -> dict[str, torch.Tensor]:
     """Write the configuration as mamba-ssm publishes it, take the old files away, and return the tensors."""
     given = theirs.config
