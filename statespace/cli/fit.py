@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from statespace.errors import InputError
 
 if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
     from lightning.pytorch.cli import LightningCLI
+    from torch import Tensor
 
 _DEFAULTS = {
     "default_root_dir": "fit/",
@@ -70,27 +72,43 @@ def run(options: argparse.Namespace) -> int:
             if not options.quiet:
                 trainer.callbacks.insert(0, bar)
             try:
-                trainer.fit(cli.model, data, ckpt_path=_checkpoint(options.resume, folder))
+                trainer.fit(cli.model, data, ckpt_path=_checkpoint(options.resume, folder, cli.model))
                 (tested,) = trainer.test(cli.model, data, verbose=False)
             except SystemExit as ending:
                 if not isinstance(ending.__context__, KeyboardInterrupt):
                     raise
                 print(f"interrupted: --resume goes on from the last checkpoint in {folder}/", file=sys.stderr)
                 return 130
-    if not options.quiet:
+    if not options.quiet and trainer.is_global_zero:
         figures = ", ".join(f"{name} {value:.4f}" for name, value in tested.items())
         print(f"step {trainer.global_step}: {figures}")
         print(f"written to {folder}/: config.yaml, curve.csv, checkpoints/last.ckpt")
     return 0
 
 
-def _checkpoint(resume: str | None, folder: Path) -> str | None:
+def _checkpoint(resume: str | None, folder: Path, model: "LightningModule") -> str | None:
+    """Return the file to go on from, which holds a training of this very model."""
     if resume is None:
         return None
     path = Path(resume) if resume else folder / "checkpoints" / "last.ckpt"
     if not path.is_file():
         raise InputError(f"fit: there is no checkpoint {str(path)!r} to resume from: leave --resume out to begin anew.")
+    from statespace.training.checkpoint import read_training
+
+    weights: dict[str, Tensor] = read_training(path, "state_dict")
+    own = model.state_dict()
+    for name in dict.fromkeys((*own, *weights)):
+        here, there = (_size(tensors.get(name)) for tensors in (own, weights))
+        if here != there:
+            raise InputError(
+                f"fit: {str(path)!r} is a checkpoint of another model, where {name} is {there} and not {here}: give "
+                "the model the arguments that it was trained with, or leave --resume out to begin anew."
+            )
     return str(path)
+
+
+def _size(tensor: "Tensor | None") -> str:
+    return "missing" if tensor is None else str(tuple(tensor.shape))
 
 
 def _read(options: argparse.Namespace) -> "LightningCLI":
@@ -99,6 +117,7 @@ def _read(options: argparse.Namespace) -> "LightningCLI":
     from lightning.pytorch import LightningDataModule, LightningModule, Trainer
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.cli import LightningCLI
+    from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
     # Short class names in files are looked up among what is loaded.
     import statespace.datasets.tasks
@@ -114,6 +133,11 @@ def _read(options: argparse.Namespace) -> "LightningCLI":
             trainer: Any = super().instantiate_trainer(**settings)
             folder = Path(trainer.default_root_dir)
             expect_writable_folder("fit", folder)
+            if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+                raise InputError(
+                    f"fit: trainer.strategy is {self._get(self.config, 'trainer.strategy')!r}, whose processes would "
+                    "have to be handed what is trained: take 'ddp', whose processes read the configuration themselves."
+                )
             kept = ModelCheckpoint(
                 folder / "checkpoints", save_last=True, save_on_train_epoch_end=False, enable_version_counter=False
             )

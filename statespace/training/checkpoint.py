@@ -15,6 +15,23 @@ from statespace.training.callbacks import StopOnInterrupt
 _RUN = "run"
 
 
+def read_training(path: Path, entry: str) -> Any:
+    """Return one entry of the checkpoint of a training.
+
+    Args:
+        path: the file.
+        entry: its name.
+    Returns:
+        What stands there.
+    Raises:
+        InputError: the file is no checkpoint, or has no such entry.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)[entry]
+    except Exception as error:  # whatever a file that is none of ours makes torch say
+        raise InputError(f"fit: {str(path)!r} is no checkpoint of a training: name another file.") from error
+
+
 class WholeFiles(TorchCheckpointIO):
     """Write checkpoints beside their place and rename them; Lightning moves them there from the system's folder for
     temporary files, which is a copy where that is another disk, and half a file if it is killed meanwhile.
@@ -57,11 +74,7 @@ class RunCheckpoint(ModelCheckpoint):
     def _found(self) -> Path | None:
         if not self.path.is_file():
             return None
-        try:
-            run = torch.load(self.path, weights_only=True)[_RUN]
-        except Exception as error:  # whatever a file that is none of ours makes torch say
-            raise InputError(f"fit: {str(self.path)!r} is no checkpoint of a training: name another file.") from error
-        if run != self.run:
+        if read_training(self.path, _RUN) != self.run:
             raise InputError(
                 f"fit: {str(self.path)!r} is a checkpoint of a training with other signals or parameters: name another "
                 "file, or delete it to begin anew."

@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from statespace.errors import InputError
 from statespace.models import SequenceModel
 from statespace.training.losses import loss_of
 from statespace.training.parameter_groups import parameter_groups
@@ -162,6 +163,20 @@ class SignalModule(RandomStateModule):
         self.model, self.kind = model, kind
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.augmentation, self.any_rate = augmentation, any_rate
+
+    def setup(self, stage: str) -> None:
+        """Refuse what this training does not do.
+
+        Args:
+            stage: Lightning's name of what is done.
+        Raises:
+            InputError: there is more than one process, each of which would draw the same batches.
+        """
+        if self.trainer.world_size > 1:
+            raise InputError(
+                f"SignalModule: the trainer has {self.trainer.world_size} processes, but all of them would train on the "
+                "same batches: pass devices=1."
+            )
 
     def _loss(self, batch: SignalBatch, dt_scale: float) -> Tensor:
         scores, _ = self.model(batch.x, None, batch.lengths, None, dt_scale, batch.observed)

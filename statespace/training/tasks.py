@@ -3,6 +3,8 @@
     loss = mean over judged answers of  -log softmax(y)_target   or of  |y - target|²
 
 The learning rate rises linearly over `warmup` steps and then falls along a half cosine to a hundredth of its peak.
+Several processes draw the same batches, and each answers its part of every batch: the mean of their losses, and of
+their gradients, is that of the batch.
 
 Source: Loshchilov and Hutter 2016 (arXiv:1608.03983), equation (5), for the cosine.
 """
@@ -15,7 +17,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from statespace.datasets.tasks import Batch, Task
 from statespace.errors import InputError
@@ -41,6 +43,10 @@ class TaskBatch(NamedTuple):
     y: Tensor
     mask: Tensor | None
     lengths: Tensor | None
+
+    def every(self, count: int, first: int) -> "TaskBatch":
+        """Return one sequence in `count`, from the sequence `first` on."""
+        return TaskBatch._make(None if part is None else part[first::count] for part in self)
 
 
 def as_tensors(batch: Batch) -> TaskBatch:
@@ -71,18 +77,16 @@ class _Stream(IterableDataset[TaskBatch]):
             index += 1
 
 
-class _Counted(Dataset[TaskBatch]):
-    """A given number of batches of a split."""
+class _Counted(IterableDataset[TaskBatch]):
+    """A given number of batches of a split; Lightning would share out those of a dataset with a length."""
 
     def __init__(self, data: "TaskDataModule", split: str, most: int) -> None:
         count = data.task.batches(data.batch_size, split)
         self.data, self.split, self.count = data, split, most if count is None else count
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> TaskBatch:
-        return as_tensors(self.data.task.batch(self.data.batch_size, index, self.data.seed, self.split))
+    def __iter__(self) -> Iterator[TaskBatch]:
+        for index in range(self.count):
+            yield as_tensors(self.data.task.batch(self.data.batch_size, index, self.data.seed, self.split))
 
 
 class TaskDataModule(LightningDataModule):
@@ -201,18 +205,26 @@ class TaskModule(RandomStateModule):
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.step_penalty, self.penalty_after = step_penalty, penalty_after
         self._steps = StepSizes(model) if step_penalty else None
+        self.processes, self.number = 1, 0
 
     def setup(self, stage: str) -> None:
-        """Check that model and task belong together.
+        """Check that model and task belong together, and ask which of how many processes this is.
 
         Args:
             stage: Lightning's name of what is done.
         Raises:
-            InputError: the model has other inputs or outputs than the task.
+            InputError: the model has other inputs or outputs than the task, or a batch has fewer sequences than there
+                are devices.
         """
+        self.processes, self.number = self.trainer.world_size, self.trainer.global_rank
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, TaskDataModule):
             return
+        if data.batch_size < self.processes:
+            raise InputError(
+                f"TaskModule: data.batch_size is {data.batch_size}, but {self.processes} devices share each batch: "
+                "raise it to as many at least, or take fewer devices."
+            )
         task, model = data.task, self.model
         name = type(task).__name__
         if (model.tokens, model.inputs, model.outputs) != (task.tokens, task.inputs, task.outputs):
@@ -234,13 +246,24 @@ class TaskModule(RandomStateModule):
         return (y, batch.y) if batch.mask is None else (y[batch.mask], batch.y[batch.mask])
 
     def _judge(self, batch: TaskBatch, prefix: str) -> Tensor:
-        y, target = self.answers(batch)
+        """Log and return the loss of a batch; of several processes, each returns its part, the mean of which it is."""
+        wanted = (batch.y if batch.mask is None else batch.y[batch.mask]).numel()
+        mine = batch.every(self.processes, self.number) if self.processes > 1 else batch
+        if len(mine.x):
+            y, target = self.answers(mine)
+        else:  # the last of a stored task
+            y, target = self.model.head.weight.new_zeros(0, self.model.outputs), mine.y
+        share = self.processes / max(1, wanted)
+
+        def log(name: str, value: Tensor) -> None:
+            self.log(f"{prefix}{name}", value, batch_size=wanted, sync_dist=self.processes > 1)
+
         if target.is_floating_point():
-            loss = torch.nn.functional.mse_loss(y, target)
+            loss = share * torch.nn.functional.mse_loss(y, target, reduction="sum")
         else:
-            loss = torch.nn.functional.cross_entropy(y, target)
-            self.log(f"{prefix}accuracy", (y.argmax(-1) == target).float().mean(), batch_size=len(target))
-        self.log(f"{prefix}loss", loss, batch_size=len(target))
+            loss = share * torch.nn.functional.cross_entropy(y, target, reduction="sum")
+            log("accuracy", share * (y.argmax(-1) == target).float().sum())
+        log("loss", loss)
         return loss
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:

@@ -155,3 +155,10 @@ def test_rows_that_a_table_names_for_a_test_are_left_out(folder: Path, tmp_path:
     pd.DataFrame(rows).replace("Train", "learn").to_csv(tmp_path / "table.csv", index=False)
     with pytest.raises(InputError, match="has no split 'train', but Test, learn: call what is"):
         RecordingDataModule(tmp_path / "table.csv")
+
+
+def test_several_devices_are_refused() -> None:
+    module = SignalModule(SequenceModel(Backbone(8, 1), 2, 2, False, "mean"), "classes", 1e-3, 0.0, 0.0)
+    module.trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
+    with pytest.raises(InputError, match="the trainer has 2 processes, but all .* the same batches: pass devices=1"):
+        module.setup("fit")

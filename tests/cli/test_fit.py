@@ -111,6 +111,33 @@ def test_a_killed_run_is_resumed_to_the_same_result(config: str, tmp_path: Path)
     assert (killed / "curve.csv").read_text() == (whole / "curve.csv").read_text()
 
 
+def test_two_devices_share_each_batch(tmp_path: Path) -> None:
+    """They come to the weights and figures of one but for rounding, though five sequences do not split evenly."""
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    options = ["--config", str(config), "--data.init_args.batch_size", "5", "--trainer.max_steps", "4"]
+    options += ["--model.init_args.model.init_args.backbone.init_args.dropout", "0"]
+    program, told = [sys.executable, "-m", "statespace.cli.main", "fit", *options], []
+    for devices, folder in (("1", alone), ("2", shared)):
+        process = subprocess.run(
+            [*program, "--trainer.devices", devices, "--trainer.default_root_dir", str(folder)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        (line,) = (line for line in process.stdout.splitlines() if line.startswith("step 4: "))
+        told.append([float(part.split()[1]) for part in line.split(": ")[1].split(", ")])
+    assert told[1] == pytest.approx(told[0], abs=1e-3)  # printed to four digits
+    for (name, one), other in zip(weights(alone).items(), weights(shared).values(), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5, msg=name)  # Adam divides by small gradients
+    rows = [list(csv.reader((folder / "curve.csv").open())) for folder in (alone, shared)]
+    assert rows[0][0] == rows[1][0]
+    for one, other in zip(rows[0][1:], rows[1][1:], strict=True):
+        assert list(map(float, other)) == pytest.approx(list(map(float, one)), rel=1e-4)
+
+
 @pytest.mark.parametrize("name", ["selective_copying", "selective_copying_4096", "induction_heads"])
 def test_the_examples_train(name: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--config", str(repository / "examples" / f"{name}.yaml"), "--trainer.default_root_dir", str(tmp_path)]
@@ -153,6 +180,27 @@ def test_an_interrupt_says_how_to_go_on(
     signal.signal(signal.SIGINT, before)  # Lightning ignores further ones
 
 
+def test_a_checkpoint_that_does_not_fit_is_one_line_and_code_2(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["fit", "--config", config, "--quiet", "--trainer.default_root_dir", str(tmp_path)]
+    assert main(options) == 0
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    backbone = "--model.init_args.model.init_args.backbone.init_args"
+    assert main([*options, "--resume", f"{backbone}.d_model", "12"]) == 2
+    words = f"fit: {str(last)!r} is a checkpoint of another model, where model.into.weight is (6, 8) and not (6, 12): "
+    shown = capsys.readouterr().err
+    assert shown.startswith(words)
+    assert main([*options, "--resume", f"{backbone}.n_layers", "2"]) == 2
+    shown += (more := capsys.readouterr().err)
+    assert ".blocks.1.norm.weight is missing and not (8,): " in more
+    last.write_bytes(last.read_bytes()[:-500])
+    assert main([*options, "--resume"]) == 2
+    shown += (more := capsys.readouterr().err)
+    assert more == f"fit: {str(last)!r} is no checkpoint of a training: name another file.\n"
+    assert shown.count("\n") == 3
+
+
 def test_print_config_trains_nothing(config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ending:
         main(["fit", "--config", config, "--print_config", "--data.init_args.batch_size", "7"])
@@ -183,6 +231,10 @@ def test_print_config_trains_nothing(config: str, tmp_path: Path, capsys: pytest
         (["--data.class_path", "nothing.there"], "fit: data: No module named 'nothing'"),
         (["--data.init_args.task.init_args.memorize", "20"], "SelectiveCopying: memorize is 20 and length 12"),
         (["--data.init_args.task.init_args.vocabulary", "7"], "TaskModule: the model has tokens True, inputs 6"),
+        (
+            ["--trainer.devices", "2", "--trainer.strategy", "ddp_spawn"],
+            "fit: trainer.strategy is 'ddp_spawn', whose processes would have to be handed what is trained: take 'ddp'",
+        ),
         (["--trainer.accelerator", "abacus"], "fit: You selected an invalid accelerator name: `accelerator='abacus'`"),
     ],
     ids=lambda thing: " ".join(thing)[:40] or "nothing" if isinstance(thing, list) else "",
