@@ -174,8 +174,8 @@ class SignalModule(RandomStateModule):
         """
         if self.trainer.world_size > 1:
             raise InputError(
-                f"SignalModule: the trainer has {self.trainer.world_size} processes, but all of them would train on the "
-                "same batches: pass devices=1."
+                f"SignalModule: the trainer has {self.trainer.world_size} processes, but all of them would train on "
+                "the same batches: pass devices=1."
             )
 
     def _loss(self, batch: SignalBatch, dt_scale: float) -> Tensor:
