@@ -114,8 +114,20 @@ def check_sequence(
     _check(where, x, "b l d", hint, state, state_axes, {**sizes, "d": d_model})
 
 
-def check_sample(where: str, x: Tensor, d_model: int, state: State, state_axes: StateAxes, **sizes: int) -> None:
-    """Check one sample ``(b, d)`` and a layer's state; as `check_sequence`, without the axis of time."""
+def check_sample(
+    where: str, x: Tensor, d_model: int, state: State | None = None, state_axes: StateAxes = "", **sizes: int
+) -> None:
+    """Check one sample ``(b, d)`` and a layer's state; as `check_sequence`, without the axis of time.
+
+    Raises:
+        ShapeError: an axis does not fit.
+        InputError: `x` is not of a floating type, or `state` is None or another that the layer does not have.
+    """
+    if state is None and state_axes:
+        raise InputError(
+            f"{where}: state is None, but a step goes on from a state: pass what initial_state(batch) or an earlier "
+            "call gave."
+        )
     hint = "A step takes one sample, (batch, channels); whole sequences go to forward."
     _check(where, x, "b d", hint, state, state_axes, {**sizes, "d": d_model})
 
@@ -126,8 +138,22 @@ def _check(
     expect(where, "x", x, axes, sizes, hint)
     if not x.is_floating_point():
         raise InputError(f"{where}: x is {x.dtype}, but a real floating type is expected: pass x.float().")
-    if state is None:
-        return
+    if state is not None:
+        check_state(where, state, state_axes, sizes)
+
+
+def check_state(where: str, state: State, state_axes: StateAxes, sizes: dict[str, int]) -> None:
+    """Check a state against the axes that it should have.
+
+    Args:
+        where: the layer's name, for the message.
+        state: the state.
+        state_axes: names of its axes; one for each tensor of a state of several.
+        sizes: sizes of the axes, by name.
+    Raises:
+        ShapeError: an axis does not fit.
+        InputError: `state` is not one tensor, or not as many as there should be.
+    """
     hint = "A state belongs to one layer and one batch size."
     if isinstance(state, Tensor) and isinstance(state_axes, str):
         expect(where, "state", state, state_axes, sizes, hint)

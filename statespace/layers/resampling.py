@@ -18,6 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from statespace.layers.base import StateAxes
+
 POOLINGS = ("causal", "whole")
 
 
@@ -55,6 +57,7 @@ class Downsample(nn.Module):
     def __init__(self, stride: int, pooling: str = "causal") -> None:
         super().__init__()
         self.stride, self.pooling = stride, pooling
+        self.state_axes: StateAxes = () if pooling == "whole" else ("b d", "b", "b", "b")
 
     def forward(self, signal: Signal, state: tuple[Tensor, ...] | None = None) -> tuple[Signal, tuple[Tensor, ...]]:
         """Run over whole sequences.
@@ -167,6 +170,7 @@ class Upsample(nn.Module):
     def __init__(self, stride: int, pooling: str = "causal") -> None:
         super().__init__()
         self.stride, self.pooling = stride, pooling
+        self.state_axes: StateAxes = () if pooling == "whole" else ("b d", "b")
 
     def forward(
         self, slow: Tensor, fast: Signal, state: tuple[Tensor, ...] | None = None
@@ -205,6 +209,8 @@ class Upsample(nn.Module):
 
 class Hold(nn.Module):
     """The newest output of a stack that ends at a slower rate than it began, for steps in between."""
+
+    state_axes: StateAxes = ("b d",)
 
     def forward(self, slow: Signal, state: tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
         """Return the last output that counts of each sequence, or the one that was held before it."""

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from statespace.errors import InputError, choose
 from statespace.kernels.stack_step import Program
 from statespace.layers import ResidualBlock, State
-from statespace.layers.base import beyond, check_dt, check_lengths, check_sequence
+from statespace.layers.base import beyond, check_dt, check_lengths, check_sample, check_sequence, check_state
+from statespace.layers.mixing import Unmixed
 from statespace.layers.norm import make_norm
 from statespace.layers.resampling import POOLINGS, Downsample, Hold, Signal, Upsample
 from statespace.models.program import program_of
 from statespace.models.stack import blocks_of, for_each, with_rates
 from statespace.models.stream import StreamedModel
+from statespace.shapes import expect
 
 
 def _move(ready: Tensor | None, after: State, before: State) -> State:
@@ -108,13 +110,34 @@ class Backbone(StreamedModel):
         self.norm = make_norm(where, norm, d_model)
         self.hold = Hold() if self.stride > 1 else None
 
-    def _check_states(self, where: str, state: list[State]) -> list[State]:
+    def _check_type(self, where: str, x: Tensor) -> None:
+        """Refuse an input of another type than the weights where a norm or a mixing needs the same."""
+        weight = self.norm.weight.dtype
+        if x.dtype == weight:
+            return
+        wide = torch.float64 in (x.dtype, weight)
+        normed = isinstance(self.norm, nn.LayerNorm) and (wide or weight != torch.float32)
+        mixed = any(isinstance(node, ResidualBlock) and not isinstance(node.mixing, Unmixed) for node in self.blocks)
+        if normed or (mixed and (wide or not torch.is_autocast_enabled(x.device.type))):
+            raise InputError(f"{where}: x is {x.dtype}, but the weights are {weight}: pass x.to({weight}).")
+
+    def _check_observed(self, where: str, x: Tensor, observed: Tensor | None) -> None:
+        if observed is not None:
+            axes = "b l" if x.ndim == 3 else "b"
+            sizes = dict(zip(axes.split(), x.shape, strict=False))
+            expect(where, "observed", observed, axes, sizes, "One mark a sample, for all channels.")
+
+    def _check_states(self, where: str, state: list[State], batch: int | None = None) -> list[State]:
         wanted = len(self.blocks) + (self.hold is not None)
         if len(state) != wanted:
             raise InputError(
                 f"{where}: state holds {len(state)} states, but {wanted} are expected, one for each of the blocks and "
                 "changes of rate: pass what initial_state or an earlier call gave."
             )
+        if batch is not None:
+            for node, part in zip([*self.blocks, self.hold], state, strict=False):
+                if isinstance(node, Downsample | Upsample | Hold):
+                    check_state(where, part, node.state_axes, {"b": batch, "d": self.d_model})
         return state
 
     def _check_causal(self, where: str) -> None:
@@ -141,11 +164,14 @@ class Backbone(StreamedModel):
         """
         where = "Backbone.forward"
         check_sequence(where, x, self.d_model)
+        self._check_type(where, x)
+        self._check_observed(where, x, observed)
         lengths = check_lengths(where, lengths, x.shape[0], x.shape[1])
         dt = check_dt(where, x, dt, dt_scale, lengths)
         if state is not None:
             self._check_causal(where)
-        given: list[Any] = [None] * (len(self.blocks) + 1) if state is None else self._check_states(where, state)
+        nothing: list[Any] = [None] * (len(self.blocks) + 1)
+        given = nothing if state is None else self._check_states(where, state, len(x))
         padding = beyond(lengths, x.shape[1])
         signal = Signal(x if padding is None else x.masked_fill(padding[..., None], 0), lengths, dt, observed)
         left: list[Signal] = []
@@ -183,7 +209,11 @@ class Backbone(StreamedModel):
         """
         where = "Backbone.step"
         self._check_causal(where)
-        self._check_states(where, state)
+        check_sample(where, x, self.d_model)
+        self._check_type(where, x)
+        self._check_observed(where, x, observed)
+        dt = check_dt(where, x, dt, dt_scale)
+        self._check_states(where, state, len(x))
         ready: Tensor | None = None  # rows whose window has ended, at the rate of the node; None for all
         left: list[tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]] = []
         states: list[State] = []

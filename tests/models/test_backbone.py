@@ -1,5 +1,8 @@
 """The backbone: its blocks one after the other, step by step, in ragged batches and with gaps."""
 
+import re
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor
@@ -155,6 +158,34 @@ def test_stochastic_depth_leaves_out_whole_sequences() -> None:
     assert torch.equal(state, final)  # the state moves on all the same
     deep = Backbone(CHANNELS, 4, stochastic_depth=0.2)
     assert [block.stochastic_depth.p for block in deep.blocks] == pytest.approx([0.05, 0.1, 0.15, 0.2])
+
+
+@pytest.mark.filterwarnings("ignore:Mismatch dtype")  # of torch's RMSNorm: it takes what it warns of
+@pytest.mark.parametrize(("norm", "mixing"), list(product(["layer", "rms"], ["glu", "none"])))
+@pytest.mark.parametrize("autocast", [False, True])
+def test_an_input_of_another_type_is_refused_where_torch_would(norm: str, mixing: str, autocast: bool) -> None:
+    types = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    for own, other in product(types[1:], types):
+        backbone, x = (
+            Backbone(CHANNELS, 1, "mamba", 4, mixing, norm=norm).to(own),
+            torch.randn(2, 3, CHANNELS).to(other),
+        )
+        needed = [backbone.norm, *([backbone.blocks[0].mixing.linear] if mixing == "glu" else [])]
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            try:
+                refused = not all(module(x) is not None for module in needed)
+            except RuntimeError:
+                refused = True
+            for where, run, given in (
+                ("forward", backbone.forward, (x,)),
+                ("step", backbone.step, (x[:, 0], backbone.initial_state(2))),
+            ):
+                if refused:
+                    words = re.escape(f"Backbone.{where}: x is {other}, but the weights are {own}: pass x.to({own}).")
+                    with pytest.raises(InputError, match=words):
+                        run(*given)
+                else:
+                    run(*given)
 
 
 def test_what_it_refuses() -> None:

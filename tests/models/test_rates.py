@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from statespace.errors import InputError
+from statespace.errors import InputError, ShapeError
 from statespace.models import Backbone
 
 BATCH, LENGTH, CHANNELS = 3, 23, 4
@@ -158,3 +158,39 @@ def test_whole_windows_carry_nothing():
         model.step(x[:, 0], states)
     with pytest.raises(InputError, match="pooling is 'max'"):
         make([1, 4, 1], pooling="max")
+
+
+@pytest.mark.parametrize("stride", [[1, 4, 1], [4, 4, 1], [4, 4, 4]], ids=str)
+def test_what_does_not_fit_is_refused_before_it_enters_a_window(stride):
+    model = make(stride)
+    x, sample, ones = torch.zeros(2, 5, CHANNELS).double(), torch.zeros(2, CHANNELS).double(), torch.ones(2).double()
+    states, long = model.initial_state(2), torch.ones(2, 5).double()
+    for value in (float("nan"), float("inf"), 0.0, -5.0):
+        wrong = torch.tensor([1.0, value]).double()
+        with pytest.raises(InputError, match=rf"Backbone.step: dt has {value} among its values"):
+            model.step(sample, states, wrong)
+    for call in (lambda **given: model(x, **given), lambda **given: model.step(sample, states, **given)):
+        with pytest.raises(InputError, match=r"Backbone.*: dt_scale is -1.0, but a positive number"):
+            call(dt_scale=-1.0)
+        with pytest.raises(ShapeError, match=r"Backbone.*: observed is \(3,\), but \(b.*One mark a sample"):
+            call(observed=torch.ones(3))
+    for wrong in (sample[:, :3], x, sample[0]):
+        with pytest.raises(ShapeError, match=r"Backbone.step: x is .* but \(b, d\) with d = 4 .* one sample"):
+            model.step(wrong, states)
+    with pytest.raises(InputError, match=r"Backbone.step: x is torch.int64, but a real floating type"):
+        model.step(sample.long(), states)
+    wide = Backbone(CHANNELS + 1, layer=["s4d", "s6", "mamba"], d_state=4, stride=stride).double().initial_state(2)
+    for state in (model.initial_state(3), wide):
+        for call in (lambda given: model(x, given), lambda given: model.step(sample, given)):
+            with pytest.raises(ShapeError, match=r"state(\[0\])? is \([23], .*A state belongs to one layer"):
+                call(state)
+    model.step(sample, model(x, None, None, long, observed=long)[1], ones, 2.0, ones)  # what fits goes in
+
+
+def test_a_bad_time_does_not_stop_a_stream():
+    model = Backbone(CHANNELS, layer=["s4d", "s4d"], d_state=4, stride=[4, 4]).eval()
+    live, undisturbed, x = model.stream(1), model.stream(1), torch.randn(9, 1, CHANNELS)
+    for sample in x:
+        with pytest.raises(InputError, match="dt has nan among its values"):
+            live.push(sample, torch.tensor([float("nan")]))
+        assert torch.equal(live.push(sample, torch.ones(1)), undisturbed.push(sample, torch.ones(1)))
