@@ -109,7 +109,7 @@ def check_sequence(
         ShapeError: an axis does not fit; the message says if the input looks transposed.
         InputError: `x` is not of a floating type, or `state` is not one tensor, or not as many as there should be.
     """
-    transposed = x.ndim == 3 and x.shape[1] == d_model != x.shape[2]
+    transposed = isinstance(x, Tensor) and x.ndim == 3 and x.shape[1] == d_model != x.shape[2]
     hint = "It looks transposed: pass x.transpose(1, 2)." if transposed else "Layers take (batch, length, channels)."
     _check(where, x, "b l d", hint, state, state_axes, {**sizes, "d": d_model})
 
@@ -169,6 +169,18 @@ def check_state(where: str, state: State, state_axes: StateAxes, sizes: dict[str
         )
 
 
+def multiplies(x: Tensor, weight: Tensor) -> bool:
+    """Return whether `x` and `weight` go into one matrix product: they are of one type, or autocast makes them so."""
+    if x.dtype == weight.dtype:
+        return True
+    return torch.float64 not in (x.dtype, weight.dtype) and torch.is_autocast_enabled(x.device.type)
+
+
+def other_type(where: str, x: Tensor, weight: Tensor) -> InputError:
+    """Return the error for an input that does not go together with the weights."""
+    return InputError(f"{where}: x is {x.dtype}, but the weights are {weight.dtype}: pass x.to({weight.dtype}).")
+
+
 def check_lengths(where: str, lengths: Tensor | None, batch: int, longest: int) -> Tensor | None:
     """Check the lengths of a ragged batch and return them as int64, or ``None`` as it came.
 
@@ -179,7 +191,7 @@ def check_lengths(where: str, lengths: Tensor | None, batch: int, longest: int) 
     if lengths is None:
         return None
     expect(where, "lengths", lengths, "b", {"b": batch}, "One length a sequence is needed.")
-    if lengths.is_floating_point() or lengths.is_complex():
+    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise InputError(f"{where}: lengths is {lengths.dtype}, but integers are expected: pass lengths.long().")
     # Values cannot be looked at while a graph is traced.
     if batch and not torch.compiler.is_compiling() and not (0 <= int(lengths.min()) and int(lengths.max()) <= longest):

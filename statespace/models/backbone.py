@@ -9,7 +9,16 @@ from torch import Tensor, nn
 from statespace.errors import InputError, choose
 from statespace.kernels.stack_step import Program
 from statespace.layers import ResidualBlock, State
-from statespace.layers.base import beyond, check_dt, check_lengths, check_sample, check_sequence, check_state
+from statespace.layers.base import (
+    beyond,
+    check_dt,
+    check_lengths,
+    check_sample,
+    check_sequence,
+    check_state,
+    multiplies,
+    other_type,
+)
 from statespace.layers.mixing import Unmixed
 from statespace.layers.norm import make_norm
 from statespace.layers.resampling import POOLINGS, Downsample, Hold, Signal, Upsample
@@ -112,14 +121,13 @@ class Backbone(StreamedModel):
 
     def _check_type(self, where: str, x: Tensor) -> None:
         """Refuse an input of another type than the weights where a norm or a mixing needs the same."""
-        weight = self.norm.weight.dtype
-        if x.dtype == weight:
+        weight = self.norm.weight
+        if x.dtype == weight.dtype:
             return
-        wide = torch.float64 in (x.dtype, weight)
-        normed = isinstance(self.norm, nn.LayerNorm) and (wide or weight != torch.float32)
+        normed = isinstance(self.norm, nn.LayerNorm) and (weight.dtype != torch.float32 or x.dtype == torch.float64)
         mixed = any(isinstance(node, ResidualBlock) and not isinstance(node.mixing, Unmixed) for node in self.blocks)
-        if normed or (mixed and (wide or not torch.is_autocast_enabled(x.device.type))):
-            raise InputError(f"{where}: x is {x.dtype}, but the weights are {weight}: pass x.to({weight}).")
+        if normed or (mixed and not multiplies(x, weight)):
+            raise other_type(where, x, weight)
 
     def _check_observed(self, where: str, x: Tensor, observed: Tensor | None) -> None:
         if observed is not None:

@@ -211,7 +211,7 @@ class MambaLM(TextGenerator, StreamedModel):
         lengths = check_lengths(where, lengths, *tokens.shape)
         if lengths is not None:
             tokens = tokens.masked_fill(torch.arange(tokens.shape[1], device=tokens.device) >= lengths[:, None], 0)
-        check_tokens(where, tokens, self.vocab_size)
+        tokens = check_tokens(where, tokens, self.vocab_size)
         if state is not None:
             self._check_state(where, state, len(tokens))
         x, state = self._read(tokens, state, lengths)
@@ -230,7 +230,7 @@ class MambaLM(TextGenerator, StreamedModel):
             InputError: a token is not in the vocabulary, or the state is of another batch or model.
         """
         expect("MambaLM.step", "tokens", tokens, "b", {}, "A step takes one token a text; whole texts go to forward.")
-        check_tokens("MambaLM.step", tokens, self.vocab_size)
+        tokens = check_tokens("MambaLM.step", tokens, self.vocab_size)
         self._check_state("MambaLM.step", state, len(tokens))
         return self._step(tokens, state)
 

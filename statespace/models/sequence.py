@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from statespace.errors import InputError, choose
 from statespace.kernels.stack_step import Program
 from statespace.layers import State
+from statespace.layers.base import multiplies, other_type
 from statespace.models.backbone import Backbone
 from statespace.models.program import program_of
 from statespace.models.running_mean import RunningMean
@@ -79,7 +80,7 @@ class SequenceModel(StreamedModel):
                 `dt` or `dt_scale` is out of range.
         """
         where = "SequenceModel"
-        self._check(where, x, "b l" if self.tokens else "b l inputs")
+        x = self._check(where, x, "b l" if self.tokens else "b l inputs")
         before, mean = self._parts(where, state, len(x))
         h, after = self.backbone(self.into(x), before, lengths, dt, dt_scale, observed)
         if self.pooling != "none":
@@ -101,7 +102,7 @@ class SequenceModel(StreamedModel):
     ) -> tuple[Tensor, list[State]]:
         """Answer at each position, ``(b, l, outputs)``: with pooling, the answer for the sequence up to there."""
         where = "SequenceModel"
-        self._check(where, x, "b l" if self.tokens else "b l inputs")
+        x = self._check(where, x, "b l" if self.tokens else "b l inputs")
         before, mean = self._parts(where, state, len(x))
         h, after = self.backbone(self.into(x), before, None, dt, dt_scale)
         if mean is not None:
@@ -127,7 +128,7 @@ class SequenceModel(StreamedModel):
             InputError: as `forward`.
         """
         where = "SequenceModel.step"
-        self._check(where, x, "b" if self.tokens else "b inputs")
+        x = self._check(where, x, "b" if self.tokens else "b inputs")
         before, mean = self._parts(where, state, len(x))
         assert before is not None
         h, after = self.backbone.step(self.into(x), before, dt, dt_scale)
@@ -181,14 +182,18 @@ class SequenceModel(StreamedModel):
             )
         return before, RunningMean(*mean)
 
-    def _check(self, where: str, x: Tensor, axes: str) -> None:
+    def _check(self, where: str, x: Tensor, axes: str) -> Tensor:
+        """Return the samples as they are, and tokens as int64."""
         if not self.tokens:
             hint = "Samples are (batch, length, inputs), and for a step (batch, inputs)."
             expect(where, "x", x, axes, {"inputs": self.inputs}, hint)
-            return
+            if not multiplies(x, self.into.weight):
+                raise other_type(where, x, self.into.weight)
+            return x
         expect(where, "x", x, axes, {}, "Tokens are (batch, length), and for a step (batch).")
-        if x.is_floating_point() or x.is_complex():
+        if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
             raise InputError(f"{where}: x is {x.dtype}, but tokens are whole numbers: pass x.long().")
+        x = x.long()
         if x.numel():
             least, most = map(int, torch.aminmax(x))
             if least < 0 or most >= self.inputs:
@@ -196,6 +201,7 @@ class SequenceModel(StreamedModel):
                     f"{where}: tokens go from {least} to {most}, but the vocabulary is 0 to {self.inputs - 1}: "
                     "make inputs larger, or number the tokens anew."
                 )
+        return x
 
     def _attended(self, scores: Tensor, h: Tensor, counted: Tensor | None) -> Tensor:
         """Return the mean of `h` ``(b, l, d)`` by the softmax of `scores` ``(b, l)`` over the positions that count."""

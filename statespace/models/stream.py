@@ -227,9 +227,14 @@ class Stream:
             rate one for each sample pushed alone, and for a chunk one for each window that has ended in it.
         Raises:
             ShapeError: `samples` or `dt` does not have the shape named here.
-            InputError: `dt` is out of range, the model has no time, a sample is not finite, or a token is not in the
-                vocabulary.
+            InputError: `samples` is no tensor or of another type than the model, `dt` is out of range, the model has no
+                time, a sample is not finite, or a token is not in the vocabulary.
         """
+        if not isinstance(samples, Tensor):
+            raise InputError(
+                f"Stream.push: samples is a {type(samples).__name__}, but a tensor is expected: pass "
+                "torch.as_tensor(samples)."
+            )
         axes = samples.ndim if self._embedding is None else samples.ndim + 1
         if axes not in (2, 3) or samples.shape[0] != self.batch:
             expected = "(b, d) or (b, l, d)" if self._embedding is None else "(b,) or (b, l)"
@@ -237,14 +242,20 @@ class Stream:
                 f"Stream.push: samples is {tuple(samples.shape)}, but {expected} with b = {self.batch} is expected: "
                 "the streams of a batch advance together."
             )
+        # Long chunks go by the layers, which may take other types, but what is taken does not depend on the length.
+        if self._stack is not None and self._embedding is None and samples.dtype is not self._stack.program.dtype:
+            wanted = self._stack.program.dtype
+            raise InputError(
+                f"Stream.push: samples is {samples.dtype}, but this stream computes in {wanted}: pass "
+                f"samples.to({wanted})."
+            )
         # One sum tells of nearly all: it costs a quarter of what asking each value does.
         if samples.is_floating_point() and not math.isfinite(samples.sum().item()):
             _expect_finite(samples)
         chunk = axes == 3
         if self._stack is not None and dt is None and not (chunk and samples.shape[1] > LONG):
             if self._embedding is not None:
-                check_tokens("Stream.push", samples, self._embedding.num_embeddings)
-                samples = self._embedding(samples)
+                samples = self._embedding(check_tokens("Stream.push", samples, self._embedding.num_embeddings))
             return self._stack(samples)
         self._check_time(self._model, "dt", dt is not None)
         options: dict[str, Any] = {} if dt is None else {"dt": dt}

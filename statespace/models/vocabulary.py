@@ -19,20 +19,23 @@ from torch import Tensor
 from statespace.errors import InputError
 
 
-def check_tokens(where: str, tokens: Tensor, size: int) -> None:
-    """Check that all are tokens of a vocabulary.
+def check_tokens(where: str, tokens: Tensor, size: int) -> Tensor:
+    """Check that all are tokens of a vocabulary, and return them as int64.
 
     Args:
         where: the caller, for the message.
         tokens: of any shape.
         size: of the vocabulary.
+    Returns:
+        The same numbers.
     Raises:
         InputError: they are no integers, or one lies outside.
     """
     if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
         raise InputError(f"{where}: tokens is {tokens.dtype}, but integers are expected: pass tokens.long().")
+    tokens = tokens.long()
     if not tokens.numel():
-        return
+        return tokens
     least, most = map(int, torch.aminmax(tokens))
     if least < 0 or most >= size:
         outside = int(tokens[(tokens < 0) | (tokens >= size)][0])
@@ -40,6 +43,7 @@ def check_tokens(where: str, tokens: Tensor, size: int) -> None:
             f"{where}: {outside} is not in the vocabulary: tokens go from 0 to {size - 1}; was the text written in "
             "another vocabulary than the model's?"
         )
+    return tokens
 
 
 class Vocabulary(ABC):

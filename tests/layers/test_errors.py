@@ -56,6 +56,12 @@ def test_the_state_of_another_batch(layer: SequenceLayer) -> None:
         layer.step(x[:, 0], state)
 
 
+def test_a_step_needs_a_state(layer: SequenceLayer) -> None:
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients), raises(InputError, ".step: state is None", "initial_state(batch)"):
+            layer.step(x[:, 0], None)
+
+
 def test_the_state_of_another_layer() -> None:
     for name, other in permutations(LAYERS, 2):
         state = LAYERS[other](CHANNELS + 1).initial_state(BATCH)
@@ -76,6 +82,8 @@ def test_lengths_out_of_range(layer: SequenceLayer, lengths: list[int]) -> None:
 def test_lengths_of_another_kind(layer: SequenceLayer) -> None:
     with raises(InputError, "lengths is torch.float32", "lengths.long()"):
         layer(x, lengths=torch.ones(BATCH))
+    with raises(InputError, "lengths is torch.bool", "lengths.long()"):
+        layer(x, lengths=torch.tensor([True, False]))
     with raises(ShapeError, "lengths is (3,)", "b = 2"):
         layer(x, lengths=torch.ones(3, dtype=torch.int64))
     layer(x, lengths=torch.ones(BATCH, dtype=torch.int32))  # any integers do

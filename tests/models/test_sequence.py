@@ -57,11 +57,21 @@ def test_what_it_refuses() -> None:
         net(torch.tensor([[-1, 2]]))
     with pytest.raises(InputError, match=r"x is torch.float32, but tokens are whole numbers: pass x.long\(\)"):
         net(torch.zeros(1, 4))
+    with pytest.raises(InputError, match=r"x is torch.bool, but tokens are whole numbers"):
+        net(torch.zeros(1, 4, dtype=torch.bool))
     with pytest.raises(ShapeError, match=r"x is \(3,\), but \(b, l\) is expected\. Tokens are \(batch, length\)"):
         net(torch.zeros(3, dtype=torch.long))
     samples = SequenceModel(Backbone(6, 1), 5, 3, tokens=False, pooling="mean")
     with pytest.raises(ShapeError, match=r"Samples are \(batch, length, inputs\)"):
         samples(torch.zeros(1, 5, 9))
+    for other in (torch.float64, torch.float16, torch.int64):
+        words = rf"x is {other}, but the weights are torch.float32: pass x.to\(torch.float32\)"
+        with pytest.raises(InputError, match=words):
+            samples(torch.zeros(1, 4, 5, dtype=other))
+        with pytest.raises(InputError, match=words):
+            samples.step(torch.zeros(1, 5, dtype=other), samples.initial_state(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        samples(torch.zeros(1, 4, 5, dtype=torch.bfloat16))
     for given in ({"x": torch.zeros(1, 0, 5)}, {"x": torch.zeros(1, 4, 5), "lengths": torch.tensor([0])}):
         with pytest.raises(InputError, match="a sequence without positions has nothing to pool: leave it out"):
             samples(**given)

@@ -226,6 +226,19 @@ def test_what_it_refuses() -> None:
 
 
 @pytest.mark.parametrize("way", ["auto", "layers"])
+def test_what_is_of_another_type_is_refused_at_any_length(way: str) -> None:
+    live = make("s4d", "glu", torch.float32).stream(2, backend=way)
+    for length in (1, stream.LONG, stream.LONG + 1, 3 * stream.LONG):
+        x = torch.zeros(2, length, CHANNELS)
+        with pytest.raises(InputError, match=r"is torch.float64, but .* torch.float32: pass \w+.to\(torch.float32\)"):
+            live.push(x.double())
+        for given in (x.numpy(), x.tolist()):
+            with pytest.raises(InputError, match=r"samples is a \w+, but a tensor is expected: pass torch.as_tensor"):
+                live.push(given)  # type: ignore[arg-type]
+        live.push(x)
+
+
+@pytest.mark.parametrize("way", ["auto", "layers"])
 def test_a_sample_that_is_not_finite_is_refused_and_leaves_the_streams_where_they_are(way: str) -> None:
     live, whole = make().stream(2, backend=way), torch.randn(2, 9, CHANNELS, dtype=torch.float64)
     live.push(torch.full((2, CHANNELS), 1e308, dtype=torch.float64))  # finite, though its sum is not

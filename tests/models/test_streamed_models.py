@@ -152,6 +152,21 @@ def test_tokens_go_into_exported_graphs(model: StreamedModel) -> None:
     torch.testing.assert_close(y, whole(model, x)[:, 0], rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32], ids=str)
+@pytest.mark.parametrize("model", [language(), sequence(True, "none")], ids=["language", "sequence"])
+def test_tokens_of_any_integers_are_the_same(model: StreamedModel, dtype: torch.dtype) -> None:
+    drawn = tokens(6)
+    x, expected = drawn.to(dtype), whole(model, drawn)
+    assert torch.equal(whole(model, x), expected)
+    with torch.no_grad():
+        assert torch.equal(
+            model.step(x[:, 0], model.initial_state(STREAMS))[0],
+            model.step(drawn[:, 0], model.initial_state(STREAMS))[0],
+        )
+    for way in ("auto", "layers"):
+        torch.testing.assert_close(model.stream(STREAMS, backend=way).push(x), expected, rtol=0, atol=1e-10)
+
+
 def test_what_it_refuses() -> None:
     model = language()
     with pytest.raises(InputError, match=r"dt_scale is given, but MambaLM counts tokens and knows no time between"):
