@@ -51,7 +51,7 @@ def _final_state(u: Tensor, log_a: Tensor, b: Tensor) -> Tensor:
     fine = (_powers(log_a, chunk) * b[:, None]).flip(1)
     rows = u.reshape(batch * chunks, chunk, channels).permute(2, 0, 1)  # (d, b chunks, chunk)
     ends = torch.view_as_complex((rows @ torch.view_as_real(fine).flatten(2)).unflatten(2, (-1, 2)))
-    ends = ends.view(channels, batch, chunks, -1)
+    ends = ends.view(channels, batch, chunks, b.shape[-1])
     if chunks == 1:
         return ends[:, :, 0].transpose(0, 1)
     coarse = _powers(chunk * log_a, chunks).flip(1)

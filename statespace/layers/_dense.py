@@ -170,5 +170,6 @@ def run(
     padding = beyond(lengths, u.shape[1])
     if padding is not None:
         u = u.masked_fill(padding[..., None], 0)
-    y, final = scan(u, system, D, state, lengths) if K is None else convolve(u, system, K, D, state, lengths)
+    with torch.autocast(u.device.type, enabled=False):  # a state in half precision would lose the past
+        y, final = scan(u, system, D, state, lengths) if K is None else convolve(u, system, K, D, state, lengths)
     return (y if padding is None else y.masked_fill(padding[..., None], 0)), final

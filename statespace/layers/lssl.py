@@ -159,7 +159,7 @@ class LSSL(SequenceLayer[Tensor]):
         holds = dt == 0  # the padding
         u = u.masked_fill(holds[..., None], 0)
         h = u.new_zeros(u.shape[0], *self.C.shape).double() if state is None else state.double()
-        block = max(1, NUMBERS_IN_A_BLOCK // (u.shape[0] * self.C.numel() * len(self.B)))
+        block = max(1, NUMBERS_IN_A_BLOCK // (max(1, u.shape[0]) * self.C.numel() * len(self.B)))
 
         def march(u: Tensor, dt: Tensor, holds: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
             system = self.discretized(dt.masked_fill(holds, 1)[..., None])

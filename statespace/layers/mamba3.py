@@ -137,6 +137,8 @@ class Mamba3(SequenceLayer[Mamba3State]):
             step = step.masked_fill(padding[..., None], 0)  # a sample without a step changes nothing
         rate = F.softplus(A).clamp(min=SLOWEST)
         share = torch.sigmoid(blend)
+        # Under autocast, products are in half precision; steps and parameters are not, nor is what is summed with them.
+        x, B, C, turn = (part.to(step.dtype) for part in (x, B, C, turn))
         return _Selected(
             gate,
             x.unflatten(-1, (self.heads, self.head_dim)),
@@ -220,7 +222,7 @@ class Mamba3(SequenceLayer[Mamba3State]):
         change = torch.expm1(-given.decay)[..., None, None]
         h = h + (change * h + (given.now[..., None] * given.x)[..., None] * B[:, :, None])
         y = (h * C[:, :, None]).sum(-1) + self.D[:, None] * given.x
-        y = y.flatten(-2).to(given.gate.dtype)  # a state that comes from a scan in half precision is in float32
+        y = y.flatten(-2).to(given.x.dtype)  # a state that comes from a scan in half precision is in float32
         return self.out(y * F.silu(given.gate)).to(x.dtype), (h, B, given.x, angle)
 
     def initial_state(self, batch: int) -> Mamba3State:

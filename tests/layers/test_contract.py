@@ -275,6 +275,17 @@ def test_no_samples_leave_the_state_alone(case: str) -> None:
 
 
 @firsts
+def test_no_sequences(case: str) -> None:
+    nothing = torch.zeros(0, LENGTH, CHANNELS)
+    for view in views(case):
+        layer = make(case, torch.float32, view)
+        for times in ({}, {"dt": torch.ones(0, LENGTH)}) if takes(case, "unequal") else ({},):
+            y, after = layer(nothing, **times)
+            assert y.shape == nothing.shape
+            assert all(len(part) == 0 for part in parts(after))
+
+
+@firsts
 def test_no_state_is_the_initial_state(case: str) -> None:
     x = torch.randn(BATCH, LENGTH, CHANNELS, dtype=torch.float64)
     for view in views(case):
@@ -400,6 +411,25 @@ def test_half_precision_input_keeps_a_full_state(case: str, half: torch.dtype) -
             assert y.dtype == half
             assert torch.equal(y, full.to(half))
             assert all(map(torch.equal, parts(state), parts(expected)))
+
+
+@firsts
+def test_under_autocast(case: str) -> None:
+    """The same but for the products, four of them one after the other, which are rounded to the 8 bits of bfloat16."""
+    x = torch.randn(BATCH, LENGTH, CHANNELS)
+    for view in views(case):
+        layer = make(case, torch.float32, view)
+        expected, _ = layer(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            y, final = whole(layer, x, layer.initial_state(BATCH), {})
+            stepped, last = steps(layer, x, layer.initial_state(BATCH), {})
+        for found in (y, stepped):
+            assert found.dtype == torch.float32
+            assert (found - expected).abs().max() < 4 * 2**-8 * expected.abs().max()
+        for ours, theirs in zip(parts(final), parts(last), strict=True):
+            assert ours.shape == theirs.shape
+        for gradient in torch.autograd.grad(y.square().sum(), list(layer.parameters()), allow_unused=True):
+            assert gradient is None or gradient.isfinite().all()
 
 
 @firsts

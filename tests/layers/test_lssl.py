@@ -117,3 +117,11 @@ def test_what_is_refused(options: dict[str, object], sentence: str) -> None:
         LSSL(4, **options)
     with pytest.raises(InputError, match="d_model is 0"):
         LSSL(0)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_autocast_rounds_nothing(view: str) -> None:
+    layer, x = LSSL(4, 8, view=view), torch.randn(2, 300, 4)
+    expected = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert all(map(torch.equal, layer(x), expected))
