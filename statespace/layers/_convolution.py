@@ -104,7 +104,8 @@ def convolve(
         y = y + echo.transpose(1, 2)
     if counts is not None:
         y = torch.where(counts, y, 0)
-    final = _final_state(u if lengths is None else _align_right(u, lengths), log_a, b)
+    with torch.autocast(u.device.type, enabled=False):  # a state in half precision would lose the past
+        final = _final_state(u if lengths is None else _align_right(u, lengths), log_a, b)
     if state is not None:
         # In float64: rounding the product of a long time and a phase would turn the state.
         final = final + exp(elapsed * log_a.to(torch.complex128)).to(log_a.dtype) * state

@@ -24,7 +24,8 @@ def elapsed(dt: Tensor | None, dt_scale: float) -> Tensor | float:
 
 def _enter(u: Tensor, B: Tensor) -> Tensor:
     """Return ``B u`` for `u` ``(..., d)`` and `B` ``(n, d, 2)`` as complex ``(..., n)``."""
-    return torch.view_as_complex((u @ B.transpose(0, 1).flatten(1)).unflatten(-1, (-1, 2)))
+    product = (u @ B.transpose(0, 1).flatten(1)).to(u.dtype)  # autocast rounds it to what no complex type is made of
+    return torch.view_as_complex(product.unflatten(-1, (-1, 2)))
 
 
 def _leave(h: Tensor, C: Tensor) -> Tensor:
@@ -57,6 +58,7 @@ def scan(
         ``y (b, l, d)``, zero beyond `lengths`, and the state after the last sample that counts, ``(b, n)``.
     """
     narrow = u.dtype.to_complex()
+    B, C, D = (part.to(u.dtype) for part in (B, C, D))
     if state is not None:
         state = state.to(narrow)
     if u.shape[1] == 0:
@@ -72,5 +74,6 @@ def scan(
 def step(u: Tensor, log_a: Tensor, w: Tensor, B: Tensor, C: Tensor, D: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """Take one sample ``(b, d)``; as `scan`, with `log_a` and `w` ``(n,)`` or ``(b, n)``."""
     narrow = u.dtype.to_complex()
+    B, C, D = (part.to(u.dtype) for part in (B, C, D))
     h = exp(log_a).to(narrow) * state.to(narrow) + w.to(narrow) * _enter(u, B)
     return _leave(h, C) + D * u, h

@@ -169,6 +169,14 @@ def check_state(where: str, state: State, state_axes: StateAxes, sizes: dict[str
         )
 
 
+def full_type(parameter: Tensor) -> torch.dtype:
+    """Return the type to compute in for a parameter: its own, and float32 for one in half precision.
+
+    Dynamics and states in half precision would lose the past.
+    """
+    return torch.promote_types(parameter.dtype, torch.float32)
+
+
 def multiplies(x: Tensor, weight: Tensor) -> bool:
     """Return whether `x` and `weight` go into one matrix product: they are of one type, or autocast makes them so."""
     if x.dtype == weight.dtype:

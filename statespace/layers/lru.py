@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from statespace.errors import InputError
 from statespace.layers._mimo import elapsed, scan, step
-from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
 
 
 class LRU(SequenceLayer[Tensor]):
@@ -94,7 +94,7 @@ class LRU(SequenceLayer[Tensor]):
         check_sequence("LRU.forward", x, self.d_model, state, "b n", n=len(self.nu_log))
         lengths = check_lengths("LRU.forward", lengths, x.shape[0], x.shape[1])
         dt = check_dt("LRU.forward", x, dt, dt_scale, lengths)
-        u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
+        u = x.to(full_type(self.D))  # half precision input: the state is kept in full precision
         y, final = scan(u, *self.discretized(elapsed(dt, dt_scale)), self.B, self.C, self.D, state, lengths)
         return y.to(x.dtype), final
 
@@ -102,9 +102,11 @@ class LRU(SequenceLayer[Tensor]):
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
         check_sample("LRU.step", x, self.d_model, state, "b n", n=len(self.nu_log))
         dt = check_dt("LRU.step", x, dt, dt_scale)
-        y, after = step(x.to(self.D.dtype), *self.discretized(elapsed(dt, dt_scale)), self.B, self.C, self.D, state)
+        y, after = step(
+            x.to(full_type(self.D)), *self.discretized(elapsed(dt, dt_scale)), self.B, self.C, self.D, state
+        )
         return y.to(x.dtype), after
 
     def initial_state(self, batch: int) -> Tensor:
         """Return zeros, ``(batch, n)``, complex."""
-        return torch.zeros(batch, len(self.nu_log), dtype=self.D.dtype.to_complex(), device=self.D.device)
+        return torch.zeros(batch, len(self.nu_log), dtype=full_type(self.D).to_complex(), device=self.D.device)

@@ -28,7 +28,7 @@ from statespace.discretization import METHODS
 from statespace.errors import InputError, choose
 from statespace.hippo import MEASURES
 from statespace.layers._dense import Dense, kernel, run
-from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
 from statespace.layers.capabilities import Capabilities
 from statespace.layers.s4d import LOG_POLES
 
@@ -144,14 +144,14 @@ class LSSL(SequenceLayer[Tensor]):
         check_sequence("LSSL.forward", x, self.d_model, state, "b d n", n=len(self.B))
         lengths = check_lengths("LSSL.forward", lengths, x.shape[0], x.shape[1])
         dt = check_dt("LSSL.forward", x, dt, dt_scale, lengths)
-        u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
+        u = x.to(full_type(self.D))  # half precision input: the state is kept in full precision
         state = None if state is None else state.to(u.dtype)
         if dt is not None and x.shape[1]:
             y, final = self._unequal(u, dt.double() * dt_scale, state)
         else:
             system = self.discretized(dt_scale)
             K = None if self.view == "scan" or not x.shape[1] else kernel(system, x.shape[1])
-            y, final = run(u, system, K, self.D, state, lengths)
+            y, final = run(u, system, K, self.D.to(u.dtype), state, lengths)
         return y.to(x.dtype), final
 
     def _unequal(self, u: Tensor, dt: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -177,7 +177,7 @@ class LSSL(SequenceLayer[Tensor]):
         """Take one sample ``(b, d)``; see `SequenceLayer.step`. Unless `fix` was called, it discretises anew."""
         check_sample("LSSL.step", x, self.d_model, state, "b d n", n=len(self.B))
         dt = check_dt("LSSL.step", x, dt, dt_scale)
-        u = x.to(self.D.dtype)
+        u = x.to(full_type(self.D))
         system = self.discretized(dt_scale if dt is None else dt.double()[:, None] * dt_scale)
         # In float64: a matrix rounded to the state's type would drift over as many steps as it remembers.
         h = (system.Abar @ state.double()[..., None])[..., 0] + system.Bbar * u.double()[..., None]

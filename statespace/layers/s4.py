@@ -37,7 +37,7 @@ from statespace.errors import InputError, choose
 from statespace.hippo import nplr
 from statespace.kernels.cauchy import cauchy
 from statespace.layers._dense import Dense, run
-from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
 from statespace.layers.capabilities import Capabilities
 
 VIEWS = ("convolution", "scan")
@@ -169,7 +169,7 @@ class S4(SequenceLayer[Tensor]):
         check_sequence("S4.forward", x, self.d_model, state, "b d n", n=len(self.A_log))
         lengths = check_lengths("S4.forward", lengths, x.shape[0], x.shape[1])
         dt = check_dt("S4.forward", x, dt, dt_scale, lengths)
-        u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
+        u = x.to(full_type(self.D))  # half precision input: the state is kept in full precision
         narrow = u.dtype.to_complex()
         state = None if state is None else state.to(narrow)
         if dt is not None and x.shape[1]:
@@ -177,7 +177,7 @@ class S4(SequenceLayer[Tensor]):
             return y.to(x.dtype), final.to(narrow)
         system = self.discretized(dt_scale)
         K = None if self.view == "scan" or not x.shape[1] else self._kernel(system, x.shape[1], dt_scale)
-        y, final = run(u, system, K, self.D, None if state is None else _interleaved(state), lengths)
+        y, final = run(u, system, K, self.D.to(u.dtype), None if state is None else _interleaved(state), lengths)
         return y.to(x.dtype), torch.view_as_complex(final.unflatten(-1, (-1, 2)).contiguous())
 
     def _steps(self, u: Tensor, delta: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -211,7 +211,7 @@ class S4(SequenceLayer[Tensor]):
         """Take one sample ``(b, d)`` in O(n) for each channel; see `SequenceLayer.step`."""
         check_sample("S4.step", x, self.d_model, state, "b d n", n=len(self.A_log))
         dt = check_dt("S4.step", x, dt, dt_scale)
-        u = x.to(self.D.dtype)
+        u = x.to(full_type(self.D))
         delta = torch.exp(self.log_dt.double()) * (dt_scale if dt is None else dt.double()[:, None] * dt_scale)
         # In float64: a step rounded to the state's type would drift over as many steps as it remembers.
         delta = delta.expand(*x.shape)[:, None]
@@ -220,4 +220,4 @@ class S4(SequenceLayer[Tensor]):
 
     def initial_state(self, batch: int) -> Tensor:
         """Return zeros, ``(batch, d, n/2)``, complex."""
-        return torch.zeros(batch, *self.C.shape[:2], dtype=self.D.dtype.to_complex(), device=self.D.device)
+        return torch.zeros(batch, *self.C.shape[:2], dtype=full_type(self.D).to_complex(), device=self.D.device)

@@ -26,7 +26,7 @@ from statespace.kernels.dispatch import looked_up_once
 from statespace.kernels.lti_scan import lti_scan
 from statespace.layers._convolution import convolve, exp
 from statespace.layers._unequal import scan_unequal
-from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
 from statespace.layers.capabilities import Capabilities
 
 # The discretizations that leave the feed-through alone.
@@ -103,8 +103,9 @@ class S4D(SequenceLayer[Tensor]):
         """Return A ``(d, modes)``, complex, and Δ ``(d,)``, in float64, and the output weights ``(d, modes)``."""
         decay = -torch.exp(self.A_log.double())
         A = torch.complex(decay, self.A_imag.double() if self.A_imag is not None else torch.zeros_like(decay))
-        weights = 2 * torch.view_as_complex(self.C) if self.is_complex else torch.complex(self.C, self.C * 0)[..., 0]
-        return A, torch.exp(self.log_dt.double()), weights.to(self.D.dtype.to_complex())
+        C = self.C.to(full_type(self.D))
+        weights = 2 * torch.view_as_complex(C) if self.is_complex else torch.complex(C, C * 0)[..., 0]
+        return A, torch.exp(self.log_dt.double()), weights
 
     def discretized(self, dt_scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         """Return log(Abar), Bbar and the output weights, each ``(d, modes)`` and complex.
@@ -131,7 +132,7 @@ class S4D(SequenceLayer[Tensor]):
         Both are rounded to the layer's type here, once, so that whole sequences and single steps see the same poles.
         """
         A, step, weights = self._continuous()
-        return A.to(weights.dtype), (dt.double()[..., None] * (dt_scale * step)).to(self.D.dtype), weights
+        return A.to(weights.dtype), (dt.double()[..., None] * (dt_scale * step)).to(full_type(self.D)), weights
 
     def forward(
         self,
@@ -145,16 +146,17 @@ class S4D(SequenceLayer[Tensor]):
         check_sequence("S4D.forward", x, self.d_model, state, "b d n", n=self.A_log.shape[1])
         lengths = check_lengths("S4D.forward", lengths, x.shape[0], x.shape[1])
         dt = check_dt("S4D.forward", x, dt, dt_scale, lengths)
-        u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
+        u = x.to(full_type(self.D))  # half precision input: the state is kept in full precision
+        D = self.D.to(u.dtype)
         if state is not None:
             state = state.to(u.dtype.to_complex())
         if dt is not None:
             A, delta, c = self._at_times(dt, dt_scale)
-            y, state = scan_unequal(u, delta, A, c, self.D, self.method, state, lengths)
+            y, state = scan_unequal(u, delta, A, c, D, self.method, state, lengths)
             return y.to(x.dtype), state
         log_a, b, c = self.discretized(dt_scale)
         scan = self.view == "scan" or (self.view == "auto" and x.device.type == "cpu" and _scan_is_compiled())
-        y, state = (lti_scan if scan else convolve)(u, log_a, b, c, self.D, state, lengths)
+        y, state = (lti_scan if scan else convolve)(u, log_a, b, c, D, state, lengths)
         return y.to(x.dtype), state
 
     def step(self, x: Tensor, state: Tensor, dt: Tensor | None = None, dt_scale: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -167,7 +169,7 @@ class S4D(SequenceLayer[Tensor]):
             A, delta, c = self._at_times(dt, dt_scale)
             log_a = LOG_POLES[self.method](A.to(torch.complex128), delta.double())
             b = (torch.expm1(log_a) / A).to(c.dtype)
-        u = x.to(self.D.dtype)
+        u = x.to(full_type(self.D))
         # The pole is known to more digits than the state's type holds; what rounding cuts off is carried along, or the
         # state would drift over as many steps as it remembers.
         exact = exp(log_a.to(torch.complex128))
@@ -178,4 +180,4 @@ class S4D(SequenceLayer[Tensor]):
 
     def initial_state(self, batch: int) -> Tensor:
         """Return zeros, ``(batch, d, modes)``, complex."""
-        return torch.zeros(batch, *self.A_log.shape, dtype=self.D.dtype.to_complex(), device=self.D.device)
+        return torch.zeros(batch, *self.A_log.shape, dtype=full_type(self.D).to_complex(), device=self.D.device)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from statespace.errors import InputError, choose
 from statespace.hippo import nplr
 from statespace.layers._mimo import elapsed, scan, step
-from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence
+from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
 from statespace.layers.s4d import LOG_POLES
 
 
@@ -120,7 +120,7 @@ class S5(SequenceLayer[Tensor]):
         check_sequence("S5.forward", x, self.d_model, state, "b n", n=len(self.A_log))
         lengths = check_lengths("S5.forward", lengths, x.shape[0], x.shape[1])
         dt = check_dt("S5.forward", x, dt, dt_scale, lengths)
-        u = x.to(self.D.dtype)  # half precision input: the state is kept in full precision
+        u = x.to(full_type(self.D))  # half precision input: the state is kept in full precision
         y, final = scan(u, *self.discretized(elapsed(dt, dt_scale)), *self._weights(), state, lengths)
         return y.to(x.dtype), final
 
@@ -128,9 +128,9 @@ class S5(SequenceLayer[Tensor]):
         """Take one sample ``(b, d)``; see `SequenceLayer.step`."""
         check_sample("S5.step", x, self.d_model, state, "b n", n=len(self.A_log))
         dt = check_dt("S5.step", x, dt, dt_scale)
-        y, after = step(x.to(self.D.dtype), *self.discretized(elapsed(dt, dt_scale)), *self._weights(), state)
+        y, after = step(x.to(full_type(self.D)), *self.discretized(elapsed(dt, dt_scale)), *self._weights(), state)
         return y.to(x.dtype), after
 
     def initial_state(self, batch: int) -> Tensor:
         """Return zeros, ``(batch, n)``, complex."""
-        return torch.zeros(batch, len(self.A_log), dtype=self.D.dtype.to_complex(), device=self.D.device)
+        return torch.zeros(batch, len(self.A_log), dtype=full_type(self.D).to_complex(), device=self.D.device)

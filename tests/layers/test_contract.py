@@ -8,6 +8,7 @@ sentence is checked too. A new layer joins by a line in ``statespace.layers.LAYE
 import io
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise, product
@@ -411,6 +412,27 @@ def test_half_precision_input_keeps_a_full_state(case: str, half: torch.dtype) -
             assert y.dtype == half
             assert torch.equal(y, full.to(half))
             assert all(map(torch.equal, parts(state), parts(expected)))
+
+
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["lssl", "s4", "s4d", "s5", "lru"])
+def test_half_precision_weights_are_rounded_and_nothing_else(name: str, half: torch.dtype) -> None:
+    x, dt = torch.randn(BATCH, LENGTH, CHANNELS), torch.rand(BATCH, LENGTH) + 0.5
+    for view in LAYERS[name].capabilities.views or [None]:
+        layer = LAYERS[name](CHANNELS, d_state=6, **({} if view is None else {"view": view})).to(half)
+        rounded = deepcopy(layer).float()
+        start = layer.initial_state(BATCH)
+        for found, expected in (
+            (layer(x), rounded(x)),
+            (layer(x, start, dt=dt), rounded(x, start, dt=dt)),
+            (layer.step(x[:, 0], start), rounded.step(x[:, 0], start)),
+            (layer.step(x[:, 0], start, dt[:, 0]), rounded.step(x[:, 0], start, dt[:, 0])),
+        ):
+            assert all(map(torch.equal, found, expected))
+        assert layer(x.to(half))[0].dtype == half
+        for gradient in torch.autograd.grad(layer(x)[0].square().sum(), list(layer.parameters())):
+            assert gradient.dtype == half
+            assert gradient.isfinite().all()
 
 
 @firsts
