@@ -151,6 +151,15 @@ class Mamba3(SequenceLayer[Mamba3State]):
             pi * torch.tanh(turn),
         )
 
+    def _vectors(self, dtype: torch.dtype) -> list[Tensor]:
+        """Return the weights of the norms of B and C, and the biases of both."""
+        return [part.to(dtype) for part in (self.B_norm, self.C_norm, self.B_bias, self.C_bias)]
+
+    def _out(self, y: Tensor, gate: Tensor) -> Tensor:
+        """Return what comes out of the heads ``(..., h, p)`` under the gate, mixed."""
+        mixed: Tensor = self.out((y.flatten(-2) * F.silu(gate)).to(self.out.weight.dtype))
+        return mixed
+
     def forward(
         self,
         x: Tensor,
@@ -172,11 +181,12 @@ class Mamba3(SequenceLayer[Mamba3State]):
         if x.shape[1] == 0:
             return x, before
         padding = beyond(lengths, x.shape[1])
-        u = (x if padding is None else x.masked_fill(padding[..., None], 0)).to(self.D.dtype)
+        u = (x if padding is None else x.masked_fill(padding[..., None], 0)).to(self.into.weight.dtype)
         given = self._selected(self._projected(u), dt_scale if dt is None else dt * dt_scale, padding)
         h, last_B, last_x, angle = before
-        vectors = self.B_norm, self.C_norm, self.B_bias, self.C_bias
-        B, C, products, angle = rotation(given.B, given.C, *vectors, given.turn, given.step, angle, EPS)
+        B, C, products, angle = rotation(
+            given.B, given.C, *self._vectors(given.B.dtype), given.turn, given.step, angle, EPS
+        )
         h = h + (given.earlier[:, 0, :, None] * last_x)[..., None] * last_B[:, :, None]
         later = F.pad(given.earlier[:, 1:], (0, 0, 0, 1))  # what the next sample adds for this one
         # The kernel multiplies by the same number that it decays by, so that is divided out. A decay of less than this
@@ -195,7 +205,7 @@ class Mamba3(SequenceLayer[Mamba3State]):
             return_final_state=True,
         )
         y = y + (self.D - later * products)[..., None] * given.x
-        y = self.out(y.flatten(-2) * F.silu(given.gate)).to(x.dtype)
+        y = self._out(y, given.gate).to(x.dtype)
         if padding is None:
             return y, (h, B[:, -1], given.x[:, -1], angle)
         assert lengths is not None
@@ -211,19 +221,20 @@ class Mamba3(SequenceLayer[Mamba3State]):
         where = "Mamba3.step"
         check_sample(where, x, self.d_model, state, _STATE, **self._sizes())
         dt = check_dt(where, x, dt, dt_scale)
-        projected = self.into(x.to(self.D.dtype)).split(self._widths(), dim=-1)
+        projected = self.into(x.to(self.into.weight.dtype)).split(self._widths(), dim=-1)
         given = self._selected(projected, dt_scale if dt is None else dt * dt_scale)
         h, last_B, last_x, angle = state
         angle = wrapped(angle + (given.turn[:, None] * given.step[..., None]).double())
-        B = rotate(of_heads(given.B, self.B_norm, self.B_bias, EPS), angle)
-        C = rotate(of_heads(given.C, self.C_norm, self.C_bias, EPS), angle)
+        B_norm, C_norm, B_bias, C_bias = self._vectors(given.B.dtype)
+        B = rotate(of_heads(given.B, B_norm, B_bias, EPS), angle)
+        C = rotate(of_heads(given.C, C_norm, C_bias, EPS), angle)
         h = h + (given.earlier[..., None] * last_x)[..., None] * last_B[:, :, None]
         # α - 1 is small where the memory is long: a rounded α would drift over as many steps as it remembers.
         change = torch.expm1(-given.decay)[..., None, None]
         h = h + (change * h + (given.now[..., None] * given.x)[..., None] * B[:, :, None])
         y = (h * C[:, :, None]).sum(-1) + self.D[:, None] * given.x
-        y = y.flatten(-2).to(given.x.dtype)  # a state that comes from a scan in half precision is in float32
-        return self.out(y * F.silu(given.gate)).to(x.dtype), (h, B, given.x, angle)
+        y = y.to(given.x.dtype)  # a state that comes from a scan in half precision is in float32
+        return self._out(y, given.gate).to(x.dtype), (h, B, given.x, angle)
 
     def initial_state(self, batch: int) -> Mamba3State:
         """Return zeros; see `forward` for their shapes."""

@@ -91,9 +91,12 @@ class S6(SequenceLayer[Tensor]):
 
     def _selected(self, x: Tensor, dt: Tensor | None, dt_scale: float) -> _Selected:
         """Return what follows the input, and the step: before bias and softplus where it needs no more than those."""
-        low, B, C = self.select(x).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
+        # A, D and the bias may be kept in a wider type than the matrices.
+        low, B, C = self.select(x.to(self.select.weight.dtype)).split(
+            [self.dt_rank, self.d_state, self.d_state], dim=-1
+        )
         # As a matrix of its own: the gradient of a transposed view takes ten times as long at so few rows.
-        delta = low @ self.dt_weight.mT.contiguous()
+        delta = low.to(self.dt_weight.dtype) @ self.dt_weight.mT.contiguous()
         A = -torch.exp(self.A_log)
         if dt is not None:
             # Beyond 40, the softplus is its argument to the last digit of float64.

@@ -66,7 +66,9 @@ class SSD(SequenceLayer[Tensor]):
     def _selected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return x by heads, Δ before bias and softplus, and B and C by groups."""
         vectors = self.n_groups * self.d_state
-        dt, B, C = self.select(x).split([self.d_model // self.head_dim, vectors, vectors], dim=-1)
+        dt, B, C = self.select(x.to(self.select.weight.dtype)).split(
+            [self.d_model // self.head_dim, vectors, vectors], dim=-1
+        )
         groups = (self.n_groups, self.d_state)
         return x.unflatten(-1, (-1, self.head_dim)), dt, B.unflatten(-1, groups), C.unflatten(-1, groups)
 

@@ -435,6 +435,26 @@ def test_half_precision_weights_are_rounded_and_nothing_else(name: str, half: to
             assert gradient.isfinite().all()
 
 
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", ["s6", "mamba", "ssd", "mamba2", "mamba3"])
+def test_dynamics_in_full_precision_between_matrices_in_half(name: str, half: torch.dtype) -> None:
+    """As checkpoints are published: the same but for products that are rounded, some one after the other."""
+    layer, x = LAYERS[name](CHANNELS, d_state=6), torch.randn(BATCH, LENGTH, CHANNELS)
+    for parameter in layer.parameters():
+        if not any(parameter is kept for kept in layer.ssm_parameters()):
+            parameter.data = parameter.data.to(half)
+    expected, _ = deepcopy(layer).float()(x)
+    start = layer.initial_state(BATCH)
+    close = 4 * torch.finfo(half).eps * expected.abs().max()
+    for rows in (x, x.to(half)):
+        for way in (whole, chunks, steps):
+            assert (way(layer, rows, start, {})[0] - expected).abs().max() < close
+        with torch.no_grad():
+            assert (steps(layer, rows, start, {})[0] - expected).abs().max() < close
+    for gradient in torch.autograd.grad(layer(x)[0].square().sum(), list(layer.parameters())):
+        assert gradient.isfinite().all()
+
+
 @firsts
 def test_under_autocast(case: str) -> None:
     """The same but for the products, four of them one after the other, which are rounded to the 8 bits of bfloat16."""

@@ -214,6 +214,24 @@ def test_types(copy, tokens) -> None:
     assert transformers.AutoModelForCausalLM.from_pretrained(copy, dtype="auto").dtype == torch.bfloat16
 
 
+def test_dynamics_that_are_stored_in_full_precision(copy, tokens) -> None:
+    tensors = load_file(copy / "model.safetensors")
+    exact = MambaLM.load_pretrained(copy)(tokens)[0]
+    mixed = {name: value if name.endswith((".A_log", ".D")) else value.bfloat16() for name, value in tensors.items()}
+    save_file(mixed, copy / "model.safetensors")
+    model = MambaLM.load_pretrained(copy)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32, torch.bfloat16}
+    with torch.no_grad():
+        found = model(tokens)[0]
+        # rounded to 8 bits in most weights and between most operations of two layers
+        assert (found.float() - exact).abs().mean() < 0.05 * exact.abs().max()
+        state, logits = model.initial_state(len(tokens)), []
+        for column in tokens.unbind(1):
+            step, state = model.step(column, state)
+            logits.append(step)
+    assert (torch.stack(logits, 1) - found).abs().mean() < 0.01 * exact.abs().max()
+
+
 def test_left_over_missing_and_misshapen_tensors_are_named(saved, copy) -> None:
     path = copy / "model.safetensors"
     tensors = load_file(path)
