@@ -12,10 +12,12 @@ Haas, Science 304, 2004, 78-80.
 import numpy as np
 
 from statespace.datasets.tasks.base import Batch, Task, at_least
+from statespace.errors import InputError
 
 _BETA, _GAMMA, _POWER = 0.2, 0.1, 10
 _GRID = 20  # points in a unit of time
-_TRANSIENT = 300  # units of time until the beginning is forgotten
+_TRANSIENT = 300  # units of time until the beginning is forgotten at tau = 17, and as many delays at longer ones
+_LONGEST = 300  # beyond this delay, what was constant stays so for longer
 _MEAN, _DEVIATION = 0.93, 0.23  # of the series at tau = 17
 
 
@@ -50,7 +52,7 @@ class MackeyGlass(Task):
 
     Args:
         length: samples of a sequence, one a unit of time.
-        delay: tau of the equation, in samples; chaos begins at 17.
+        delay: tau of the equation, in samples, up to 300; chaos begins at 17.
         ahead: samples between the last input and the answer.
     Raises:
         InputError: an argument is out of range.
@@ -61,11 +63,17 @@ class MackeyGlass(Task):
 
     def __init__(self, length: int = 512, delay: int = 17, ahead: int = 15) -> None:
         at_least("MackeyGlass", 1, length=length, delay=delay, ahead=ahead)
+        if delay > _LONGEST:
+            raise InputError(
+                f"MackeyGlass: delay is {delay}, but at most {_LONGEST} is expected: at a longer one, a series that "
+                "starts from a constant keeps to constants for all of the transient."
+            )
         self.length, self.delay, self.ahead = length, delay, ahead
 
     def draw(self, rng: np.random.Generator, size: int) -> Batch:
         """Draw `size` sequences with `rng`; each starts from a constant of its own, long before the first sample."""
-        steps = _TRANSIENT + self.length + self.ahead
-        x = mackey_glass(rng.uniform(0.5, 1.3, size), self.delay, steps)[:, _GRID - 1 :: _GRID][:, _TRANSIENT:]
+        transient = _TRANSIENT * max(self.delay, 17) // 17
+        steps = transient + self.length + self.ahead
+        x = mackey_glass(rng.uniform(0.5, 1.3, size), self.delay, steps)[:, _GRID - 1 :: _GRID][:, transient:]
         x = ((x - _MEAN) / _DEVIATION).astype(np.float32)[..., None]
         return Batch(x[:, : self.length], x[:, self.ahead :], np.ones((size, self.length), bool))

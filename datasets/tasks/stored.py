@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from statespace.datasets.tasks.base import Batch, Task, at_least
+from statespace.errors import InputError
 
 Part = tuple[np.ndarray, np.ndarray]
 
@@ -42,6 +43,12 @@ class StoredTask(Task):
     def _make(self, size: int, index: int, seed: int, split: str) -> Batch:
         x, y = self.parts[split]
         if split != "train":
+            count = -(-len(y) // size)
+            if index >= count:
+                raise InputError(
+                    f"{type(self).__name__}.batch: index is {index}, but {split!r} has {count} batches of {size}: take "
+                    f"one from 0 to {count - 1}."
+                )
             part = slice(index * size, (index + 1) * size)
             return Batch(self._prepared(x[part]), y[part])
         # The stream is one permutation after the other; a batch may end in one and begin in the last.

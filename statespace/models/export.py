@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from statespace.errors import InputError
 from statespace.kernels.stack_step import Program, scan, step
+from statespace.layers.base import check_dt_scale
 from statespace.models.stream import StreamedModel
 
 Run: TypeAlias = Callable[[Program, Tensor, Sequence[Tensor]], tuple[Tensor, list[Tensor]]]
@@ -38,8 +39,15 @@ def _graph(
     where: str, model: StreamedModel, batch: int, length: int | None, dt_scale: float
 ) -> tuple[_Graph, tuple[Tensor, ...]]:
     """Return the module and the arguments that it is traced with."""
-    if batch < 1 or (length is not None and length < 1):
-        raise InputError(f"{where}: batch is {batch} and length {length}, but both are expected to be at least 1.")
+    for name, count in (("batch", batch), ("length", 1 if length is None else length)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise InputError(f"{where}: {name} is {count!r}, but a whole number of at least 1 is expected.")
+    check_dt_scale(where, dt_scale)
+    if dt_scale != 1 and not model.has_time:
+        raise InputError(
+            f"{where}: dt_scale is {dt_scale}, but {type(model).__name__} counts tokens and knows no time between "
+            "them: leave dt_scale out."
+        )
     program = model.program(dt_scale)
     if isinstance(program, str):
         raise InputError(
@@ -68,7 +76,8 @@ def export_step(model: StreamedModel, batch: int = 1, dt_scale: float = 1.0) -> 
     Returns:
         The exported program. States before any sample are zeros, of the shapes of its inputs.
     Raises:
-        InputError: `batch` is out of range, or the model has no such form; the message says why.
+        InputError: `batch` or `dt_scale` is out of range, the model has no time, or it has no such form; the message
+            says why.
     """
     graph, arguments = _graph("export_step", model, batch, None, dt_scale)
     return torch.export.export(graph, arguments)
@@ -87,7 +96,8 @@ def export_sequence(
     Returns:
         The exported program, with the states before the first sample in, and those after the last one out.
     Raises:
-        InputError: `length` or `batch` is out of range, or the model has no such form; the message says why.
+        InputError: `length`, `batch` or `dt_scale` is out of range, the model has no time, or it has no such form; the
+            message says why.
     """
     graph, arguments = _graph("export_sequence", model, batch, length, dt_scale)
     return torch.export.export(graph, arguments)

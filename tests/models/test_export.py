@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
-from statespace.models import Backbone, export, export_sequence, export_step, to_onnx
+from statespace.models import Backbone, MambaLM, export, export_sequence, export_step, to_onnx
 
 LENGTH, CHANNELS = 11, 6
 MODELS = [("mamba", "none"), ("s4d", "glu"), ("s6", "gated"), ("mamba2", "none"), ("ssd", "glu")]
@@ -76,8 +76,16 @@ def test_what_it_refuses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     model = make("s4d", "glu")
     with pytest.raises(InputError, match="export_step: batch is 0"):
         export_step(model, 0)
-    with pytest.raises(InputError, match="export_sequence: batch is 1 and length 0"):
-        export_sequence(model, 0)
+    for length in (0, 1.5, True):
+        with pytest.raises(InputError, match=f"length is {length!r}, but a whole number of at least 1"):
+            export_sequence(model, length)
+    with pytest.raises(InputError, match=r"export_sequence: batch is 1\.5, but a whole number of at least 1"):
+        export_sequence(model, 4, 1.5)
+    for rate in (-1.0, 0.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=f"export_step: dt_scale is {rate}, but a positive number is expected"):
+            export_step(model, dt_scale=rate)
+    with pytest.raises(InputError, match=r"export_step: dt_scale is 3\.0, but MambaLM counts tokens and knows no time"):
+        export_step(MambaLM(16, 16, 1), dt_scale=3.0)
     with pytest.raises(
         InputError, match=r"no form in common operators: it is in torch.bfloat16.*SSD and Mamba-2 have one"
     ):

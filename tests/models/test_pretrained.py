@@ -230,6 +230,7 @@ def test_dynamics_that_are_stored_in_full_precision(copy, tokens) -> None:
             step, state = model.step(column, state)
             logits.append(step)
     assert (torch.stack(logits, 1) - found).abs().mean() < 0.01 * exact.abs().max()
+    assert [len(text) for text in model.generate(tokens, 5)] == [5] * len(tokens)
 
 
 def test_left_over_missing_and_misshapen_tensors_are_named(saved, copy) -> None:

@@ -110,6 +110,7 @@ WRONG: list[tuple[str, dict[str, object], str]] = [
     ("adding", {"length": 1}, "Adding: length is 1"),
     ("adding", {"length": True}, "Adding: length is True, but a whole number"),
     ("mackey-glass", {"ahead": 0}, "MackeyGlass: ahead is 0"),
+    ("mackey-glass", {"delay": 301}, "MackeyGlass: delay is 301, but at most 300 is expected"),
     ("lorenz", {"dt": float("nan")}, "Lorenz: dt is nan, but a positive finite number"),
     ("listops", {"shortest": 300}, "ListOps: shortest is 300 and length 256: make shortest at most length"),
     ("listops", {"arguments": 1}, "ListOps: arguments is 1"),

@@ -23,6 +23,7 @@ from statespace.datasets.tasks import (
 from statespace.datasets.tasks.lorenz import lorenz
 from statespace.datasets.tasks.mackey_glass import mackey_glass
 from statespace.datasets.tasks.noise import band_limited_noise
+from statespace.datasets.tasks.stored import StoredTask
 from statespace.errors import InputError
 
 
@@ -91,6 +92,14 @@ def test_mackey_glass_is_chaos_to_be_predicted() -> None:
     assert np.abs(x[:, 0] - x[0, 0]).max() > 0.5  # each sequence is somewhere else
 
 
+@pytest.mark.parametrize("delay", [17, 30, 100, 300])
+def test_mackey_glass_has_forgotten_its_constant_start(delay: int) -> None:
+    """What is drawn moves as much as it does a thousand samples later, in all of its stretches of 50 samples."""
+    x = MackeyGlass(1500, delay).batch(10).x[..., 0]
+    moved = np.lib.stride_tricks.sliding_window_view(x, 50, axis=1).std(-1)
+    assert np.quantile(moved[:, :400], 0.01) > 0.5 * np.quantile(moved[:, 1000:], 0.01)
+
+
 def test_lorenz_solves_its_equations() -> None:
     start = np.array([1.0, 2.0, 20.0])
 
@@ -122,6 +131,22 @@ def test_published_signals_are_those_of_the_file(published: PublishedMNIST1D, re
         assert np.array_equal(published.batch(400, split="val").y, file["y"][3600:])
     labels = np.concatenate([published.batch(100, index, seed=5).y for index in range(36)])
     assert np.array_equal(np.bincount(labels), np.bincount(published.parts["train"][1]))  # an epoch has every case once
+
+
+def test_a_stored_split_ends() -> None:
+    x, y = np.zeros((7, 4, 1), np.float32), np.arange(7)
+    task = StoredTask({"train": (x, y), "val": (x, y), "test": (x[:1], y[:1])}, 7)
+    for split, cases in (("val", 7), ("test", 1)):
+        for size in (1, 3, 7, 8):
+            count = task.batches(size, split)
+            assert count is not None
+            found = [task.batch(size, index, split=split).y for index in range(count)]
+            assert np.array_equal(np.concatenate(found), y[:cases])
+            for index in (count, 10**6):
+                words = f"StoredTask.batch: index is {index}, but '{split}' has {count} batches of {size}: take one"
+                with pytest.raises(InputError, match=words):
+                    task.batch(size, index, split=split)
+    assert len(task.batch(3, 10**6).y) == 3  # there is no end to training
 
 
 def test_drawn_mnist1d_has_the_statistics_of_the_published(published: PublishedMNIST1D) -> None:
