@@ -7,6 +7,7 @@ them into one line on stderr and exit code 2.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Integral
 
 
 class InputError(ValueError):
@@ -15,6 +16,21 @@ class InputError(ValueError):
 
 class ShapeError(InputError):
     """A tensor whose shape does not fit the others, or the documented axes."""
+
+
+def at_least(where: str, least: int, **given: object) -> None:
+    """Check that each argument is a whole number from `least` on.
+
+    Args:
+        where: the function that was called, for the message.
+        least: the smallest number that is accepted.
+        given: the arguments by name.
+    Raises:
+        InputError: one is not; the message names it.
+    """
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise InputError(f"{where}: {name} is {value!r}, but a whole number of at least {least} is expected.")
 
 
 def choose(where: str, argument: str, value: object, known: Iterable[str]) -> str:

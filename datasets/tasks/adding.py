@@ -10,7 +10,8 @@ Source: Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, experiment 4;
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
+from statespace.datasets.tasks.base import Batch, Task
+from statespace.errors import at_least
 
 
 class Adding(Task):

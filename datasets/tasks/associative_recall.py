@@ -10,8 +10,8 @@ Source: Arora et al. 2023 (Zoology, arXiv:2312.04927), section 3 and appendix on
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least, positive
-from statespace.errors import InputError
+from statespace.datasets.tasks.base import Batch, Task, positive
+from statespace.errors import InputError, at_least
 
 
 class AssociativeRecall(Task):

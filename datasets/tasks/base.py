@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 
 SPLITS = ("train", "val", "test")
 
@@ -85,17 +85,6 @@ class Task(ABC):
     @abstractmethod
     def draw(self, rng: np.random.Generator, size: int) -> Batch:
         """Draw `size` sequences with `rng`."""
-
-
-def at_least(where: str, least: int, **given: int) -> None:
-    """Check that each argument is a whole number from `least` on.
-
-    Raises:
-        InputError: one is not; the message names it.
-    """
-    for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise InputError(f"{where}: {name} is {value!r}, but a whole number of at least {least} is expected.")
 
 
 def positive(where: str, **given: float) -> None:

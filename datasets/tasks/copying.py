@@ -10,8 +10,8 @@ Source: Hochreiter and Schmidhuber, Neural Computation 9(8), 1997, for tasks of 
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
-from statespace.errors import InputError
+from statespace.datasets.tasks.base import Batch, Task
+from statespace.errors import InputError, at_least
 
 
 class Copying(Task):

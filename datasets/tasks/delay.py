@@ -10,9 +10,9 @@ noise of 4000 samples, delayed by 1000.
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
+from statespace.datasets.tasks.base import Batch, Task
 from statespace.datasets.tasks.noise import band_limited_noise
-from statespace.errors import InputError
+from statespace.errors import InputError, at_least
 
 
 class Delay(Task):

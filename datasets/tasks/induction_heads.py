@@ -11,7 +11,8 @@ Source: Olsson et al. 2022 (arXiv:2209.11895) for the mechanism; Gu and Dao 2023
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
+from statespace.datasets.tasks.base import Batch, Task
+from statespace.errors import at_least
 
 
 class InductionHeads(Task):

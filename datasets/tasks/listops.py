@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
-from statespace.errors import InputError
+from statespace.datasets.tasks.base import Batch, Task
+from statespace.errors import InputError, at_least
 
 OPERATIONS: dict[str, Callable[[list[int]], int]] = {
     "[MIN": min,

@@ -9,7 +9,8 @@ Source: Lorenz, Journal of the Atmospheric Sciences 20(2), 1963, 130-141, equati
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least, positive
+from statespace.datasets.tasks.base import Batch, Task, positive
+from statespace.errors import at_least
 
 _SIGMA, _RHO, _BETA = 10.0, 28.0, 8 / 3
 _LARGEST_STEP = 0.01

@@ -11,8 +11,8 @@ Haas, Science 304, 2004, 78-80.
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
-from statespace.errors import InputError
+from statespace.datasets.tasks.base import Batch, Task
+from statespace.errors import InputError, at_least
 
 _BETA, _GAMMA, _POWER = 0.2, 0.1, 10
 _GRID = 20  # points in a unit of time

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from statespace.datasets.tasks.base import at_least
 from statespace.datasets.tasks.stored import StoredTask, hold_out
-from statespace.errors import InputError
+from statespace.errors import InputError, at_least
 
 _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),

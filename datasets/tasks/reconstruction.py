@@ -11,9 +11,9 @@ Timalsina, Rudra and Ré 2022 (arXiv:2206.12037), section 5, for noise that is r
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
+from statespace.datasets.tasks.base import Batch, Task
 from statespace.datasets.tasks.noise import band_limited_noise
-from statespace.errors import InputError
+from statespace.errors import InputError, at_least
 
 
 class Reconstruction(Task):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from statespace.datasets.tasks.base import Batch, Task, at_least
-from statespace.errors import InputError
+from statespace.datasets.tasks.base import Batch, Task
+from statespace.errors import InputError, at_least
 
 Part = tuple[np.ndarray, np.ndarray]
 

@@ -22,7 +22,7 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
-from statespace.errors import InputError
+from statespace.errors import InputError, at_least
 from statespace.layers._mimo import elapsed, scan, step
 from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
 
@@ -44,9 +44,7 @@ class LRU(SequenceLayer[Tensor]):
         self, d_model: int, d_state: int = 64, r_min: float = 0.9, r_max: float = 0.999, max_phase: float = 2 * pi
     ) -> None:
         super().__init__()
-        for name, value in (("d_model", d_model), ("d_state", d_state)):
-            if value < 1:
-                raise InputError(f"LRU: {name} is {value}, but at least 1 is expected.")
+        at_least("LRU", 1, d_model=d_model, d_state=d_state)
         if not 0 <= r_min < r_max <= 1:
             raise InputError(f"LRU: r_min is {r_min} and r_max {r_max}, but 0 <= r_min < r_max <= 1 is expected.")
         if not 0 < max_phase <= 2 * pi:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from statespace.discretization import METHODS
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.hippo import MEASURES
 from statespace.layers._dense import Dense, kernel, run
 from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
@@ -75,8 +75,7 @@ class LSSL(SequenceLayer[Tensor]):
         view: str = "auto",
     ) -> None:
         super().__init__()
-        if d_model < 1:
-            raise InputError(f"LSSL: d_model is {d_model}, but at least one channel is needed.")
+        at_least("LSSL", 1, d_model=d_model)
         if not 0 < dt_min <= dt_max < inf:
             raise InputError(
                 f"LSSL: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected, both finite."

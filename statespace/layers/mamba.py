@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from statespace.errors import InputError
+from statespace.errors import at_least
 from statespace.kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
 from statespace.layers.base import SequenceLayer, beyond, check_dt, check_lengths, check_sample, check_sequence
 from statespace.layers.capabilities import Capabilities
@@ -63,9 +63,7 @@ class Mamba(SequenceLayer[tuple[Tensor, Tensor]]):
         dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
-        for name, value in (("d_model", d_model), ("expand", expand), ("width", width)):
-            if value < 1:
-                raise InputError(f"Mamba: {name} is {value}, but at least 1 is expected.")
+        at_least("Mamba", 1, d_model=d_model, expand=expand, width=width)
         self.d_model = d_model
         inner = expand * d_model
         self.into = nn.Linear(d_model, 2 * inner, bias=bias)

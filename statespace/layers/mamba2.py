@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from statespace.errors import InputError, choose
+from statespace.errors import at_least, choose
 from statespace.kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
 from statespace.layers._gated_norm import ORDERS, GatedRMSNorm
 from statespace.layers._heads import Heads, group_count, head_width
@@ -79,9 +79,7 @@ class Mamba2(SequenceLayer[tuple[Tensor, Tensor]]):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        for name, value in (("d_model", d_model), ("d_state", d_state), ("expand", expand), ("width", width)):
-            if value < 1:
-                raise InputError(f"Mamba2: {name} is {value}, but at least 1 is expected.")
+        at_least("Mamba2", 1, d_model=d_model, d_state=d_state, expand=expand, width=width)
         self.d_model, self.d_state = d_model, d_state
         inner = expand * d_model
         self.head_dim = head_width("Mamba2", inner, head_dim)

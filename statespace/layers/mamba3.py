@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from statespace.errors import InputError
+from statespace.errors import InputError, at_least
 from statespace.kernels.rotation import of_heads, rotate, rotation, wrapped
 from statespace.kernels.ssd import ssd
 from statespace.layers._heads import group_count, head_width, initial_dt_bias
@@ -88,9 +88,8 @@ class Mamba3(SequenceLayer[Mamba3State]):
         dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
-        for name, value, least in (("d_model", d_model, 1), ("d_state", d_state, 2), ("expand", expand, 1)):
-            if value < least:
-                raise InputError(f"Mamba3: {name} is {value}, but at least {least} is expected.")
+        at_least("Mamba3", 1, d_model=d_model, expand=expand)
+        at_least("Mamba3", 2, d_state=d_state)
         if not 0 < rotated <= 1:
             raise InputError(f"Mamba3: rotated is {rotated}, but a share of the states in (0, 1] is expected.")
         self.d_model, self.d_state, self.inner = d_model, d_state, expand * d_model
@@ -151,9 +150,9 @@ class Mamba3(SequenceLayer[Mamba3State]):
             pi * torch.tanh(turn),
         )
 
-    def _vectors(self, dtype: torch.dtype) -> list[Tensor]:
+    def _vectors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the weights of the norms of B and C, and the biases of both."""
-        return [part.to(dtype) for part in (self.B_norm, self.C_norm, self.B_bias, self.C_bias)]
+        return self.B_norm.to(dtype), self.C_norm.to(dtype), self.B_bias.to(dtype), self.C_bias.to(dtype)
 
     def _out(self, y: Tensor, gate: Tensor) -> Tensor:
         """Return what comes out of the heads ``(..., h, p)`` under the gate, mixed."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from statespace.errors import InputError
+from statespace.errors import at_least
 from statespace.layers.base import SequenceLayer, beyond, check_lengths, check_sample, check_sequence, refuse_time
 from statespace.layers.capabilities import Capabilities
 
@@ -45,9 +45,7 @@ class _Recurrent(SequenceLayer[RecurrentStateT]):
     def __init__(self, d_model: int, d_state: int | None = None) -> None:
         super().__init__()
         units = d_model if d_state is None else d_state
-        for name, value in (("d_model", d_model), ("d_state", units)):
-            if value < 1:
-                raise InputError(f"{type(self).__name__}: {name} is {value}, but at least 1 is expected.")
+        at_least(type(self).__name__, 1, d_model=d_model, d_state=units)
         self.d_model, self.d_state = d_model, units
         self.cell = self.kind(d_model, units, batch_first=True)
         self.out = nn.Identity() if units == d_model else nn.Linear(units, d_model)

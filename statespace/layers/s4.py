@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from statespace.discretization import bilinear
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.hippo import nplr
 from statespace.kernels.cauchy import cauchy
 from statespace.layers._dense import Dense, run
@@ -69,8 +69,7 @@ class S4(SequenceLayer[Tensor]):
         self, d_model: int, d_state: int = 64, dt_min: float = 1e-3, dt_max: float = 1e-1, view: str = "auto"
     ) -> None:
         super().__init__()
-        if d_model < 1:
-            raise InputError(f"S4: d_model is {d_model}, but at least one channel is needed.")
+        at_least("S4", 1, d_model=d_model, d_state=d_state)
         if d_state < 2 or d_state % 2:
             raise InputError(
                 f"S4: d_state is {d_state}, but the states are conjugate pairs: pass {max(2, d_state + d_state % 2)}."

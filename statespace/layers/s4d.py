@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from statespace.discretization import METHODS
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.hippo import INITIALISATIONS
 from statespace.kernels import native
 from statespace.kernels.dispatch import looked_up_once
@@ -69,8 +69,7 @@ class S4D(SequenceLayer[Tensor]):
         view: str = "auto",
     ) -> None:
         super().__init__()
-        if d_model < 1:
-            raise InputError(f"S4D: d_model is {d_model}, but at least one channel is needed.")
+        at_least("S4D", 1, d_model=d_model)
         if not 0 < dt_min <= dt_max < inf:
             raise InputError(
                 f"S4D: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected, both finite."

@@ -22,7 +22,7 @@ from math import inf, log
 import torch
 from torch import Tensor, nn
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.hippo import nplr
 from statespace.layers._mimo import elapsed, scan, step
 from statespace.layers.base import SequenceLayer, check_dt, check_lengths, check_sample, check_sequence, full_type
@@ -56,9 +56,7 @@ class S5(SequenceLayer[Tensor]):
         dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
-        for name, value in (("d_model", d_model), ("d_state", d_state), ("blocks", blocks)):
-            if value < 1:
-                raise InputError(f"S5: {name} is {value}, but at least 1 is expected.")
+        at_least("S5", 1, d_model=d_model, d_state=d_state, blocks=blocks)
         whole = 2 * blocks if conj_sym else blocks
         if d_state % whole:
             raise InputError(

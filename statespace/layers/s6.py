@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.kernels.selective_scan import METHODS, selective_scan
 from statespace.kernels.selective_state_update import selective_state_update
 from statespace.layers.base import SequenceLayer, beyond, check_dt, check_lengths, check_sample, check_sequence
@@ -67,9 +67,7 @@ class S6(SequenceLayer[Tensor]):
         dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
-        for name, value in (("d_model", d_model), ("d_state", d_state), ("dt_rank", 1 if dt_rank is None else dt_rank)):
-            if value < 1:
-                raise InputError(f"S6: {name} is {value}, but at least 1 is expected.")
+        at_least("S6", 1, d_model=d_model, d_state=d_state, dt_rank=1 if dt_rank is None else dt_rank)
         if not 0 < dt_min <= dt_max < inf:
             raise InputError(
                 f"S6: dt_min is {dt_min} and dt_max {dt_max}, but 0 < dt_min <= dt_max is expected, both finite."

@@ -12,7 +12,7 @@ Source: Dao and Gu 2024 (Mamba-2, arXiv:2405.21060), sections 3 and 6.
 
 from torch import Tensor, nn
 
-from statespace.errors import InputError
+from statespace.errors import at_least
 from statespace.layers._heads import Heads, group_count, head_width
 from statespace.layers.base import SequenceLayer, beyond, check_dt, check_lengths, check_sample, check_sequence
 from statespace.layers.capabilities import Capabilities
@@ -46,9 +46,7 @@ class SSD(SequenceLayer[Tensor]):
         dt_max: float = 1e-1,
     ) -> None:
         super().__init__()
-        for name, value in (("d_model", d_model), ("d_state", d_state)):
-            if value < 1:
-                raise InputError(f"SSD: {name} is {value}, but at least 1 is expected.")
+        at_least("SSD", 1, d_model=d_model, d_state=d_state)
         self.d_model, self.d_state = d_model, d_state
         self.head_dim = head_width("SSD", d_model, head_dim)
         heads = d_model // self.head_dim

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from statespace.errors import InputError
+from statespace.errors import InputError, at_least
 from statespace.kernels.rotation import rotate
 from statespace.layers.base import SequenceLayer, beyond, check_lengths, check_sample, check_sequence, refuse_time
 from statespace.layers.capabilities import Capabilities
@@ -46,9 +46,7 @@ class Transformer(SequenceLayer[TransformerState]):
 
     def __init__(self, d_model: int, d_state: int = 64, heads: int | None = None, expand: int = 4) -> None:
         super().__init__()
-        for name, value in (("d_model", d_model), ("d_state", d_state), ("expand", expand)):
-            if value < 1:
-                raise InputError(f"Transformer: {name} is {value}, but at least 1 is expected.")
+        at_least("Transformer", 1, d_model=d_model, d_state=d_state, expand=expand)
         if heads is None:
             heads = next(n for n in range(-(-d_model // d_state), d_model + 1) if d_model % n == 0)
         if heads < 1 or d_model % heads:

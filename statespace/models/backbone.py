@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.kernels.stack_step import Program
 from statespace.layers import ResidualBlock, State
 from statespace.layers.base import (
@@ -97,9 +97,10 @@ class Backbone(StreamedModel):
     ) -> None:
         super().__init__()
         where = "Backbone"
-        count = n_layers if n_layers is not None else 2 if isinstance(layer, str) else len(layer)
-        if count < 1:
-            raise InputError(f"{where}: n_layers is {count}, but at least one block is needed.")
+        count = n_layers
+        if count is None:
+            count = len(layer) if isinstance(layer, Sequence) and not isinstance(layer, str) else 2
+        at_least(where, 1, d_model=d_model, n_layers=count)
         self.pooling = choose(where, "pooling", pooling, POOLINGS)
         blocks = blocks_of(
             where,

@@ -11,7 +11,7 @@ embeddings of variance 0.02², and what a block adds to the stream divided by th
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
-from math import sqrt
+from math import inf, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.kernels.stack_step import Program, StackStep
 from statespace.layers import LAYERS, ResidualBlock, State
 from statespace.layers.base import check_lengths
 from statespace.layers.norm import NORMS
 from statespace.models.generation import TextGenerator
-from statespace.models.pretrained import arguments_from, load, save
+from statespace.models.pretrained import arguments_from, load, made, save
 from statespace.models.program import flatten, program_of
 from statespace.models.published import MIXERS
 from statespace.models.stream import StreamedModel
@@ -79,12 +79,15 @@ class MambaLM(TextGenerator, StreamedModel):
         vocabulary: Vocabulary | None = None,
     ) -> None:
         super().__init__()
-        pattern = [layer] if isinstance(layer, str) else list(layer)
-        count = (4 if isinstance(layer, str) else len(pattern)) if n_layers is None else n_layers
-        sizes = {"vocab_size": vocab_size, "d_model": d_model, "n_layers": count, "layer": len(pattern)}
-        for name, value in {**sizes, "pad_vocab_size_multiple": pad_vocab_size_multiple}.items():
-            if value < 1:
-                raise InputError(f"MambaLM: {name} is {value}, but at least 1 is expected.")
+        several = isinstance(layer, Sequence) and not isinstance(layer, str)
+        pattern = list(layer) if several else [layer]
+        if not pattern:
+            raise InputError("MambaLM: layer names no layer, but at least one is expected.")
+        count = (len(pattern) if several else 4) if n_layers is None else n_layers
+        at_least("MambaLM", 1, vocab_size=vocab_size, d_model=d_model, n_layers=count)
+        at_least("MambaLM", 1, pad_vocab_size_multiple=pad_vocab_size_multiple)
+        if isinstance(norm_eps, bool) or not isinstance(norm_eps, int | float) or not 0 <= norm_eps < inf:
+            raise InputError(f"MambaLM: norm_eps is {norm_eps!r}, but a number of at least 0 is expected.")
         layers = [choose("MambaLM", "layer", name, LAYERS) for name in islice(cycle(pattern), count)]
         given = {name: dict(values) for name, values in (options or {}).items()}
         for name in given:
@@ -258,7 +261,8 @@ class MambaLM(TextGenerator, StreamedModel):
         Raises:
             InputError: the configuration lacks an entry, or tells of something that there is no layer for.
         """
-        return cls(**arguments_from("MambaLM.from_config", config))
+        where = "MambaLM.from_config"
+        return made(where, cls, arguments_from(where, config))
 
     @classmethod
     def load_pretrained(
@@ -276,11 +280,11 @@ class MambaLM(TextGenerator, StreamedModel):
             The model, in evaluation mode.
         Raises:
             InputError: a file is missing or broken, or the weights do not fit the configuration; the message names the
-                first tensors that are missing or left over, and what they may have been meant for.
+                first tensors that are missing or left over, and what they may have been meant for. Or there is no such
+                type or device.
             ShapeError: a tensor has another shape than the configuration says.
         """
-        model = load("MambaLM.load_pretrained", cls, Path(folder), device)
-        return model.to(dtype=dtype).eval()
+        return load("MambaLM.load_pretrained", cls, Path(folder), dtype, device).eval()
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the model as a folder, whole or not at all.

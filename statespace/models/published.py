@@ -171,7 +171,8 @@ def _take(where: str, config: Mapping[str, Any], key: str, kind: type, default: 
         return default
     number = kind is float and type(value) is int
     if not (type(value) is kind or number) or (kind is int and value < 0):
-        raise InputError(f"{where}: config.json says {key} = {value!r}, but a {kind.__name__} is expected: correct it.")
+        expected = {int: "a whole number (int) from 0 on", float: "a number", bool: "true or false"}[kind]
+        raise InputError(f"{where}: config.json says {key} = {value!r}, but {expected} is expected: correct it.")
     return value
 
 

@@ -13,7 +13,7 @@ The mean is carried in the state, so that chunks give what the whole gives, and 
 import torch
 from torch import Tensor, nn
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.kernels.stack_step import Program
 from statespace.layers import State
 from statespace.layers.base import multiplies, other_type
@@ -43,9 +43,7 @@ class SequenceModel(StreamedModel):
         self, backbone: Backbone, inputs: int, outputs: int, tokens: bool = True, pooling: str = "none"
     ) -> None:
         super().__init__()
-        for name, value in (("inputs", inputs), ("outputs", outputs)):
-            if value < 1:
-                raise InputError(f"SequenceModel: {name} is {value}, but at least 1 is expected.")
+        at_least("SequenceModel", 1, inputs=inputs, outputs=outputs)
         self.inputs, self.outputs, self.tokens = inputs, outputs, tokens
         self.pooling = choose("SequenceModel", "pooling", pooling, POOLINGS)
         self.into = nn.Embedding(inputs, backbone.d_model) if tokens else nn.Linear(inputs, backbone.d_model)

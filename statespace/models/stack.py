@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from statespace.errors import InputError, choose
+from statespace.errors import InputError, at_least, choose
 from statespace.layers import LAYERS, ResidualBlock, SequenceLayer
 from statespace.layers.bidirectional import Bidirectional
 from statespace.layers.resampling import Downsample, Upsample
@@ -46,12 +46,13 @@ def make_layer(
 
 
 def for_each(where: str, argument: str, value: Any, count: int) -> list[Any]:
-    """Return one value for each of `count` blocks, from one for all, a name, number or mapping, or from a list.
+    """Return one value for each of `count` blocks, from a list of them, or from one for all, which is anything else.
 
     Raises:
         InputError: the list is of another length.
     """
-    every = [value] * count if isinstance(value, str | int | Mapping) else list(value)
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    every = list(value) if several else [value] * count
     if len(every) != count:
         raise InputError(
             f"{where}: {argument} has {len(every)} entries, but there are {count} blocks: give one for each, or one "
@@ -104,6 +105,7 @@ def with_rates(
     nodes: list[nn.Module] = []
     levels = [1]
     for block, stride in zip(blocks, strides, strict=True):
+        at_least(where, 1, stride=stride)
         before = levels[-1]
         if (stride < before and stride not in levels) or stride % before not in (0, stride):
             raise InputError(

@@ -121,6 +121,16 @@ def test_dt_out_of_range(layer: SequenceLayer) -> None:
         layer(x, dt=torch.ones(BATCH, LENGTH, dtype=torch.int64))
 
 
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("argument", ["d_model", "d_state"])
+def test_sizes_are_whole_numbers(name: str, argument: str) -> None:
+    for value in (2.5, "4", 0, None, True):
+        if argument == "d_state" and value is None and name in ("lstm", "gru"):
+            continue
+        with raises(InputError, f" is {value!r}, but a whole number of "):
+            LAYERS[name](**{"d_model": 4, argument: value})
+
+
 @pytest.mark.parametrize(
     ("argument", "known"),
     [

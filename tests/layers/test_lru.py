@@ -99,7 +99,7 @@ def test_gradients_are_finite_differences() -> None:
     [
         ({"r_min": 0.9, "r_max": 0.5}, "r_min is 0.9 and r_max 0.5, but 0 <= r_min < r_max <= 1"),
         ({"max_phase": 7.0}, "max_phase is 7.0, but an angle above 0 and up to 2 pi"),
-        ({"d_state": 0}, "d_state is 0, but at least 1"),
+        ({"d_state": 0}, "d_state is 0, but a whole number of at least 1"),
     ],
 )
 def test_what_is_refused(options: dict[str, object], sentence: str) -> None:

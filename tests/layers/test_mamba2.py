@@ -148,7 +148,7 @@ def test_a_long_stream_does_not_drift():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: SSD(0), "SSD: d_model is 0, but at least 1"),
+        (lambda: SSD(0), "SSD: d_model is 0, but a whole number of at least 1"),
         (lambda: SSD(4, 0), "SSD: d_state is 0"),
         (lambda: SSD(12, head_dim=5), r"SSD: head_dim is 5, .* choose one of 1, 2, 3, 4, 6, 12\."),
         (lambda: SSD(12, head_dim=3, n_groups=3), "SSD: n_groups is 3, .* 4 heads .* choose a divisor of 4"),

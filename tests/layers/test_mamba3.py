@@ -194,7 +194,7 @@ def test_starts_as_published():
     ("make_it", "sentence"),
     [
         (lambda: Mamba3(0), "Mamba3: d_model is 0"),
-        (lambda: Mamba3(4, 1), "Mamba3: d_state is 1, but at least 2"),
+        (lambda: Mamba3(4, 1), "Mamba3: d_state is 1, but a whole number of at least 2"),
         (lambda: Mamba3(4, rotated=0.0), r"Mamba3: rotated is 0.0, but a share .* \(0, 1\]"),
         (lambda: Mamba3(4, rotated=1.5), "Mamba3: rotated is 1.5"),
         (lambda: Mamba3(4, head_dim=3), "Mamba3: head_dim is 3, .* choose one of 1, 2, 4, 8"),

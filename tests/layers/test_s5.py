@@ -98,7 +98,7 @@ def test_gradients_are_finite_differences() -> None:
     [
         ({"d_state": 10, "blocks": 4}, "d_state is 10, but 4 blocks of conjugate pairs take a multiple of 8: pass 8"),
         ({"d_state": 7, "blocks": 2, "conj_sym": False}, "d_state is 7, but 2 blocks take a multiple of 2: pass 6"),
-        ({"blocks": 0}, "blocks is 0, but at least 1"),
+        ({"blocks": 0}, "blocks is 0, but a whole number of at least 1"),
         ({"discretization": "foh"}, "discretization is 'foh', which is not known: choose one of zoh, bilinear"),
         ({"dt_max": float("inf")}, "dt_max inf, but 0 < dt_min <= dt_max is expected, both finite"),
     ],

@@ -203,6 +203,8 @@ def test_what_it_refuses() -> None:
         backbone(x.transpose(1, 2))
     for wrong, sentence in (
         ({"layer": ["s4d", "s6"], "n_layers": 3}, "layer has 2 entries, but there are 3 blocks"),
+        ({"n_layers": 1.5}, r"n_layers is 1\.5, but a whole number of at least 1"),
+        ({"layer": None}, "layer is None, which is not known: choose one of"),
         ({"mixing": ["glu"]}, "mixing has 1 entries, but there are 2 blocks"),
         ({"options": {"expand": 2}}, "options has 'expand', but s4d takes d_state, init"),
         ({"norm": "batch"}, "norm is 'batch', which is not known: choose one of layer, rms"),

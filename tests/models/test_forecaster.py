@@ -149,7 +149,7 @@ def test_bad_sizes_and_names_are_refused() -> None:
         ForecastNetwork(2, 5, layer="s44d")
     with pytest.raises(InputError, match="choose one of auto, glu, gated"):
         Backbone(8, mixing="mlp")
-    with pytest.raises(InputError, match="at least one block"):
+    with pytest.raises(InputError, match="n_layers is 0, but a whole number of at least 1"):
         Backbone(8, n_layers=0)
     with pytest.raises(InputError, match="dropout"):
         Backbone(8, dropout=1.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import native as core
@@ -262,6 +263,23 @@ def test_weights_start_as_published() -> None:
             ["intermediate_size = 9", "16"],
         ),
         (lambda _: MambaLM.from_config({"model_type": "statespace"}), ["has no arguments"]),
+        (
+            lambda _: MambaLM.from_config({"model_type": "statespace", "arguments": {"foo": 1}}),
+            ["MambaLM.from_config: config.json has the argument 'foo'", "vocab_size, d_model"],
+        ),
+        (
+            lambda _: MambaLM.from_config({"model_type": "statespace", "arguments": {"vocab_size": "a"}}),
+            ["vocab_size is 'a'", "a whole number of at least 1"],
+        ),
+        (
+            lambda _: MambaLM.from_config({"d_model": 8, "n_layer": -1}),
+            ["n_layer = -1", "a whole number (int) from 0 on"],
+        ),
+        (lambda _: MambaLM(norm_eps=-1.0), ["norm_eps is -1.0", "at least 0"]),
+        (lambda _: MambaLM(norm_eps=float("nan")), ["norm_eps is nan"]),
+        (lambda _: MambaLM(n_layers=1.5), ["n_layers is 1.5", "a whole number"]),
+        (lambda _: MambaLM(layer=[]), ["layer names no layer"]),
+        (lambda _: MambaLM(layer=None), ["layer is None", "choose one of"]),
     ],
 )
 def test_what_is_refused(call, words) -> None:
@@ -304,6 +322,38 @@ def as_bin(folder: Path, content: bytes) -> Path:
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(content)
     return folder / "pytorch_model.bin"
+
+
+def test_more_blocks_than_tensors_are_told_before_they_are_made(tmp_path, monkeypatch) -> None:
+    config = json.loads((checkpoint(tmp_path) / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 20_000}))
+    monkeypatch.setattr(MambaLM, "_block", None)
+    count = len(load_file(tmp_path / "model.safetensors"))
+    with raises(f"config.json tells of 20000 blocks, but the checkpoint has {count} tensors in all"):
+        MambaLM.load_pretrained(tmp_path)
+
+
+def test_weights_that_are_no_numbers_of_a_model(tmp_path) -> None:
+    path = checkpoint(tmp_path) / "model.safetensors"
+    tensors = load_file(path)
+    save_file({**tensors, "backbone.norm_f.weight": torch.ones(8, dtype=torch.int32)}, path)
+    with raises("'backbone.norm_f.weight' is torch.int32 in the checkpoint", "real floating"):
+        MambaLM.load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"device": "gpu"}, ["device is 'gpu', which cannot be used here: "]),
+        ({"device": "cuda:99"}, ["device is 'cuda:99', which cannot be used here: "]),
+        ({"dtype": "float16"}, ["dtype is 'float16'", "torch.float16"]),
+        ({"dtype": torch.int8}, ["dtype is torch.int8", "a real floating type"]),
+    ],
+)
+def test_places_that_are_not_there(given, words, tmp_path) -> None:
+    checkpoint(tmp_path)
+    with raises("MambaLM.load_pretrained: ", *words):
+        MambaLM.load_pretrained(tmp_path, **given)
 
 
 def test_a_folder_that_is_not_there(tmp_path) -> None:

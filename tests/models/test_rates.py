@@ -133,7 +133,8 @@ def test_another_rate_reaches_the_slower_blocks():
     [
         ([1, 2, 3], "stride goes to 3 after 2"),
         ([4, 4, 2], "stride goes to 2 after 4"),
-        ([0, 1, 1], "goes to 0 after 1"),
+        ([0, 1, 1], "stride is 0, but a whole number of at least 1"),
+        (1.5, r"stride is 1\.5, but a whole number of at least 1"),
     ],
 )
 def test_rates_that_do_not_fit(stride, words):

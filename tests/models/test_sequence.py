@@ -46,7 +46,7 @@ def test_pooling_of_a_ragged_batch_is_that_of_each_sequence_alone(pooling: str) 
 
 def test_what_it_refuses() -> None:
     backbone = Backbone(6, 1)
-    with pytest.raises(InputError, match="SequenceModel: outputs is 0, but at least 1 is expected"):
+    with pytest.raises(InputError, match="SequenceModel: outputs is 0, but a whole number of at least 1 is expected"):
         SequenceModel(backbone, 5, 0)
     with pytest.raises(InputError, match=r"pooling is 'max', which is not known: choose one of none, last, mean"):
         SequenceModel(backbone, 5, 3, pooling="max")
