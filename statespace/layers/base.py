@@ -124,10 +124,7 @@ def check_sample(
         InputError: `x` is not of a floating type, or `state` is None or another that the layer does not have.
     """
     if state is None and state_axes:
-        raise InputError(
-            f"{where}: state is None, but a step goes on from a state: pass what initial_state(batch) or an earlier "
-            "call gave."
-        )
+        raise no_state(where)
     hint = "A step takes one sample, (batch, channels); whole sequences go to forward."
     _check(where, x, "b d", hint, state, state_axes, {**sizes, "d": d_model})
 
@@ -140,6 +137,14 @@ def _check(
         raise InputError(f"{where}: x is {x.dtype}, but a real floating type is expected: pass x.float().")
     if state is not None:
         check_state(where, state, state_axes, sizes)
+
+
+def no_state(where: str) -> InputError:
+    """Return the error for a step without a state."""
+    return InputError(
+        f"{where}: state is None, but a step goes on from a state: pass what initial_state(batch) or an earlier call "
+        "gave."
+    )
 
 
 def check_state(where: str, state: State, state_axes: StateAxes, sizes: dict[str, int]) -> None:

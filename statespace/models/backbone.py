@@ -17,6 +17,7 @@ from statespace.layers.base import (
     check_sequence,
     check_state,
     multiplies,
+    no_state,
     other_type,
 )
 from statespace.layers.mixing import Unmixed
@@ -218,6 +219,8 @@ class Backbone(StreamedModel):
         """
         where = "Backbone.step"
         self._check_causal(where)
+        if state is None:
+            raise no_state(where)
         check_sample(where, x, self.d_model)
         self._check_type(where, x)
         self._check_observed(where, x, observed)

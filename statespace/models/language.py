@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from statespace.errors import InputError, at_least, choose
 from statespace.kernels.stack_step import Program, StackStep
 from statespace.layers import LAYERS, ResidualBlock, State
-from statespace.layers.base import check_lengths
+from statespace.layers.base import check_lengths, no_state
 from statespace.layers.norm import NORMS
 from statespace.models.generation import TextGenerator
 from statespace.models.pretrained import arguments_from, load, made, save
@@ -234,6 +234,8 @@ class MambaLM(TextGenerator, StreamedModel):
         """
         expect("MambaLM.step", "tokens", tokens, "b", {}, "A step takes one token a text; whole texts go to forward.")
         tokens = check_tokens("MambaLM.step", tokens, self.vocab_size)
+        if state is None:
+            raise no_state("MambaLM.step")
         self._check_state("MambaLM.step", state, len(tokens))
         return self._step(tokens, state)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from statespace.errors import InputError, at_least, choose
 from statespace.kernels.stack_step import Program
 from statespace.layers import State
-from statespace.layers.base import multiplies, other_type
+from statespace.layers.base import multiplies, no_state, other_type
 from statespace.models.backbone import Backbone
 from statespace.models.program import program_of
 from statespace.models.running_mean import RunningMean
@@ -128,7 +128,8 @@ class SequenceModel(StreamedModel):
         where = "SequenceModel.step"
         x = self._check(where, x, "b" if self.tokens else "b inputs")
         before, mean = self._parts(where, state, len(x))
-        assert before is not None
+        if before is None:
+            raise no_state(where)
         h, after = self.backbone.step(self.into(x), before, dt, dt_scale)
         if mean is not None:
             mean = mean.step(h, self.backbone.is_new(after))

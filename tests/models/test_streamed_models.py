@@ -167,6 +167,19 @@ def test_tokens_of_any_integers_are_the_same(model: StreamedModel, dtype: torch.
         torch.testing.assert_close(model.stream(STREAMS, backend=way).push(x), expected, rtol=0, atol=1e-10)
 
 
+def test_a_step_needs_a_state() -> None:
+    samples, mean = sequence(False, "none"), sequence(False, "mean")
+    for model, x in (
+        (language(), tokens(1)[:, 0]),
+        (samples, inputs(False)[:, 0]),
+        (mean, inputs(False)[:, 0]),
+        (Backbone(4, 1, stride=2), torch.zeros(STREAMS, 4)),
+    ):
+        words = rf"{type(model).__name__}.step: state is None, but a step goes on from a state: pass what initial_state"
+        with pytest.raises(InputError, match=words):
+            model.step(x, None)
+
+
 def test_what_it_refuses() -> None:
     model = language()
     with pytest.raises(InputError, match=r"dt_scale is given, but MambaLM counts tokens and knows no time between"):
