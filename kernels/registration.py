@@ -1,11 +1,13 @@
 """How a forward and a backward become one torch operator: for autograd, torch.compile, export and fake tensors."""
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from statespace.errors import InputError
 
@@ -22,6 +24,43 @@ def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*arguments)
 
     return plain
+
+
+def _layers(value: Tensor) -> Iterator[Tensor]:
+    """The tensor, and those that it stands for in the transformations of torch.func, one inside of the other."""
+    yield value
+    while torch._C._functorch.is_functorch_wrapped_tensor(value):
+        value = torch._C._functorch.get_unwrapped(value)
+        yield value
+
+
+def followed(values: Iterable[object]) -> str | None:
+    """Say which derivative other than those of torch.autograd, backward, is taken through values; None for no other."""
+    transformed = torch._C._functorch.peek_interpreter_stack() is not None
+    if not transformed and forward_ad._current_level < 0:
+        return None
+    for value in itertools.chain.from_iterable(_layers(value) for value in values if isinstance(value, Tensor)):
+        if transformed and torch._C._functorch.is_batchedtensor(value):
+            continue
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(value).tangent is not None:
+            return "a forward derivative (torch.func.jvp, dual numbers)"
+        if transformed and torch._C._functorch.is_gradtrackingtensor(value) and value.requires_grad:
+            return "a derivative by torch.func"
+    return None
+
+
+def backward_only(name: str, operator: Callable[..., Any]) -> Callable[..., Any]:
+    """The operator, refusing by name the derivatives that torch would take for zero, or not take at all."""
+
+    def call(*arguments: Any) -> Any:
+        if not torch.compiler.is_dynamo_compiling() and (derivative := followed(arguments)):
+            raise InputError(
+                f"{name}: {derivative} was asked for, but it has only those of torch.autograd, backward: take "
+                "torch.autograd.grad, or backend='reference', which torch differentiates in every way."
+            )
+        return operator(*arguments)
+
+    return call
 
 
 def register(
@@ -129,4 +168,4 @@ def register(
 
     operator.register_autograd(differentiate, setup_context=save)
     adjoint.register_autograd(refuse)
-    return operator
+    return backward_only(name, operator)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from statespace.kernels.balancing import better_units, change_units
 from statespace.kernels.expm.blocks import coupled, phi
+from statespace.kernels.registration import backward_only
 
 # The largest 1-norm for which the approximant of a degree has a backward error below the unit roundoff.
 DOUBLE = {3: 1.495585217958292e-2, 5: 2.539398330063230e-1, 7: 9.504178996162932e-1, 13: 5.371920351148152}
@@ -152,6 +153,7 @@ def _backward(ctx: Any, grad: Tensor) -> Tensor:
 
 
 expm.register_autograd(_backward, setup_context=_save)
+_expm = backward_only("expm_chunked", expm)
 
 
 def expm_phi(A: Tensor, B: Tensor, t: Tensor, order: int) -> tuple[Tensor, Tensor]:
@@ -159,4 +161,4 @@ def expm_phi(A: Tensor, B: Tensor, t: Tensor, order: int) -> tuple[Tensor, Tenso
 
     Args and returns are those of `statespace.kernels.expm.expm_phi`, which checks them, with one set of leading axes.
     """
-    return phi(expm, A, B, t, order)
+    return phi(_expm, A, B, t, order)

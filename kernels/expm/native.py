@@ -13,6 +13,7 @@ from torch import Tensor
 from statespace.kernels import native as core
 from statespace.kernels.expm.blocks import adjoint
 from statespace.kernels.native.dense import Batch, batch, flat
+from statespace.kernels.registration import backward_only
 
 
 class _Call(ctypes.Structure):
@@ -58,7 +59,7 @@ def forward(A: Tensor, B: Tensor, t: Tensor, order: int, instruction_set: str | 
 _NAME = "statespace::expm_phi_native"
 _SCHEMA = "(Tensor A, Tensor B, Tensor t, int order) -> (Tensor, Tensor)"
 torch.library.define(_NAME, _SCHEMA, tags=torch.Tag.pt2_compliant_tag)
-_run = torch.ops.statespace.expm_phi_native.default
+_run = backward_only("expm_phi_native", torch.ops.statespace.expm_phi_native.default)
 
 
 # Not by `custom_op`, whose checks of each call take 20 us.

@@ -15,7 +15,7 @@ import torch
 from statespace.errors import InputError, choose
 from statespace.kernels.dispatch import looked_up_once
 
-ABI_VERSION = 8  # as in module.cpp, where it says what it counts
+ABI_VERSION = 9  # as in module.cpp, where it says what it counts
 # The numbers of kernels/native/dtype.h.
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 _AGAIN = (

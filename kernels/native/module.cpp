@@ -8,7 +8,7 @@
 
 // Counts the changes of what Python and the core know of each other: functions, their arguments, the structs they point to.
 // `kernels/native/__init__.py` holds the same number, and refuses a core that was built for another version of the package.
-constexpr int64_t ABI_VERSION = 8;
+constexpr int64_t ABI_VERSION = 9;
 EXPORT int64_t statespace_abi_version() { return ABI_VERSION; }
 
 // The name of instruction set i where this processor has it, an empty name where not, null after the last.
@@ -28,15 +28,16 @@ namespace {
 
 statespace::TensorLibrary library;
 
-// introduce(table, Tensor, Parameter, empty_like): whether tensors of these classes can be looked at from now on.
+// introduce(table, Tensor, Parameter, empty_like, is_tracing, modes, increment_version): whether tensors of these classes can
+// be looked at from now on.
 PyObject* introduce(PyObject*, PyObject* const* given, Py_ssize_t count) {
-    if (count != 4) return PyErr_Format(PyExc_TypeError, "4 arguments are expected, but %zd came", count);
+    if (count != 7) return PyErr_Format(PyExc_TypeError, "7 arguments are expected, but %zd came", count);
     auto* table = static_cast<statespace::ExchangeTable*>(PyCapsule_GetPointer(given[0], "dlpack_exchange_api"));
     if (!table) return nullptr;
     while (table && table->major != 1) table = table->before;
     if (!table || !table->view) Py_RETURN_FALSE;
-    for (int i = 1; i < 4; ++i) Py_INCREF(given[i]);
-    library = {table, given[1], given[2], given[3]};
+    for (int i = 1; i < 7; ++i) Py_INCREF(given[i]);
+    library = {table, given[1], given[2], given[3], given[4], given[5], given[6]};
     Py_RETURN_TRUE;
 }
 

@@ -88,7 +88,7 @@ bool fill(const TensorLibrary& library, PyObject* const* given, SelectiveStateUp
 PyObject* selective_state_update_of(const TensorLibrary& library, PyObject* const* given, Py_ssize_t count) {
     if (count != GIVEN) return PyErr_Format(PyExc_TypeError, "%d arguments are expected, but %zd came", int(GIVEN), count);
     SelectiveStateUpdate call;
-    if (!library.table || !fill(library, given, call)) Py_RETURN_NONE;
+    if (!library.table || library.is_watched() || !fill(library, given, call)) Py_RETURN_NONE;
     PyObject* const y = PyObject_CallOneArg(library.empty_like, given[X]);  // contiguous, as its last axis is
     if (!y) return nullptr;
     TensorView view;
@@ -101,9 +101,9 @@ PyObject* selective_state_update_of(const TensorLibrary& library, PyObject* cons
     Py_BEGIN_ALLOW_THREADS;
     failed = statespace_selective_state_update(&call);
     Py_END_ALLOW_THREADS;
-    if (!failed) return y;
+    if (!failed && library.tell_changed(given[STATE])) return y;
     Py_DECREF(y);
-    PyErr_SetString(PyExc_MemoryError, "selective_state_update: no memory left to share the work among threads.");
+    if (failed) PyErr_SetString(PyExc_MemoryError, "selective_state_update: no memory left to share the work among threads.");
     return nullptr;
 }
 

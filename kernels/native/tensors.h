@@ -27,6 +27,11 @@ struct TensorView {
     bool has_shape(int64_t a, int64_t b, int64_t c) const {
         return rank == 3 && shape[0] == a && shape[1] == b && shape[2] == c;
     }
+    bool is_empty() const {
+        for (int32_t i = 0; i < rank; ++i)
+            if (!shape[i]) return true;
+        return false;
+    }
     bool is_contiguous() const {
         int64_t step = 1;
         for (int32_t i = rank; i-- > 0; step *= shape[i])
@@ -50,23 +55,39 @@ struct ExchangeTable {
 struct TensorLibrary {
     const ExchangeTable* table = nullptr;
     PyObject *tensor = nullptr, *parameter = nullptr;  // classes; another one has ideas of its own
-    PyObject* empty_like = nullptr;
+    // Functions: (tensor); whether somebody traces, (); how many modes there are, (); (tensors).
+    PyObject *empty_like = nullptr, *is_tracing = nullptr, *modes = nullptr, *increment_version = nullptr;
 
-    // False, with no error set, for what is no plain tensor.
+    // False, with no error set, for what is no plain tensor, or has its numbers elsewhere, as one that wraps another.
     bool view(PyObject* object, TensorView& out) const {
         PyObject* const type = reinterpret_cast<PyObject*>(Py_TYPE(object));
         if (type != tensor && type != parameter) return false;
-        if (!table->view(object, &out)) return true;
+        if (!table->view(object, &out)) return out.data || out.is_empty();
         PyErr_Clear();
         return false;
     }
     // Whether object.name, or object.name(), is true; an error counts as true.
     static bool holds(PyObject* object, PyObject* name, bool is_call) {
-        PyObject* const found = is_call ? PyObject_CallMethodNoArgs(object, name) : PyObject_GetAttr(object, name);
-        if (!found) PyErr_Clear();
-        const bool held = found != Py_False;
+        return is_true(is_call ? PyObject_CallMethodNoArgs(object, name) : PyObject_GetAttr(object, name));
+    }
+    // Whether a tracer, or a mode of the dispatcher, is to hear of what is done.
+    bool is_watched() const { return is_true(PyObject_CallNoArgs(is_tracing)) || is_true(PyObject_CallNoArgs(modes)); }
+    // Tell autograd that a tensor was changed in place; false, with an error set, where that fails.
+    bool tell_changed(PyObject* object) const {
+        PyObject* const objects = PyTuple_Pack(1, object);
+        PyObject* const told = objects ? PyObject_CallOneArg(increment_version, objects) : nullptr;
+        Py_XDECREF(objects);
+        Py_XDECREF(told);
+        return told;
+    }
+
+private:
+    // Takes the reference; an error counts as true.
+    static bool is_true(PyObject* found) {
+        const int truth = found ? PyObject_IsTrue(found) : -1;
+        if (truth < 0) PyErr_Clear();
         Py_XDECREF(found);
-        return held;
+        return truth;
     }
 };
 

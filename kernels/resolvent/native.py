@@ -12,6 +12,7 @@ from torch import Tensor
 
 from statespace.kernels import native as core
 from statespace.kernels.native.dense import Batch, batch, flat
+from statespace.kernels.registration import backward_only
 
 
 class _Call(ctypes.Structure):
@@ -71,7 +72,7 @@ def forward(
 _NAME = "statespace::resolvent_native"
 _SCHEMA = "(Tensor A, Tensor B, Tensor C, Tensor t, float scale, float shift) -> (Tensor, Tensor, Tensor, Tensor)"
 torch.library.define(_NAME, _SCHEMA, tags=torch.Tag.pt2_compliant_tag)
-_run = torch.ops.statespace.resolvent_native.default
+_run = backward_only("resolvent_native", torch.ops.statespace.resolvent_native.default)
 
 
 # Not by `custom_op`, whose checks of each call take 20 us.

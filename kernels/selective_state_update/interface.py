@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from statespace.errors import InputError, ShapeError, choose
 from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
+from statespace.kernels.registration import followed
 from statespace.kernels.selective_state_update import native, reference
 from statespace.shapes import expect
 
@@ -72,7 +74,13 @@ def _check(
             f"{_WHERE}: state is conjugated or negated by a mark alone, so that it cannot be changed in place: pass "
             "state.resolve_conj().resolve_neg(), and keep that."
         )
-    for name, value in {"state": state, **reals, **numbers}.items():
+    given = {"state": state, **reals, **numbers}
+    if not torch.compiler.is_dynamo_compiling() and (derivative := followed(given.values())):
+        raise InputError(
+            f"{_WHERE}: {derivative} was asked for, but the step changes its state in place and has none: take "
+            "selective_scan with a sequence of one step and backend='reference'."
+        )
+    for name, value in given.items():
         if value.device != x.device:
             raise InputError(f"{_WHERE}: {name} is on {value.device} but x on {x.device}: move it with .to(x.device).")
         if torch.is_grad_enabled() and value.requires_grad:
@@ -137,7 +145,8 @@ def selective_state_update(
     Source:
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3.2.
     """
-    if backend in ("auto", "native") and not torch.compiler.is_compiling():
+    # A dual number looks like any other tensor to the core.
+    if backend in ("auto", "native") and not torch.compiler.is_dynamo_compiling() and forward_ad._current_level < 0:
         done = native.direct(state, x, dt, A, B, C, D, z, dt_bias, dt_softplus, method)
         if done is not None:
             return done

@@ -37,7 +37,8 @@ def _entry() -> tuple[Callable[..., Tensor | None], int] | None:
     if core.why_missing() or table is None:
         return None
     module = importlib.import_module("statespace.kernels._native")
-    if not module.introduce(table, Tensor, torch.nn.Parameter, torch.empty_like):
+    to_ask = torch._C._is_tracing, torch._C._len_torch_dispatch_stack, torch._C._increment_version
+    if not module.introduce(table, Tensor, torch.nn.Parameter, torch.empty_like, *to_ask):
         return None
     return module.selective_state_update, core.instruction_set()
 
@@ -57,8 +58,8 @@ def direct(
 ) -> Tensor | None:
     """Step past torch's dispatcher, or return None, with nothing done, where something does not fit.
 
-    What fits are plain tensors on the CPU, laid out as the core reads them, that autograd need not follow: the core
-    looks for itself. What does not fit is left to others to say.
+    What fits are plain tensors on the CPU, laid out as the core reads them, that autograd need not follow, where nobody
+    traces or watches the dispatcher: the core looks for itself. What does not fit is left to others to say.
     """
     entry, rule = _entry(), RULES.get(method)
     if entry is None or rule is None:
@@ -133,7 +134,9 @@ def step(
     )  # fmt: skip
     if core.library().statespace_selective_state_update(call):
         raise MemoryError("selective_state_update: no memory left to share the work among threads.")
-    if here is not state:
+    if here is state:
+        torch.autograd.graph.increment_version(state)
+    else:
         state.copy_(here)
     return y.to(x.dtype)
 

@@ -106,7 +106,9 @@ def launch(
             0 if z is None else z.stride(0), B.stride(0), C.stride(0), B.stride(1), C.stride(1), channels, B.shape[1],
             N=states, BN=BN, BD=BD, **options, **gpu.options(warps=WARPS),
         )  # fmt: skip
-    if here is not state:
+    if here is state:
+        torch.autograd.graph.increment_version(state)
+    else:
         state.copy_(here)
     return y
 

@@ -64,7 +64,6 @@ def test_float32(agree, cut):
 
 
 def test_opcheck():
-    from statespace.kernels.linear_scan import triton
 
     values = [make(1, 3, 2)[name] for name in ("a", "b", "initial_state")]
-    torch.library.opcheck(triton.linear_scan, (*(x.requires_grad_() for x in values), None, None))
+    torch.library.opcheck(torch.ops.statespace.linear_scan_triton, (*(x.requires_grad_() for x in values), None, None))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 
 from statespace.errors import InputError
 from statespace.kernels import gpu, native
@@ -271,6 +272,44 @@ def test_second_derivatives_are_there_or_refused_with_a_way_out(case):
     else:
         with pytest.raises(InputError, match=r"second derivatives.*take backend='reference'"):
             weighed(grad).backward()
+
+
+def by_dual_numbers(loss: Callable[..., Tensor], given: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> Tensor:
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(loss(*map(forward_ad.make_dual, given, along))).tangent
+
+
+def by_gradients(loss: Callable[..., Tensor], given: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> Tensor:
+    grads = torch.func.grad(loss, tuple(range(len(given))))(*given)
+    return sum((grad.conj() * step).real.sum() for grad, step in zip(grads, along, strict=True))
+
+
+def by_rows(loss: Callable[..., Tensor], given: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> Tensor:
+    rows = [x[None] for x in given], [x[None] for x in along]
+    return torch.func.vmap(lambda x, step: torch.func.jvp(loss, tuple(x), tuple(step))[1])(*rows)[0]
+
+
+@pytest.mark.parametrize(
+    "way", [lambda *given: torch.func.jvp(*given)[1], by_dual_numbers, by_gradients, by_rows], ids=range(4)
+)
+def test_derivatives_of_other_kinds_are_right_or_refused_with_a_way_out(case, way):
+    operation, options = case
+    if not operation.differentiable or (way is by_rows and options["backend"] in operation.untraced):
+        return
+
+    def loss(*values: Tensor) -> Tensor:
+        return weighed(operation.function(**dict(zip(operation.shapes, values, strict=True)), **options))
+
+    given = tuple(operation.tensors().values())
+    along = tuple(x.flip(0) for x in given)
+    leaves = [x.clone().requires_grad_() for x in given]
+    grads = torch.autograd.grad(loss(*leaves), leaves)
+    expected = sum((grad.conj() * step).real.sum() for grad, step in zip(grads, along, strict=True))
+    if options["backend"] == "reference" or (operation.function, options["backend"]) == (resolvent, "chunked"):
+        torch.testing.assert_close(way(loss, given, along), expected, rtol=1e-10, atol=1e-10)
+    else:
+        with pytest.raises(InputError, match=r"(forward derivative|by torch.func).*backend='reference'"):
+            way(loss, given, along)
 
 
 def test_gradients_are_those_of_finite_differences(case):

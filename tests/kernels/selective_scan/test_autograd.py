@@ -34,7 +34,7 @@ def test_opcheck(problem, compiled, kind, keep):
     given[3:5] = [x[:, :, None] for x in given[3:5]]
     given = [None if value is None else value.requires_grad_() for value in given]
     cu_seqlens, softplus = case.options.get("cu_seqlens"), case.options["dt_softplus"]
-    torch.library.opcheck(native.selective_scan, (*given, cu_seqlens, softplus, "euler-b", keep))
+    torch.library.opcheck(torch.ops.statespace.selective_scan_native, (*given, cu_seqlens, softplus, "euler-b", keep))
 
 
 @pytest.mark.parametrize("kind", [{}, {"is_complex": True, "ends": [0, 33, 70]}], ids=str)

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import native as core
@@ -248,6 +250,78 @@ def test_opcheck_compile_and_export(compiled):
         here = state.clone()
         close(step(here, x), expected, 1e-15)
         close(here, expected_state, 1e-15)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_graphs_that_are_traced_hold_the_step(compiled):
+    x, arguments, state = make(2, 6, 5, dtype=torch.float32)
+    expected_state = state.clone()
+    expected = selective_state_update(expected_state, x, **arguments, backend="reference")
+
+    def step(state, x):
+        return selective_state_update(state, x, **arguments)
+
+    with torch.no_grad():
+        for traced in (make_fx(step)(state.clone(), x), torch.jit.trace(step, (state.clone(), x), check_trace=False)):
+            here = state.clone()
+            close(traced(here, x), expected, 1e-6)
+            close(here, expected_state, 1e-6)
+
+
+def test_modes_of_the_dispatcher_hear_of_the_step(compiled):
+    x, arguments, state = make(2, 6, 5, dtype=torch.float32)
+    heard = []
+
+    class Mode(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            heard.append(function)
+            return function(*args, **(kwargs or {}))
+
+    with Mode():
+        selective_state_update(state, x, **arguments)
+    assert native.selective_state_update in heard
+
+
+def test_tensors_without_numbers_of_their_own_are_not_looked_into(compiled):
+    x, arguments, state = make(2, 6, 5, dtype=torch.float32)
+    given = [state, *(arguments[key] for key in ("dt", "A", "B", "C"))]
+    nothing = torch._efficientzerotensor(2, 6)
+    expected = selective_state_update(given[0].clone(), torch.zeros(2, 6), *given[1:], backend="reference")
+    assert torch.equal(selective_state_update(given[0], nothing, *given[1:]), expected)
+    with pytest.raises(RuntimeError, match="selective_state_update_native"):  # by torch, in place of a crash
+        torch.func.functionalize(selective_state_update)(state, x, *given[1:])
+
+
+@pytest.mark.parametrize("way", ["direct", "operator", "older torch"])
+def test_autograd_knows_of_the_change_of_the_state(compiled, monkeypatch, way):
+    x, arguments, state = make(2, 6, 5, dtype=torch.float32, groups=1)
+    if way == "older torch":
+        monkeypatch.setattr(native, "_entry", lambda: None)
+    weight = torch.ones_like(state, requires_grad=True)
+    product = (state * weight).sum()
+    with torch.no_grad():
+        if way == "direct":
+            order = ("dt", "A", "B", "C", "D", "z", "dt_bias", "dt_softplus")
+            assert native.direct(state, x, *(arguments[key] for key in order), "zoh") is not None
+        else:
+            selective_state_update(state, x, **arguments, backend="native")
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        product.backward()
+
+
+def test_a_state_of_inference_mode_goes_on(compiled):
+    x, arguments, state = make(2, 6, 5, dtype=torch.float32)
+    with torch.inference_mode():
+        here = torch.zeros_like(state)
+        inside = selective_state_update(here, x, **arguments)
+    assert torch.equal(inside, selective_state_update(state, x, **arguments))
+    assert torch.equal(here, state)
+
+
+def test_forward_derivatives_are_refused(backend):
+    x, arguments, state = make(2, 6, 5)
+    with pytest.raises(InputError, match=r"forward derivative.*selective_scan"):
+        torch.func.jvp(lambda x: selective_state_update(state, x, **arguments, backend=backend), (x,), (x,))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 
 from statespace.errors import InputError
 from statespace.kernels import native as core
-from statespace.kernels.ssd import BACKENDS, chunked, native, ssd
+from statespace.kernels.ssd import BACKENDS, ssd
 
 BOUNDS = torch.tensor([0, 3, 9])
 MISSING = ("triton", "native") if core.why_missing() else ("triton",)  # triton has suites of its own
@@ -34,10 +34,10 @@ def test_opcheck(problem, full, bounds, dtype):
     case = problem(1, 9, 2, 2, 1, 2, full=full, **options).to(dtype)
     del case.arguments["dt_bias"]
     arguments = [None if value is None else value.requires_grad_() for value in case.arguments.values()]
-    torch.library.opcheck(chunked.ssd, (*arguments, bounds, 4))
+    torch.library.opcheck(torch.ops.statespace.ssd_chunked, (*arguments, bounds, 4))
     if "native" in HERE:
         arguments[6] = None  # the gate
-        torch.library.opcheck(native._scan, (*arguments, bounds, 4))
+        torch.library.opcheck(torch.ops.statespace.ssd_native, (*arguments, bounds, 4))
 
 
 @pytest.mark.parametrize("options", [{}, {"cu_seqlens": BOUNDS}, {"lengths": torch.tensor([5])}], ids=str)
