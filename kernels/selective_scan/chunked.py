@@ -20,6 +20,7 @@ from torch.nn.functional import silu
 from statespace.kernels import registration
 from statespace.kernels.selective_scan.blocks import Block, advance, blocks_of, bounds_of, count, retreat
 from statespace.kernels.selective_scan.phi import phi, slope
+from statespace.kernels.softplus import softplus
 
 _LOG2_E = 1.4426950408889634
 
@@ -288,7 +289,7 @@ def selective_scan(
         wide = torch.promote_types(u.dtype, torch.float32)
         x, delta = u.to(wide), dt.to(wide)
         delta = delta if dt_bias is None else delta + dt_bias
-        delta = torch.logaddexp(delta, delta.new_zeros(())) if dt_softplus else delta
+        delta = softplus(delta) if dt_softplus else delta
         drive = rows(delta * x)
         B, C = (vector(value.to(A.dtype)) for value in (B, C))
         start = None if initial_state is None else states(initial_state.reshape(sequences, batch, *A.shape))

@@ -17,14 +17,14 @@ _TERMS = {torch.float32: 9, torch.float64: 15}
 
 
 def phi(z: Tensor) -> Tensor:
-    """``(exp(z) - 1) / z``, real or complex; 1 at 0."""
+    """``(exp(z) - 1) / z``, real or complex; 1 near 0."""
     if z.is_complex():
         grown = torch.expm1(z.real)
         turned = -2 * torch.sin(z.imag / 2) ** 2  # cos - 1
         top = torch.complex(grown * torch.cos(z.imag) + turned, (grown + 1) * torch.sin(z.imag))
     else:
         top = torch.expm1(z)
-    none = z == 0
+    none = z.abs() < torch.finfo(z.real.dtype).tiny  # complex numbers have no quotient there
     return torch.where(none, 1, top / torch.where(none, 1, z))
 
 

@@ -6,7 +6,9 @@ the step after bias and softplus.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import silu, softplus
+from torch.nn.functional import silu
+
+from statespace.kernels.softplus import softplus
 
 SERIES_BELOW, SERIES_TERMS = 0.5, 15  # the first term left out is 0.5^15 / 16!, below the last digit of float64
 
@@ -71,7 +73,7 @@ def selective_scan(
     if dt_bias is not None:
         delta = delta + dt_bias
     if dt_softplus:
-        delta = softplus(delta, threshold=1e9)  # without a jump from softplus to its argument
+        delta = softplus(delta)
     B, C = (_spread(tensor.to(A.dtype), channels) for tensor in (B, C))
     ends = [0, length] if cu_seqlens is None else cu_seqlens.tolist()
     rows = batch if cu_seqlens is None else len(ends) - 1

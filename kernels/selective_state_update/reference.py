@@ -5,9 +5,10 @@ Glossary: ``b`` batch, ``d`` channels, ``g`` groups of channels, ``n`` states of
 
 import torch
 from torch import Tensor
-from torch.nn.functional import silu, softplus
+from torch.nn.functional import silu
 
 from statespace.kernels.selective_scan.reference import phi
+from statespace.kernels.softplus import softplus
 
 
 def selective_state_update(
@@ -33,7 +34,7 @@ def selective_state_update(
     if dt_bias is not None:
         delta = delta + dt_bias
     if dt_softplus:
-        delta = softplus(delta, threshold=1e9)  # without a jump from softplus to its argument
+        delta = softplus(delta)
     of_channels = state.shape[1] // max(1, B.shape[1])
     B, C = (rows.to(A.dtype).repeat_interleave(of_channels, 1) for rows in (B, C))  # (b, d, n)
     exponent = delta[..., None] * A

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
+from statespace.kernels.softplus import softplus
 from statespace.kernels.ssd import chunked, native, reference
 from statespace.shapes import expect
 

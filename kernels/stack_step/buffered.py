@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from statespace.kernels.selective_scan.phi import phi
+from statespace.kernels.softplus import SOFTPLUS_IS_LINEAR
 from statespace.kernels.stack_step.instructions import (
     Add,
     Convolution,
@@ -34,7 +35,6 @@ from statespace.kernels.stack_step.instructions import (
     Register,
     Selective,
 )
-from statespace.kernels.stack_step.reference import SOFTPLUS_IS_LINEAR
 
 Call: TypeAlias = Callable[[], object]
 # What `torch.nn.functional` calls: unlike it, these take the place of their result.

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from statespace.kernels.selective_scan.phi import phi
+from statespace.kernels.softplus import softplus
 from statespace.kernels.stack_step.instructions import (
     Add,
     Convolution,
@@ -34,8 +35,6 @@ from statespace.kernels.stack_step.instructions import (
 )
 
 Read = Callable[[Register], Tensor]
-# From here on softplus is its argument, to the last digit of float64, and its exponential is finite in float32.
-SOFTPLUS_IS_LINEAR = 50.0
 
 
 def _parts(row: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
@@ -87,7 +86,7 @@ def _product(x: Tensor, y: Tensor) -> Tensor:
 
 def selected(of: Selective, read: Read) -> tuple[Tensor, Tensor]:
     """Return ``exp(delta A)`` and what the input adds to the state, ``(..., d, n)`` each, for rows ``(..., d)``."""
-    delta = F.softplus(read(of.dt), threshold=SOFTPLUS_IS_LINEAR)
+    delta = softplus(read(of.dt))
     B = read(of.B)[..., None, :]
     exponent = _product(delta[..., None], torch.ones_like(B)) * of.A
     drive = _product((delta * read(of.x))[..., None], B)
@@ -134,7 +133,7 @@ def _of_groups(of: Heads) -> tuple[int, int]:
 
 def headed(of: Heads, read: Read) -> tuple[Tensor, Tensor]:
     """Return ``delta A``, ``(..., h, 1, 1)``, and what the input adds to the state, ``(..., h, p, n)``."""
-    delta = F.softplus(read(of.dt), threshold=SOFTPLUS_IS_LINEAR)
+    delta = softplus(read(of.dt))
     if of.bounds != (0.0, inf):
         delta = delta.clamp(*of.bounds)
     delta = delta * of.scale

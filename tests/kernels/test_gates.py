@@ -13,6 +13,7 @@ from statespace.kernels import native as core
 from statespace.kernels.causal_conv1d import causal_conv1d, causal_conv1d_update
 from statespace.kernels.selective_scan import selective_scan
 from statespace.kernels.selective_state_update import selective_state_update
+from statespace.kernels.ssd import ssd
 
 SETS = [] if core.why_missing() else list(core.instruction_sets())
 TINY = {torch.float32: 2e-38, torch.float64: 4e-308}  # below, numbers lose digits or are zero
@@ -111,6 +112,27 @@ def test_the_step_of_a_scan(dtype):
     ones = torch.ones_like(rows)
     state = torch.zeros_like(rows)[..., None]
     assert_equal(selective_state_update(state, ones, rows, A, ones, ones, dt_softplus=True), softplus(rows), rows)
+
+
+@pytest.mark.parametrize("dtype", TINY, ids=str)
+@pytest.mark.parametrize("backend", ["chunked", "reference"])
+def test_the_step_of_a_scan_in_torch(backend, dtype):
+    """As above, of the portable backends, and of Mamba-2's scan."""
+    dt = arguments(dtype).transpose(0, 1).contiguous().requires_grad_()  # (b, 1, 1)
+    one, A = torch.ones_like(dt), torch.full((1, 1), -1e-30, dtype=dtype)
+    by_heads = one[..., None]
+    for y in (
+        selective_scan(one, dt, A, one, one, dt_softplus=True, backend=backend),
+        ssd(by_heads, dt, A[0], by_heads, by_heads, dt_softplus=True, backend=backend),
+    ):
+        assert isinstance(y, Tensor)
+        (grad,) = torch.autograd.grad(y.sum(), dt)
+        assert_equal(y.view_as(dt), softplus(dt.detach()), dt)
+        assert_equal(grad, expit(dt.detach().double().numpy()), dt)
+    rows = dt.detach()[:, 0]
+    ones = torch.ones_like(rows)
+    y = selective_state_update(ones[..., None] * 0, ones, rows, A, ones, ones, dt_softplus=True, backend="reference")
+    assert_equal(y, softplus(rows), rows)
 
 
 @pytest.mark.usefixtures("instruction_set")

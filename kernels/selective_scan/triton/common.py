@@ -23,7 +23,6 @@ from statespace.kernels.gpu.triton import (
     turn,
 )
 
-EULER_B = tl.constexpr(0)
 ZOH = tl.constexpr(1)
 TRAPEZOIDAL = tl.constexpr(2)
 

@@ -25,3 +25,10 @@ def test_phi_and_its_slope(dtype, angle):
             eps = torch.finfo(dtype).eps
             assert abs(first - exact) <= 4 * eps * abs(exact), point
             assert abs(second - bend) <= 16 * eps * abs(bend), point
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128, torch.float32, torch.float64], ids=str)
+def test_phi_is_one_where_numbers_end(dtype):
+    part = torch.finfo(dtype).smallest_normal * torch.tensor([-(2.0**-20), -0.5, -1.0, -2.0, -1e5], dtype=dtype)
+    z = part * (1 + 1j) if dtype.is_complex else part
+    torch.testing.assert_close(phi(z), torch.ones_like(z), rtol=0, atol=0)
