@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from statespace.kernels.linear_scan.registration import register
+from statespace.kernels.sequences import slices_of
 
 # Numbers in a call of torch that make up for the cost of the call.
 _ENOUGH = {"cpu": 1 << 15}
@@ -29,25 +30,32 @@ def _steps(x: Tensor, axis: int, count: int) -> Sequence[Tensor]:
     return x.unbind(axis) if x.shape[axis] == count else [x.select(axis, 0)] * count
 
 
-def _loop(a: Tensor, b: Tensor, state: Tensor | None, out: Tensor, axis: int, backwards: bool) -> None:
+def _add_decayed(x: Tensor, decay: Tensor, state: Tensor, out: Tensor, infinite: bool) -> None:
+    """``out = x + decay state``; of a state of zero nothing comes over, even by an infinite factor."""
+    torch.addcmul(x, torch.where(state == 0, 0, decay) if infinite else decay, state, out=out)
+
+
+def _loop(
+    a: Tensor, b: Tensor, state: Tensor | None, out: Tensor, axis: int, backwards: bool, infinite: bool = False
+) -> None:
     count = b.shape[axis]
     rows = list(zip(_steps(a, axis, count), b.unbind(axis), out.unbind(axis), strict=True))
     for decay, x, h in reversed(rows) if backwards else rows:
         if state is None:
             h.copy_(x)
         else:
-            torch.addcmul(x, decay, state, out=h)
+            _add_decayed(x, decay, state, h, infinite)
         state = h
 
 
-def _ends(a: Tensor, b: Tensor, backwards: bool) -> tuple[Tensor, Tensor]:
+def _ends(a: Tensor, b: Tensor, backwards: bool, infinite: bool) -> tuple[Tensor, Tensor]:
     """The state at the end of each chunk, from zero, and its product of a; of ``(b, chunks, T, d)``."""
     count = b.shape[2]
     rows = list(zip(_steps(a, 2, count), b.unbind(2), strict=True))
     (decay, x), *rest = reversed(rows) if backwards else rows
     state, product = x.clone(), decay.clone()
     for decay, x in rest:
-        torch.addcmul(x, decay, state, out=state)
+        _add_decayed(x, decay, state, state, infinite)
         product *= decay
     return product, state
 
@@ -61,34 +69,54 @@ def _cut(x: Tensor, chunks: int, steps: int, backwards: bool) -> tuple[Tensor, T
     return body.unflatten(1, (chunks, steps)), tail
 
 
-def _scan(a: Tensor, b: Tensor, state: Tensor | None, out: Tensor, backwards: bool = False) -> None:
-    """``out[t] = a[t] out[t-1] + b[t]``, or with t+1 in place of t-1, from the given state."""
+def _scan(
+    a: Tensor, b: Tensor, state: Tensor | None, out: Tensor, backwards: bool = False, infinite: bool = False
+) -> None:
+    """``out[t] = a[t] out[t-1] + b[t]``, or with t+1 in place of t-1, from the given state.
+
+    `infinite` says that some a are, as products that overflow.
+    """
     batch, length, channels = b.shape
     chunks = _ENOUGH.get(b.device.type, _ENOUGH_ELSEWHERE) // max(1, batch * channels)
     steps = length // max(1, min(chunks, length // 2))
     if min(chunks, length // 2) < _FEWEST_CHUNKS:
-        _loop(a, b, state, out, 1, backwards)
+        _loop(a, b, state, out, 1, backwards, infinite)
         return
     chunks = length // steps
     (a_body, a_tail), (b_body, b_tail), (out_body, out_tail) = (_cut(x, chunks, steps, backwards) for x in (a, b, out))
-    product, ends = _ends(a_body, b_body, backwards)
+    product, ends = _ends(a_body, b_body, backwards, infinite)
+    overflow = not product.is_meta and not product.sum().isfinite()
     after = torch.empty_like(ends)
-    _scan(product, ends, state, after, backwards)
+    _scan(product, ends, state, after, backwards, overflow)
     first = torch.zeros_like(ends[:, :1]) if state is None else state[:, None]
     if backwards:
         before, last = torch.cat((after[:, 1:], first), 1), after[:, 0]
     else:
         before, last = torch.cat((first, after[:, :-1]), 1), after[:, -1]
-    _loop(a_body, b_body, before, out_body, 2, backwards)
-    _loop(a_tail, b_tail, last, out_tail, 1, backwards)
+    _loop(a_body, b_body, before, out_body, 2, backwards, infinite)
+    _loop(a_tail, b_tail, last, out_tail, 1, backwards, infinite)
+
+
+def _at(a: Tensor, time: slice) -> Tensor:
+    return a if a.shape[1] == 1 else a[:, time]
+
+
+def _scan_back(decay: Tensor, grad_h: Tensor, grad_b: Tensor) -> None:
+    """The gradient of b[t] is that of h[t] plus conj(a[t+1]) times that of b[t+1]."""
+    grad_b[:, -1] = grad_h[:, -1]
+    _scan(_at(decay, slice(1, None)), grad_h[:, :-1], grad_b[:, -1], grad_b[:, :-1], backwards=True)
 
 
 def forward(
     a: Tensor, b: Tensor, initial_state: Tensor | None, lengths: Tensor | None, cu_seqlens: Tensor | None
 ) -> Tensor:
-    """Scan by chunks; `linear_scan` below has taken care of lengths and packed sequences."""
+    """Scan by chunks; `linear_scan` below has taken care of lengths and of where packed sequences begin."""
     h = torch.empty(b.shape, dtype=b.dtype, device=b.device)
     _scan(a, b, initial_state, h)
+    if cu_seqlens is not None and not h.sum().isfinite():
+        # The factor of 0 at the beginning of a sequence holds back all but infinity and NaN.
+        for time in slices_of(cu_seqlens, b.shape[1]):
+            _scan(_at(a, time), b[:, time], None, h[:, time])
     return h
 
 
@@ -106,15 +134,11 @@ def backward(
     if h.shape[1] == 0:
         grad_initial = h.new_empty(0) if initial_state is None else torch.zeros_like(initial_state)
         return grad_a, grad_b, grad_initial
-    # The gradient of b[t] is that of h[t] plus conj(a[t+1]) times that of b[t+1].
-    grad_b[:, -1] = grad_h[:, -1]
-    _scan(
-        decay if a.shape[1] == 1 else decay[:, 1:],
-        grad_h[:, :-1],
-        grad_b[:, -1],
-        grad_b[:, :-1],
-        backwards=True,
-    )
+    _scan_back(decay, grad_h, grad_b)
+    if cu_seqlens is not None and not grad_b.sum().isfinite():
+        for time in slices_of(cu_seqlens, h.shape[1]):
+            if time.stop > time.start:
+                _scan_back(_at(decay, time), grad_h[:, time], grad_b[:, time])
     for t, before in ((slice(1, None), h[:, :-1]), (slice(0, 1), initial_state)):
         if before is not None:
             found = grad_b[:, t] * before.reshape(h[:, t].shape).conj_physical()
@@ -151,5 +175,5 @@ def linear_scan(
             b = b.index_add(1, at, torch.where(filled, first * initial_state, 0)[None])
         begins = torch.zeros(b.shape[1] + 1, dtype=torch.bool, device=b.device).index_fill(0, starts, True)[:-1]
         a, initial_state = torch.where(begins[:, None], 0, a), None
-    h: Tensor = _scan_plain(a, b, initial_state, None, None)
+    h: Tensor = _scan_plain(a, b, initial_state, None, cu_seqlens)
     return h

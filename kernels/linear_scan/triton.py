@@ -123,7 +123,9 @@ def carry(
         tl.store(end + at, x_re, there)
         if COMPLEX:
             tl.store(end + at + 1, x_im, there)
-        x_re, x_im = times(a_re, a_im, x_re, x_im, COMPLEX)
+        # Of a state of zero nothing comes over, even if the product has become infinite.
+        nothing = (x_re == 0) & (x_im == 0)
+        x_re, x_im = times(tl.where(nothing, 0, a_re), tl.where(nothing, 0, a_im), x_re, x_im, COMPLEX)
         x_re += e_re
         x_im += e_im
     tl.store(final + here, x_re, there)

@@ -88,11 +88,16 @@ private:
     }
 };
 
-// to <- from + product state, elementwise.
+// to <- from + product state, elementwise. Of a state of zero nothing comes over, even if the product has become infinite.
 template <typename T>
 void carry_over(const LinearScan& call, int64_t columns, const T* from, const T* product, const T* state, T* to) {
-    for (int64_t j = 0; !call.is_complex && j < columns; ++j) to[j] = from[j] + product[j] * state[j];
+    for (int64_t j = 0; !call.is_complex && j < columns; ++j)
+        to[j] = state[j] == 0 ? from[j] : from[j] + product[j] * state[j];
     for (int64_t j = 0; call.is_complex && j < columns; j += 2) {
+        if (state[j] == 0 && state[j + 1] == 0) {
+            to[j] = from[j], to[j + 1] = from[j + 1];
+            continue;
+        }
         to[j] = from[j] + product[j] * state[j] - product[j + 1] * state[j + 1];
         to[j + 1] = from[j + 1] + product[j] * state[j + 1] + product[j + 1] * state[j];
     }

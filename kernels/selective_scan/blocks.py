@@ -49,16 +49,6 @@ class Block:
         return slices
 
 
-def bounds_of(cu_seqlens: Tensor | None, length: int) -> list[int]:
-    """Where sequences begin and end; values that escaped the check in a traced graph lead nowhere outside."""
-    if cu_seqlens is None:
-        return [0, length]
-    bounds = [0]
-    for end in cu_seqlens.tolist()[1:]:
-        bounds.append(max(bounds[-1], min(end, length)))
-    return bounds
-
-
 def _most_chunks(A: Tensor) -> int:
     return max(1, _ENOUGH.get(A.device.type, _ENOUGH_ELSEWHERE) // max(1, A.numel()))
 

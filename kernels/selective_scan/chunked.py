@@ -10,16 +10,18 @@ and ``(l, r, n, e)``: r rows, each a group of channels in one element of the bat
 are ``(l, r, n, 1)`` or, where they do not change, ``(1, r, n, e)``.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
 from statespace.kernels import registration
-from statespace.kernels.selective_scan.blocks import Block, advance, blocks_of, bounds_of, count, retreat
+from statespace.kernels.selective_scan.blocks import Block, advance, blocks_of, count, retreat
 from statespace.kernels.selective_scan.phi import phi, slope
+from statespace.kernels.sequences import bounds_of, slices_of
 from statespace.kernels.softplus import softplus
 
 _LOG2_E = 1.4426950408889634
@@ -109,6 +111,31 @@ class _Scan:
         return _States(a, whole, h, after, firsts)
 
 
+def _is_finite(*values: Tensor) -> bool:
+    """Whether all numbers are; that they are is also denied where their sum is infinite."""
+    return all(bool(value.sum().isfinite()) for value in values)
+
+
+def _apart(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    initial_state: Tensor | None,
+    cu_seqlens: Tensor,
+    zoh: bool,
+) -> Iterator[tuple[slice, tuple[Any, ...]]]:
+    """Yield where each packed sequence lies, and what `forward` takes for it alone.
+
+    Between sequences that are scanned together stands a factor of 0, which holds back all but infinity and NaN.
+    """
+    for i, time in enumerate(slices_of(cu_seqlens, x.shape[0])):
+        vectors = (v[time] if v.shape[0] == x.shape[0] else v for v in (B, C))
+        start = None if initial_state is None else initial_state[i : i + 1]
+        yield time, (x[time], delta[time], A, *vectors, start, None, zoh)
+
+
 def forward(
     x: Tensor,
     delta: Tensor,
@@ -135,6 +162,9 @@ def forward(
         state = states.after
         for t, sequence in block.ends:
             final[sequence] = state if t + 1 == block.size else states.states[t]
+    if cu_seqlens is not None and not (_is_finite(y) and _is_finite(final)):
+        found = [forward(*one, keep=False)[:2] for _, one in _apart(x, delta, A, B, C, initial_state, cu_seqlens, zoh)]
+        y, final = (torch.cat(parts) for parts in zip(*found, strict=True))
     return y, final, kept
 
 
@@ -151,58 +181,68 @@ def backward(
     cu_seqlens: Tensor | None,
     zoh: bool,
     keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """Gradients by blocks, from the last to the first."""
-    # A step backward may be taken in a region of autocast that the forward, below, keeps out of.
-    with torch.autocast(x.device.type, enabled=False):
-        scan = _Scan(x, delta, A, B, C, initial_state, cu_seqlens, zoh, 4)
-        grad_y = torch.zeros_like(x) if grad_y is None else grad_y.resolve_neg()
-        grad_final = None if grad_final is None else grad_final.resolve_conj().resolve_neg()
-        conj_A, conj_B, conj_C = _conj(A), _conj(B), _conj(C)
-        grad_x, grad_delta = torch.empty_like(x), torch.empty_like(delta)
-        wide = torch.complex128 if A.is_complex() else torch.float64
-        # What is summed over the time is summed in float64.
-        grad_A = torch.zeros_like(A, dtype=wide)
-        grad_B, grad_C = (torch.zeros_like(v, dtype=v.dtype if v.shape[0] == x.shape[0] else wide) for v in (B, C))
-        grad_initial = A.new_empty(0) if initial_state is None else torch.zeros_like(initial_state)
-        if initial_state is not None and grad_final is not None:
-            for i, (start, end) in enumerate(pairwise(scan.bounds)):
-                if start == end:
-                    grad_initial[i] = grad_final[i]
-        carry = A.new_zeros(A.shape)
-        for block, before in zip(reversed(scan.blocks), reversed(kept.unbind(0)), strict=True):
-            states = scan.states(block, before)
-            a, h = states.factors, states.states
-            product, entering = (buffer[: block.size] for buffer in scan.room[2:])
-            row_x, row_delta, row_y = x[block.time], delta[block.time], grad_y[block.time]
-            torch.mul(a[1:], h[:-1], out=entering[1:])  # a[t] h[t-1], of which the factor's gradient is a multiple
-            torch.mul(a[0], before, out=entering[0])
+    scan = _Scan(x, delta, A, B, C, initial_state, cu_seqlens, zoh, 4)
+    grad_y = torch.zeros_like(x) if grad_y is None else grad_y.resolve_neg()
+    grad_final = None if grad_final is None else grad_final.resolve_conj().resolve_neg()
+    conj_A, conj_B, conj_C = _conj(A), _conj(B), _conj(C)
+    grad_x, grad_delta = torch.empty_like(x), torch.empty_like(delta)
+    wide = torch.complex128 if A.is_complex() else torch.float64
+    # What is summed over the time is summed in float64.
+    grad_A = torch.zeros_like(A, dtype=wide)
+    grad_B, grad_C = (torch.zeros_like(v, dtype=v.dtype if v.shape[0] == x.shape[0] else wide) for v in (B, C))
+    grad_initial = A.new_empty(0) if initial_state is None else torch.zeros_like(initial_state)
+    if initial_state is not None and grad_final is not None:
+        for i, (start, end) in enumerate(pairwise(scan.bounds)):
+            if start == end:
+                grad_initial[i] = grad_final[i]
+    carry = A.new_zeros(A.shape)
+    for block, before in zip(reversed(scan.blocks), reversed(kept.unbind(0)), strict=True):
+        states = scan.states(block, before)
+        a, h = states.factors, states.states
+        product, entering = (buffer[: block.size] for buffer in scan.room[2:])
+        row_x, row_delta, row_y = x[block.time], delta[block.time], grad_y[block.time]
+        torch.mul(a[1:], h[:-1], out=entering[1:])  # a[t] h[t-1], of which the factor's gradient is a multiple
+        torch.mul(a[0], before, out=entering[0])
 
-            scan.at(block, grad_C).add_(_onto(_conj_(h), row_y, scan.at(block, C)))
-            g = torch.mul(row_y[:, :, None], scan.at(block, conj_C), out=h)
-            if grad_final is not None:
-                for t, i in block.ends:
-                    (carry if t + 1 == block.size else g[t]).add_(grad_final[i])
-            carry = retreat(block, _conj_(a), g, carry, _conj_(states.whole), product)
+        scan.at(block, grad_C).add_(_onto(_conj_(h), row_y, scan.at(block, C)))
+        g = torch.mul(row_y[:, :, None], scan.at(block, conj_C), out=h)
+        if grad_final is not None:
+            for t, i in block.ends:
+                (carry if t + 1 == block.size else g[t]).add_(grad_final[i])
+        carry = retreat(block, _conj_(a), g, carry, _conj_(states.whole), product)
 
-            for (t, i), first in zip(block.starts, states.firsts, strict=True):
-                if initial_state is not None:
-                    entering[t] = first * initial_state[i]
-                    grad_initial[i] = _conj(first) * g[t]
-            of_z = _conj_(entering).mul_(g)
-            of_B = scan.at(block, conj_B)
-            if zoh:
-                z = row_delta[:, :, None] * A
-                held = phi(z)
-                bend = slope(z, torch.exp(z), held)
-                of_z += row_x[:, :, None] * of_B * _conj_(bend) * g
-                g = g.mul_(_conj_(held))
-            grad_x[block.time] = _over_states(g, of_B)
-            scan.at(block, grad_B).add_(_onto(g, row_x, of_B))
-            swept = torch.mul(of_z, conj_A, out=product).sum(2)
-            grad_delta[block.time] = swept.real if swept.is_complex() else swept
-            grad_A += torch.mul(of_z, row_delta[:, :, None], out=product).sum(0)
-    return grad_x, grad_delta, grad_A.to(A.dtype), grad_B.to(B.dtype), grad_C.to(C.dtype), grad_initial
+        for (t, i), first in zip(block.starts, states.firsts, strict=True):
+            if initial_state is not None:
+                entering[t] = first * initial_state[i]
+                grad_initial[i] = _conj(first) * g[t]
+        of_z = _conj_(entering).mul_(g)
+        of_B = scan.at(block, conj_B)
+        if zoh:
+            z = row_delta[:, :, None] * A
+            held = phi(z)
+            bend = slope(z, torch.exp(z), held)
+            of_z += row_x[:, :, None] * of_B * _conj_(bend) * g
+            g = g.mul_(_conj_(held))
+        grad_x[block.time] = _over_states(g, of_B)
+        scan.at(block, grad_B).add_(_onto(g, row_x, of_B))
+        swept = torch.mul(of_z, conj_A, out=product).sum(2)
+        grad_delta[block.time] = swept.real if swept.is_complex() else swept
+        grad_A += torch.mul(of_z, row_delta[:, :, None], out=product).sum(0)
+    grads = grad_x, grad_delta, grad_A.to(A.dtype), grad_B.to(B.dtype), grad_C.to(C.dtype), grad_initial
+    if cu_seqlens is None or _is_finite(*grads):
+        return grads
+    of_sequences = []
+    for i, (time, one) in enumerate(_apart(x, delta, A, B, C, initial_state, cu_seqlens, zoh)):
+        of_final = None if grad_final is None else grad_final[i : i + 1]
+        of_sequences.append(backward(grad_y[time], of_final, forward(*one, keep=True)[2], *one, keep=True))
+    # One after the other along the length, or, of what they share, summed.
+    joined = [torch.cat(parts) for parts in zip(*of_sequences, strict=True)]
+    return tuple(
+        found if found.shape == grad.shape else found.unflatten(0, (len(of_sequences), -1)).sum(0)
+        for found, grad in zip(joined, grads, strict=True)
+    )
 
 
 def _fake(
@@ -250,6 +290,7 @@ def _dot(B: Tensor, C: Tensor) -> Tensor:
     return total.real
 
 
+@registration.as_written
 def selective_scan(
     u: Tensor,
     dt: Tensor,
@@ -285,23 +326,20 @@ def selective_scan(
             return states(tensor[None, None])
         return tensor.transpose(0, 1).reshape(length, batch * groups, n, 1)
 
-    with torch.autocast(u.device.type, enabled=False):
-        wide = torch.promote_types(u.dtype, torch.float32)
-        x, delta = u.to(wide), dt.to(wide)
-        delta = delta if dt_bias is None else delta + dt_bias
-        delta = softplus(delta) if dt_softplus else delta
-        drive = rows(delta * x)
-        B, C = (vector(value.to(A.dtype)) for value in (B, C))
-        start = None if initial_state is None else states(initial_state.reshape(sequences, batch, *A.shape))
-        y, final, _ = _scan(
-            drive, rows(delta), states(A[None, None])[0], B, C, start, cu_seqlens, method == "zoh", keep
-        )
-        if method == "exponential-trapezoidal":
-            y = y - drive * _dot(B, C) / 2
-        y = y.reshape(length, *sizes).transpose(0, 1).reshape(u.shape)
-        final = final.reshape(sequences, *sizes[:2], n, sizes[2]).transpose(3, 4)
-        if D is not None:
-            y = y + D * x
-        if z is not None:
-            y = y * silu(z.to(wide))
-        return y.to(u.dtype), final.reshape(sequences * batch, *A.shape)
+    wide = torch.promote_types(u.dtype, torch.float32)
+    x, delta = u.to(wide), dt.to(wide)
+    delta = delta if dt_bias is None else delta + dt_bias
+    delta = softplus(delta) if dt_softplus else delta
+    drive = rows(delta * x)
+    B, C = (vector(value.to(A.dtype)) for value in (B, C))
+    start = None if initial_state is None else states(initial_state.reshape(sequences, batch, *A.shape))
+    y, final, _ = _scan(drive, rows(delta), states(A[None, None])[0], B, C, start, cu_seqlens, method == "zoh", keep)
+    if method == "exponential-trapezoidal":
+        y = y - drive * _dot(B, C) / 2
+    y = y.reshape(length, *sizes).transpose(0, 1).reshape(u.shape)
+    final = final.reshape(sequences, *sizes[:2], n, sizes[2]).transpose(3, 4)
+    if D is not None:
+        y = y + D * x
+    if z is not None:
+        y = y * silu(z.to(wide))
+    return y.to(u.dtype), final.reshape(sequences * batch, *A.shape)

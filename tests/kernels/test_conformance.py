@@ -250,6 +250,20 @@ def test_fake_tensors_have_the_shapes_and_types_of_real_ones(case):
         assert (got.shape, got.dtype, got.stride()) == (expected.shape, expected.dtype, expected.stride())
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_tensors_without_memory_have_the_shapes_and_gradients_of_real_ones(name):
+    operation = OPERATIONS[name]
+    if "chunked" not in operation.backends and "blocked" not in operation.backends:
+        return
+    found = []
+    for device in ("cpu", "meta"):
+        given = [x.to(device).requires_grad_() for x in operation.tensors(torch.float32).values()]
+        results = flat(operation.function(**dict(zip(operation.shapes, given, strict=True)), **operation.options))
+        found.append([*results, *torch.autograd.grad(weighed(results), given)])
+    for expected, got in zip(*found, strict=True):
+        assert (got.shape, got.dtype) == (expected.shape, expected.dtype)
+
+
 def test_autocast_rounds_nothing(case):
     operation, options = case
     expected = flat(operation.function(**operation.tensors(torch.float32), **options))

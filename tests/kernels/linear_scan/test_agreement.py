@@ -133,6 +133,36 @@ def test_growing_and_vanishing_factors_stay_what_they_are(scan):
     assert torch.equal(h[0, :, 0].view(-1, 4), torch.tensor([1.0, 1.0, 2.0, 5.0]).expand(10_000, 4))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+def test_products_that_overflow_carry_nothing_over_from_a_state_of_zero(scan, dtype):
+    a, b = torch.full((1, 40_000, 1), 1.02, dtype=dtype), torch.zeros(1, 40_000, 1, dtype=dtype)
+    b[:, -10:] = 1
+    h = scan(a, b)
+    assert (h[:, :-10] == 0).all()
+    torch.testing.assert_close(h[0, -10:, 0], ((1.02 ** torch.arange(1, 11) - 1) / 0.02).to(dtype))
+    b.requires_grad_()
+    (grad,) = torch.autograd.grad(scan(a, b)[:, :10].abs().sum(), b)  # nothing comes from behind
+    assert grad[:, 10:].abs().max() == 0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["a", "b", "gradient"])
+def test_what_is_not_finite_stays_in_its_sequence(problem, scan, where, bad):
+    found = []
+    for run in (scan, lambda *x, **k: linear_scan(*x, **k, backend="reference")):
+        a, b, start = problem(1, 70, (3,), initial=True, kind="packed").arguments.values()
+        start, bounds = torch.cat([start, start])[:3], torch.tensor([0, 17, 40, 70])
+        grad = torch.ones_like(b)
+        {"a": a, "b": b, "gradient": grad}[where][0, 25] = bad
+        given = [x.clone().requires_grad_() for x in (a, b, start)]
+        h = run(*given, cu_seqlens=bounds)
+        found.append([h, *torch.autograd.grad(h, given, grad)])
+    for got, expected in zip(*found, strict=True):
+        assert torch.equal(got.isfinite(), expected.isfinite())
+        torch.testing.assert_close(got[got.isfinite()], expected[got.isfinite()], rtol=1e-12, atol=1e-12)
+    assert found[1][0][:, 40:].isfinite().all()
+
+
 def test_half_precision_is_computed_and_returned_in_float32(problem, scan):
     a, b, _ = problem(2, 30, (3,)).arguments.values()
     got = scan(a.bfloat16(), b.bfloat16())

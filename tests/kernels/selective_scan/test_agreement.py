@@ -159,6 +159,25 @@ def test_a_constant_step_does_not_add_its_rounding_up(problem, agree, scan, meth
     agree(case.to(torch.float32).run(scan), case.run(scan), 2e-6, of_gradients=5e-6)
 
 
+@pytest.mark.parametrize("where", ["u", "dt", "gradient"])
+@pytest.mark.parametrize("kind", [{}, {"fixed": "BC", "method": "zoh"}, {"is_complex": True, "full": False}], ids=str)
+def test_what_is_no_number_stays_in_its_sequence(problem, scan, where, kind):
+    case = problem(1, 70, 3, 4, ends=[0, 17, 17, 40, 70], **kind)
+    (case.grad_y if where == "gradient" else case.arguments[where])[0, 25] = float("nan")
+    got, truth = case.run(scan), case.run(lambda **arguments: selective_scan(**arguments, backend="reference"))
+    assert truth["y"][:, 40:].isfinite().all()
+    for name, expected in truth.items():
+        finite = expected.isfinite()
+        assert torch.equal(got[name].isfinite(), finite), name
+        torch.testing.assert_close(got[name][finite], expected[finite], rtol=1e-11, atol=1e-11)
+
+
+def test_one_step_that_is_nearly_closed_leaves_the_others(problem, agree, scan):
+    case = problem(1, 20, 3, 4, is_complex=True, method="zoh").to(torch.float32)
+    case.arguments["dt"][0, 7] = -95  # a softplus of 5e-42
+    agree(case.run(scan), case.to(torch.float64).run(lambda **a: selective_scan(**a, backend="reference")), 5e-6)
+
+
 def test_an_eigenvalue_of_zero_integrates(scan):
     u, one = torch.ones(1, 1000, 1), torch.ones(1, 1)
     for method in METHODS:
