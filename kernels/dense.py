@@ -5,7 +5,7 @@ from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
 from statespace.kernels import dispatch, native
-from statespace.shapes import broadcast
+from statespace.shapes import broadcast, expect_tensor
 
 BACKENDS = ("native", "chunked", "reference")  # fastest first
 _REAL = {
@@ -59,7 +59,8 @@ def check(where: str, t: Tensor | float, **matrices: Tensor) -> tuple[torch.Size
             )
         if matrix.device != A.device:
             raise InputError(f"{where}: {name} is on {matrix.device} but A on {A.device}: use {name}.to(A.device).")
-    if isinstance(t, Tensor):
+    if isinstance(t, Tensor) or t is None or hasattr(t, "__len__"):
+        expect_tensor(where, "t", t)
         if t.is_complex() or t.dtype is torch.bool:
             raise InputError(f"{where}: t is {t.dtype}, but real times are expected: pass t.real or a float.")
         if t.device != A.device and t.device.type != "cpu":  # from there, a few numbers come without a word

@@ -87,16 +87,30 @@ def _check_bounds(where: str, name: str, length: int, cu_seqlens: Tensor) -> Non
         )
 
 
-def bounds_of(cu_seqlens: Tensor | None, length: int) -> list[int]:
-    """Where sequences begin and end; values that escaped the check in a traced graph lead nowhere outside."""
-    if cu_seqlens is None:
-        return [0, length]
-    bounds = [0]
-    for end in cu_seqlens.tolist()[1:]:
-        bounds.append(max(bounds[-1], min(end, length)))
+def clamped(cu_seqlens: Tensor, length: int) -> Tensor:
+    """The bounds, of which those that escaped the check in a traced graph lead nowhere outside; int64."""
+    bounds = cu_seqlens.long().clamp(0, length).cummax(0).values
+    bounds[:1], bounds[1:][-1:] = 0, length
     return bounds
+
+
+def bounds_of(cu_seqlens: Tensor | None, length: int) -> list[int]:
+    """Where sequences begin and end."""
+    return [0, length] if cu_seqlens is None else clamped(cu_seqlens, length).tolist()
 
 
 def slices_of(cu_seqlens: Tensor, length: int) -> list[slice]:
     """Where each packed sequence lies."""
     return [slice(begin, end) for begin, end in pairwise(bounds_of(cu_seqlens, length))]
+
+
+def entered(t: int, state: Tensor, starts: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """The state ``(1, ...)`` before step t of packed sequences, from `starts`, ``(s, ...)``, where one begins."""
+    at = torch.searchsorted(cu_seqlens, torch.tensor([t], device=cu_seqlens.device), right=True) - 1
+    return torch.where((cu_seqlens[at] == t).view(-1, *(1,) * (state.ndim - 1)), starts[at], state)
+
+
+def left(t: int, state: Tensor, finals: Tensor, cu_seqlens: Tensor) -> Tensor:
+    """The `finals`, ``(s, ...)``, with the state ``(1, ...)`` after step t for a sequence that ends there."""
+    ends = (cu_seqlens[1:] == t + 1) & (cu_seqlens[1:] > cu_seqlens[:-1])
+    return torch.where(ends.view(-1, *(1,) * (state.ndim - 1)), state, finals)

@@ -3,7 +3,24 @@
 import torch
 from torch import Tensor
 
-from statespace.errors import ShapeError
+from statespace.errors import InputError, ShapeError
+
+
+def expect_tensor(where: str, name: str, value: object) -> None:
+    """Check that an argument is a tensor whose numbers lie in memory one by one.
+
+    Args:
+        where: the function that was called, for the message.
+        name: the argument's name.
+        value: what came.
+    Raises:
+        InputError: it is something else, or a sparse tensor.
+    """
+    if not isinstance(value, Tensor):
+        kind = "None" if value is None else f"a {type(value).__name__}"
+        raise InputError(f"{where}: {name} is {kind}, but a tensor is expected: convert it with torch.as_tensor.")
+    if value.layout is not torch.strided:
+        raise InputError(f"{where}: {name} is {value.layout}, but a dense tensor is expected: use {name}.to_dense().")
 
 
 def expect(where: str, name: str, tensor: Tensor, axes: str, sizes: dict[str, int], hint: str = "") -> None:
@@ -20,8 +37,10 @@ def expect(where: str, name: str, tensor: Tensor, axes: str, sizes: dict[str, in
         sizes: sizes known so far, by name; new ones are added.
         hint: a sentence that says what is probably wrong, added to the message.
     Raises:
+        InputError: it is no tensor, or a sparse one.
         ShapeError: the number of axes or one of their sizes differs.
     """
+    expect_tensor(where, name, tensor)
     names = axes.split()
     free = names[0] == "..."
     names = names[1:] if free else names

@@ -10,6 +10,7 @@ from statespace.kernels import gpu
 from statespace.kernels import native as core
 from statespace.kernels.cauchy import chunked, native, reference
 from statespace.kernels.dispatch import pick
+from statespace.shapes import expect_tensor
 
 BACKENDS = ("triton", "native", "chunked", "reference")  # fastest first
 
@@ -91,6 +92,7 @@ def _without(tensor: Tensor, own: int, axes: int) -> Tensor:
 
 def _check(v: Tensor, z: Tensor, w: Tensor) -> torch.Size:
     for name, tensor, last in (("v", v, "n"), ("z", z, "l"), ("w", w, "n")):
+        expect_tensor("cauchy", name, tensor)
         if tensor.dtype not in _COMPLEX:
             raise InputError(
                 f"cauchy: {name} is {tensor.dtype}, but complex64 or complex128 is expected: "

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from statespace.kernels.causal_conv1d.registration import register
+from statespace.kernels.sequences import clamped
 
 BLOCK = 2**17  # elements
 
@@ -32,6 +33,7 @@ class _Layout:
         window = torch.arange(width - 1, device=x.device)
         steps = torch.arange(length, device=x.device)
         if cu_seqlens is not None:
+            cu_seqlens = clamped(cu_seqlens, length)
             before = (width - 1) * torch.arange(len(cu_seqlens), device=x.device)  # rows of states before each sequence
             owner = torch.searchsorted(cu_seqlens[1:].contiguous(), steps, right=True)
             first = (cu_seqlens + before)[:-1, None] + window

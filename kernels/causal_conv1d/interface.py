@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
-from statespace.kernels import gpu
+from statespace.kernels import gpu, sequences
 from statespace.kernels import native as core
 from statespace.kernels.causal_conv1d import chunked, native, reference
 from statespace.kernels.dispatch import pick
@@ -48,45 +48,6 @@ def same_device(where: str, x: Tensor, **others: Tensor | None) -> None:
     for name, value in others.items():
         if value is not None and value.device != x.device:
             raise InputError(f"{where}: {name} is on {value.device} but x on {x.device}: move it with .to(x.device).")
-
-
-def _check_sequences(x: Tensor, lengths: Tensor | None, cu_seqlens: Tensor | None, sizes: dict[str, int]) -> None:
-    """Check how the rows of x are cut into sequences; adds their number to `sizes` as ``s``."""
-    where = "causal_conv1d"
-    if lengths is not None and cu_seqlens is not None:
-        raise InputError(f"{where}: lengths and cu_seqlens were both given: sequences are either padded or packed.")
-    for name, value, axes in (("lengths", lengths, "b"), ("cu_seqlens", cu_seqlens, "m")):
-        if value is None:
-            continue
-        expect(where, name, value, axes, sizes)
-        if value.dtype not in (torch.int32, torch.int64):
-            raise InputError(f"{where}: {name} is {value.dtype}, but int64 is expected: convert it with .long().")
-    same_device(where, x, lengths=lengths, cu_seqlens=cu_seqlens)
-    sizes["s"] = sizes["b"]
-    if cu_seqlens is not None:
-        if sizes["b"] != 1 or not sizes["m"]:
-            raise ShapeError(
-                f"{where}: x is {tuple(x.shape)} and cu_seqlens {tuple(cu_seqlens.shape)}, but packed sequences "
-                "stand in one row, x (1, l, d), and n of them have n + 1 bounds."
-            )
-        sizes["s"] = sizes["m"] - 1
-    # Values cannot be looked at while a graph is traced; the native backend clamps them, the others index with them.
-    if torch.compiler.is_compiling():
-        return
-    if lengths is not None and lengths.numel():
-        least, most = (int(bound) for bound in torch.aminmax(lengths))
-        if least < 0 or most > sizes["l"]:
-            raise InputError(
-                f"{where}: lengths lie between {least} and {most}, but x is {sizes['l']} steps long: "
-                f"each length counts the steps of one sequence, from 0 to {sizes['l']}."
-            )
-    if cu_seqlens is not None:
-        bounds = cu_seqlens.tolist()
-        if bounds[0] != 0 or bounds[-1] != sizes["l"] or bounds != sorted(bounds):
-            raise InputError(
-                f"{where}: cu_seqlens runs from {bounds[0]} to {bounds[-1]}, but bounds that never fall, from 0 to the "
-                f"{sizes['l']} steps of x, are expected: sequence i is x[0, cu_seqlens[i] : cu_seqlens[i + 1]]."
-            )
 
 
 def _triton(*arguments: Tensor | bool | None) -> tuple[Tensor, Tensor]:
@@ -173,7 +134,7 @@ def causal_conv1d(
     expect(where, "x", x, "b l d", sizes, "The layout is (batch, length, channels).")
     hint = f"x has {sizes['d']} channels; is it (batch, channels, length) and needs x.transpose(1, 2)?"
     dtype = precision(where, x, weight, bias, activation, sizes, hint)
-    _check_sequences(x, lengths, cu_seqlens, sizes)
+    sizes["s"] = sequences.check(where, "x", x, lengths, cu_seqlens)
     if initial_state is not None:
         sizes["k-1"] = sizes["k"] - 1
         expect(where, "initial_state", initial_state, "s k-1 d", sizes, "It holds the last k - 1 inputs of each.")

@@ -5,11 +5,11 @@
 Glossary: ``b`` batch, ``l`` length, ``d`` channels, ``k`` width of the filter.
 """
 
-from itertools import pairwise
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from statespace.kernels.sequences import slices_of
 
 
 def _one(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor, silu: bool) -> tuple[Tensor, Tensor]:
@@ -39,8 +39,7 @@ def causal_conv1d(
     """
     batch, length, channels = x.shape
     if cu_seqlens is not None:
-        bounds = cu_seqlens.tolist()
-        sequences = [x[0, begin:end] for begin, end in pairwise(bounds)]
+        sequences = [x[0, time] for time in slices_of(cu_seqlens, length)]
     else:
         ends = [length] * batch if lengths is None else lengths.tolist()
         sequences = [row[:end] for row, end in zip(x, ends, strict=True)]

@@ -8,7 +8,7 @@ from statespace.errors import InputError
 from statespace.kernels.dense import BACKENDS, check, pick
 from statespace.kernels.expm import chunked, native, reference
 from statespace.kernels.registration import as_written
-from statespace.shapes import expect
+from statespace.shapes import expect, expect_tensor
 
 __all__ = ["BACKENDS", "expm", "expm_phi"]
 LARGEST = 128  # rows that the native backend takes by default
@@ -72,4 +72,5 @@ def expm(A: Tensor, t: Tensor | float = 1.0, backend: str = "auto") -> Tensor:
     Source:
         As `expm_phi`.
     """
+    expect_tensor("expm", "A", A)
     return expm_phi(A, A[..., :0], t, 0, backend)[0]

@@ -53,7 +53,8 @@ def fftconv(
     """
     _check(u, k, k_reverse, D)
     backend = pick("fftconv", backend, dict.fromkeys(BACKENDS))
-    if D is not None:  # the feedthrough is lag 0
+    if D is not None:  # the feedthrough is lag 0, added in the precision of the computation
+        k = k.to(torch.promote_types(k.dtype, torch.float32))
         k = torch.cat([k[:, :1] + D[:, None], k[:, 1:]], dim=1)
     if k_reverse is None:
         k_reverse = k.new_empty(k.shape[0], 0)

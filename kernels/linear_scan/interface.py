@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
-from statespace.kernels import gpu
+from statespace.kernels import gpu, sequences
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.linear_scan import chunked, native, reference
-from statespace.shapes import expect
+from statespace.shapes import expect_tensor
 
 BACKENDS = ("triton", "native", "chunked", "reference")
 _HALVES = (torch.float16, torch.bfloat16)
@@ -19,9 +19,10 @@ _PRECISIONS = (*_HALVES, torch.float32, torch.float64, torch.complex64, torch.co
 
 
 def _check(a: Tensor, b: Tensor, initial_state: Tensor | None) -> None:
-    for name, value in (("a", a), ("b", b), ("initial_state", initial_state)):
-        if value is None:
-            continue
+    expect_tensor("linear_scan", "b", b)
+    given = {"a": a, "b": b} | ({} if initial_state is None else {"initial_state": initial_state})
+    for name, value in given.items():
+        expect_tensor("linear_scan", name, value)
         if value.dtype not in _PRECISIONS:
             raise InputError(
                 f"linear_scan: {name} is {value.dtype}, but a real or complex floating dtype is expected: "
@@ -42,51 +43,6 @@ def _check(a: Tensor, b: Tensor, initial_state: Tensor | None) -> None:
             f"linear_scan: a is {tuple(a.shape)}, which cannot be broadcast to b, {tuple(b.shape)}: give it the shape "
             "of b, or that of its channels alone, or 1 for each axis of b that shares it."
         )
-
-
-def _check_sequences(b: Tensor, lengths: Tensor | None, cu_seqlens: Tensor | None) -> None:
-    if lengths is not None and cu_seqlens is not None:
-        raise InputError("linear_scan: lengths and cu_seqlens exclude each other: packed sequences have no padding.")
-    if cu_seqlens is not None and b.shape[0] != 1:
-        raise ShapeError(
-            f"linear_scan: b has a batch of {b.shape[0]}, but packed sequences lie in a batch of 1: join them along "
-            "the length."
-        )
-    for name, value, axes in (("lengths", lengths, "b"), ("cu_seqlens", cu_seqlens, "sequences+1")):
-        if value is None:
-            continue
-        expect("linear_scan", name, value, axes, {"b": b.shape[0]})
-        if value.dtype not in (torch.int32, torch.int64):
-            raise InputError(
-                f"linear_scan: {name} is {value.dtype}, but int32 or int64 is expected: use {name}.long()."
-            )
-        if value.device != b.device:
-            raise InputError(
-                f"linear_scan: {name} is on {value.device} but b on {b.device}: move it with .to(b.device)."
-            )
-    if cu_seqlens is not None and cu_seqlens.shape[0] < (2 if b.shape[1] else 1):
-        raise ShapeError(
-            f"linear_scan: cu_seqlens has {cu_seqlens.shape[0]} entries, but one more than there are sequences is "
-            f"expected: for a single one, [0, {b.shape[1]}]."
-        )
-    # Values cannot be looked at while a graph is traced; the backends clamp them, so nothing outside is ever touched.
-    if torch.compiler.is_compiling():
-        return
-    if lengths is not None and lengths.numel():
-        least, most = (int(bound) for bound in torch.aminmax(lengths))
-        if least < 0 or most > b.shape[1]:
-            raise InputError(
-                f"linear_scan: lengths lie between {least} and {most}, but b is {b.shape[1]} steps long: each length "
-                f"counts the steps of one sequence, from 0 to {b.shape[1]}."
-            )
-    if cu_seqlens is not None:
-        rises = bool((cu_seqlens[1:] >= cu_seqlens[:-1]).all())
-        if not rises or int(cu_seqlens[0]) != 0 or int(cu_seqlens[-1]) != b.shape[1]:
-            raise InputError(
-                f"linear_scan: cu_seqlens must rise from 0 to the length of b, {b.shape[1]}, but is "
-                f"{cu_seqlens[:8].tolist()}{' ...' if cu_seqlens.shape[0] > 8 else ''}: it is the cumulative sum of "
-                "the lengths, with a 0 before it."
-            )
 
 
 def _triton(*arguments: Tensor | None) -> Tensor:
@@ -135,12 +91,11 @@ def linear_scan(
         Martin and Cundy, "Parallelizing Linear Recurrent Neural Nets Over Sequence Length", ICLR 2018, equation 4.
     """
     _check(a, b, initial_state)
-    _check_sequences(b, lengths, cu_seqlens)
     shape, channels = b.shape, b.shape[2:]
-    sequences = shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
-    if initial_state is not None and initial_state.shape != (sequences, *channels):
+    count = sequences.check("linear_scan", "b", b, lengths, cu_seqlens)
+    if initial_state is not None and initial_state.shape != (count, *channels):
         raise ShapeError(
-            f"linear_scan: initial_state is {tuple(initial_state.shape)}, but {(sequences, *channels)} is expected: "
+            f"linear_scan: initial_state is {tuple(initial_state.shape)}, but {(count, *channels)} is expected: "
             "one state for each sequence."
         )
     refusals = dict.fromkeys(BACKENDS) | {
@@ -159,7 +114,7 @@ def linear_scan(
     a = a.expand(*a.shape[:2], *channels).reshape(*a.shape[:2], columns).resolve_conj().resolve_neg()
     b = b.to(dtype).reshape(*shape[:2], columns).resolve_conj().resolve_neg()
     if initial_state is not None:
-        initial_state = initial_state.to(dtype).reshape(sequences, columns).resolve_conj().resolve_neg()
+        initial_state = initial_state.to(dtype).reshape(count, columns).resolve_conj().resolve_neg()
     scans: dict[str, Callable[..., Tensor]] = {
         "triton": _triton,
         "native": native.linear_scan,

@@ -8,6 +8,8 @@ Glossary: ``b`` batch, ``l`` length, ``d`` channels, ``s`` packed sequences.
 import torch
 from torch import Tensor
 
+from statespace.kernels.sequences import clamped, entered
+
 
 def linear_scan(
     a: Tensor,
@@ -32,15 +34,15 @@ def linear_scan(
         # Before the loop: the gradient of a product with NaN would be NaN, even where the product is not taken.
         held = (torch.arange(length, device=b.device) >= lengths[:, None])[..., None]
         a, b = torch.where(held, 1, a), torch.where(held, 0, b)
-    h = b.new_zeros(batch, channels) if initial_state is None or cu_seqlens is not None else initial_state
+    cu_seqlens = None if cu_seqlens is None else clamped(cu_seqlens, length)
+    sequences = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    starts = b.new_zeros(sequences, channels) if initial_state is None else initial_state
+    h = starts if cu_seqlens is None else b.new_zeros(batch, channels)
     decays = a.unbind(1) if a.shape[1] == length else a.unbind(1) * length
     states = []
     for t, (decay, x) in enumerate(zip(decays, b.unbind(1), strict=True)):
         if cu_seqlens is not None:
-            # The sequence that this step belongs to, and whether it is its first.
-            at = torch.searchsorted(cu_seqlens, torch.tensor([t], device=b.device), right=True) - 1
-            start = torch.zeros_like(h) if initial_state is None else initial_state[at]
-            h = torch.where((cu_seqlens[at] == t)[:, None], start, h)
+            h = entered(t, h, starts, cu_seqlens)
         h = decay * h + x
         states.append(h)
     return torch.stack(states, 1) if states else b.clone()

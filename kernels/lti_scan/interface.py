@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from statespace.errors import InputError
-from statespace.kernels import gpu
+from statespace.kernels import gpu, sequences
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.lti_scan import chunked, native, reference
-from statespace.shapes import expect
+from statespace.shapes import expect, expect_tensor
 
 BACKENDS = ("triton", "native", "chunked", "reference")
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
@@ -25,6 +25,7 @@ def _check(
     initial_state: Tensor | None,
     lengths: Tensor | None,
 ) -> None:
+    expect_tensor("lti_scan", "u", u)
     if u.dtype not in _COMPLEX:
         raise InputError(f"lti_scan: u is {u.dtype}, but float32 or float64 is expected: convert it with u.float().")
     sizes: dict[str, int] = {}
@@ -37,7 +38,7 @@ def _check(
         ("initial_state", initial_state, "b d n"),
     ]
     for name, value, axes in complex_arguments:
-        if value is None:
+        if value is None and name == "initial_state":
             continue
         expect("lti_scan", name, value, axes, sizes, hint)
         if not value.is_complex():
@@ -47,20 +48,10 @@ def _check(
         if not D.is_floating_point():
             raise InputError(f"lti_scan: D is {D.dtype}, but a real dtype is expected: pass D.real.")
     if lengths is not None:
-        expect("lti_scan", "lengths", lengths, "b", sizes)
-        if lengths.dtype != torch.int64:
-            raise InputError(f"lti_scan: lengths is {lengths.dtype}, but int64 is expected: convert it with .long().")
-    for name, value in [*((name, value) for name, value, _ in complex_arguments), ("D", D), ("lengths", lengths)]:
+        sequences.check("lti_scan", "u", u, lengths, None)
+    for name, value in [*((name, value) for name, value, _ in complex_arguments), ("D", D)]:
         if value is not None and value.device != u.device:
             raise InputError(f"lti_scan: {name} is on {value.device} but u on {u.device}: move it with .to(u.device).")
-    # Values cannot be looked at while a graph is traced; the backends clamp them, so nothing outside is ever touched.
-    if lengths is not None and lengths.numel() and not torch.compiler.is_compiling():
-        least, most = (int(bound) for bound in torch.aminmax(lengths))
-        if least < 0 or most > sizes["l"]:
-            raise InputError(
-                f"lti_scan: lengths lie between {least} and {most}, but u is {sizes['l']} steps long: "
-                f"each length counts the steps of one sequence, from 0 to {sizes['l']}."
-            )
 
 
 def _why_not_triton(u: Tensor, b: Tensor) -> str | None:
@@ -103,8 +94,8 @@ def lti_scan(
         c: output vector, ``(d, n)``, complex, in output units per state unit.
         D: feedthrough, ``(d,)``, real, in output units per input unit; None for none.
         initial_state: state before the first step, ``(b, d, n)``, complex; None for zeros.
-        lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
-            stands beyond, NaN included, is not looked at.
+        lengths: steps in each sequence, ``(b,)``, int32 or int64, from the beginning of its row; None where all have l.
+            What stands beyond, NaN included, is not looked at.
         backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (portable), ``reference`` (slow), or ``auto``
             for the first of them that can.
     Returns:
@@ -132,5 +123,5 @@ def lti_scan(
         "chunked": chunked.lti_scan,
         "reference": reference.lti_scan,
     }
-    y, final_state = scans[backend](u, log_a, b, c, D, initial_state, lengths)
+    y, final_state = scans[backend](u, log_a, b, c, D, initial_state, None if lengths is None else lengths.long())
     return y, final_state

@@ -1,18 +1,17 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError, choose
-from statespace.kernels import gpu
+from statespace.kernels import gpu, sequences
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.selective_scan import chunked, native, reference
-from statespace.shapes import expect
+from statespace.shapes import expect, expect_tensor
 
 BACKENDS = ("triton", "native", "chunked", "reference")
 METHODS = ("euler-b", "zoh", "exponential-trapezoidal")
@@ -41,6 +40,7 @@ def _check_dtypes(reals: dict[str, Tensor], numbers: dict[str, Tensor], A: Tenso
 
 def _check_vector(name: str, value: Tensor, sizes: dict[str, int]) -> None:
     """B or C: ``(b, l, n)``, ``(b, l, g, n)`` or time-invariant ``(d, n)``."""
+    expect_tensor("selective_scan", name, value)
     if value.ndim not in (2, 3, 4):
         raise ShapeError(
             f"selective_scan: {name} is {tuple(value.shape)}, but (b, l, n), (b, l, g, n) or, where it does not change "
@@ -53,32 +53,6 @@ def _check_vector(name: str, value: Tensor, sizes: dict[str, int]) -> None:
             f"selective_scan: {name} has {value.shape[2]} groups, but u has {sizes['d']} channels: "
             "the groups share the channels evenly, so their number divides that of the channels."
         )
-
-
-def _check_sequences(cu_seqlens: Tensor, sizes: dict[str, int]) -> None:
-    if cu_seqlens.ndim != 1 or cu_seqlens.shape[0] < 2:
-        raise ShapeError(
-            f"selective_scan: cu_seqlens is {tuple(cu_seqlens.shape)}, but (s + 1,) is expected: "
-            "where each of the s sequences begins, and the length of all of them."
-        )
-    if cu_seqlens.dtype not in (torch.int32, torch.int64):
-        raise InputError(
-            f"selective_scan: cu_seqlens is {cu_seqlens.dtype}, but int32 or int64 is expected: "
-            "convert it with .long()."
-        )
-    if sizes["b"] != 1:
-        raise ShapeError(
-            f"selective_scan: cu_seqlens goes with a batch of 1, but u has {sizes['b']} rows: "
-            "lay the sequences one after the other along the length."
-        )
-    # Values cannot be looked at while a graph is traced; the backends clamp them, so nothing outside is ever touched.
-    if not torch.compiler.is_compiling():
-        ends = cu_seqlens.tolist()
-        if ends[0] != 0 or ends[-1] != sizes["l"] or any(a > b for a, b in pairwise(ends)):
-            raise InputError(
-                f"selective_scan: cu_seqlens runs from {ends[0]} to {ends[-1]}, but it must rise from 0 to the length "
-                f"of u, {sizes['l']}, without a step back."
-            )
 
 
 def _check(
@@ -100,7 +74,7 @@ def _check(
     expect(where, "A", A, "d n", sizes, hint)
     reals = {"u": u}
     for name, value, axes in (("dt", dt, "b l d"), ("z", z, "b l d"), ("D", D, "d"), ("dt_bias", dt_bias, "d")):
-        if value is not None:
+        if value is not None or name == "dt":
             expect(where, name, value, axes, sizes, _LAYOUT if axes == "b l d" else "")
             reals[name] = value
     numbers = {"A": A, "B": B, "C": C}
@@ -111,7 +85,7 @@ def _check(
             f"selective_scan: C is {tuple(C.shape)} but B is {tuple(B.shape)}: they need the same number of groups."
         )
     if cu_seqlens is not None:
-        _check_sequences(cu_seqlens, sizes)
+        sequences.check(where, "u", u, None, cu_seqlens)
     if initial_state is not None:
         states = dict(sizes)
         if cu_seqlens is not None:
@@ -119,8 +93,8 @@ def _check(
         expect(where, "initial_state", initial_state, "b d n" if cu_seqlens is None else "sequences d n", states)
         numbers["initial_state"] = initial_state
     _check_dtypes(reals, numbers, A)
-    for name, value in {**reals, **numbers, "cu_seqlens": cu_seqlens}.items():
-        if value is not None and value.device != u.device:
+    for name, value in {**reals, **numbers}.items():
+        if value.device != u.device:
             raise InputError(
                 f"selective_scan: {name} is on {value.device} but u on {u.device}: move it with .to(u.device)."
             )
@@ -176,7 +150,9 @@ def selective_scan(
     The scan of two pieces, with the state carried over, is the scan of the whole. Where the n states stand for
     conjugate pairs, the factor 2 of their other halves belongs into `C`. The state is kept in float32 at least.
     Gradients flow to all arguments but `cu_seqlens`, and from both results. While the native backend computes, its
-    threads take denormal numbers for zero; they put the setting back.
+    threads take denormal numbers for zero; they put the setting back. Its exponential holds while a step turns a state
+    by less than 6e6 rad (3e15 in float64) and ``|delta A|`` is below 1e18; more is meant by nobody, and means nothing
+    there.
 
     Args:
         u: input, ``(b, l, d)``, float32, float64, bfloat16 or float16.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from statespace.kernels.sequences import clamped, entered, left
 from statespace.kernels.softplus import softplus
 
 SERIES_BELOW, SERIES_TERMS = 0.5, 15  # the first term left out is 0.5^15 / 16!, below the last digit of float64
@@ -26,24 +27,6 @@ def phi(z: Tensor) -> Tensor:
 def _spread(x: Tensor, channels: int) -> Tensor:
     """``(b, l, g, n)`` to ``(b, l, d, n)``: each channel takes its group's; ``(d, n)`` to ``(1, 1, d, n)``."""
     return x[None, None] if x.ndim == 2 else x.repeat_interleave(channels // max(1, x.shape[2]), 2)
-
-
-def _scan(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, h: Tensor, method: str
-) -> tuple[list[Tensor], Tensor]:
-    """Outputs without feedthrough and gate, ``(b, d)`` each, and the final state, over sequences of one length."""
-    steps = u.shape[1]
-    vectors = [x.expand(-1, steps, -1, -1).unbind(1) for x in (B, C)]
-    outputs = []
-    for t, (b, c) in enumerate(zip(*vectors, strict=True)):
-        step, x = delta[:, t, :, None], u[:, t, :, None]  # (b, d, 1)
-        z = step * A
-        drive = step * (phi(z) if method == "zoh" else 1) * b * x
-        h = torch.exp(z) * h + drive
-        seen = h - drive / 2 if method == "exponential-trapezoidal" else h
-        outputs.append((c * seen).sum(-1).real)
-    # Cloned so that the final state never shares memory with the initial one.
-    return outputs, h.clone()
 
 
 def selective_scan(
@@ -75,21 +58,26 @@ def selective_scan(
     if dt_softplus:
         delta = softplus(delta)
     B, C = (_spread(tensor.to(A.dtype), channels) for tensor in (B, C))
-    ends = [0, length] if cu_seqlens is None else cu_seqlens.tolist()
-    rows = batch if cu_seqlens is None else len(ends) - 1
-    h = A.new_zeros(rows, channels, A.shape[1]) if initial_state is None else initial_state
-    outputs, finals = [], []
-    for i in range(len(ends) - 1):
-        piece = slice(ends[i], ends[i + 1])
-        start = h if cu_seqlens is None else h[i : i + 1]
-        b, c = (tensor if tensor.shape[1] == 1 and length != 1 else tensor[:, piece] for tensor in (B, C))
-        found, final = _scan(x[:, piece], delta[:, piece], A, b, c, start, method)
-        outputs += found
-        finals.append(final)
+    vectors = [tensor.expand(-1, length, -1, -1).unbind(1) for tensor in (B, C)]
+    cu_seqlens = None if cu_seqlens is None else clamped(cu_seqlens, length)
+    sequences = batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    starts = A.new_zeros(sequences, channels, A.shape[1]) if initial_state is None else initial_state
+    h, final = starts[:batch], starts
+    outputs = []
+    for t, (b, c) in enumerate(zip(*vectors, strict=True)):
+        if cu_seqlens is not None:
+            h = entered(t, h, starts, cu_seqlens)
+        step = delta[:, t, :, None]  # (b, d, 1)
+        exponent = step * A
+        drive = step * (phi(exponent) if method == "zoh" else 1) * b * x[:, t, :, None]
+        h = torch.exp(exponent) * h + drive
+        seen = h - drive / 2 if method == "exponential-trapezoidal" else h
+        outputs.append((c * seen).sum(-1).real)
+        final = h if cu_seqlens is None else left(t, h, final, cu_seqlens)
     y = torch.stack(outputs, 1) if outputs else x.clone()
-    final = torch.cat(finals) if finals else h.clone()
     if D is not None:
         y = y + D * x
     if z is not None:
         y = y * silu(z.to(wide))
-    return y.to(u.dtype), final
+    # The final state is cloned so that it never shares memory with the initial one.
+    return y.to(u.dtype), final.clone()

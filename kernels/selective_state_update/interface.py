@@ -13,7 +13,7 @@ from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.registration import followed
 from statespace.kernels.selective_state_update import native, reference
-from statespace.shapes import expect
+from statespace.shapes import expect, expect_tensor
 
 BACKENDS = ("triton", "native", "reference")
 _ROWS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -56,11 +56,12 @@ def _check(
     reals, numbers = {"x": x}, {"A": A, "B": B, "C": C}
     expect(_WHERE, "A", A, "d n", sizes, f"x has {sizes['d']} channels.")
     for name, value, axes in (("dt", dt, "b d"), ("z", z, "b d"), ("D", D, "d"), ("dt_bias", dt_bias, "d")):
-        if value is not None:
+        if value is not None or name == "dt":
             expect(_WHERE, name, value, axes, sizes)
             reals[name] = value
     expect(_WHERE, "state", state, "b d n", sizes)
     for name, value in (("B", B), ("C", C)):
+        expect_tensor(_WHERE, name, value)
         hint = "One that does not change with the step, (d, n), is passed as B.expand(b, d, n): a group a channel."
         expect(_WHERE, name, value, "b n" if value.ndim == 2 else "b g n", sizes, hint.replace("B.", f"{name}."))
     if B.ndim != C.ndim or ("g" in sizes and (sizes["g"] == 0 or sizes["d"] % sizes["g"])):
@@ -73,6 +74,11 @@ def _check(
         raise InputError(
             f"{_WHERE}: state is conjugated or negated by a mark alone, so that it cannot be changed in place: pass "
             "state.resolve_conj().resolve_neg(), and keep that."
+        )
+    if any(size > 1 and stride == 0 for size, stride in zip(state.shape, state.stride(), strict=True)):
+        raise InputError(
+            f"{_WHERE}: state is expanded, so that several of its numbers are one in memory and cannot be changed by "
+            "themselves: pass state.contiguous(), and keep that."
         )
     given = {"state": state, **reals, **numbers}
     if not torch.compiler.is_dynamo_compiling() and (derivative := followed(given.values())):

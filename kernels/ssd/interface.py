@@ -1,14 +1,13 @@
 """The public operation: checks its arguments, and hands them to a backend."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from statespace.errors import InputError, ShapeError
-from statespace.kernels import gpu
+from statespace.kernels import gpu, sequences
 from statespace.kernels import native as core
 from statespace.kernels.dispatch import pick
 from statespace.kernels.softplus import softplus
@@ -16,39 +15,8 @@ from statespace.kernels.ssd import chunked, native, reference
 from statespace.shapes import expect
 
 BACKENDS = ("triton", "native", "chunked", "reference")  # fastest first
+_OPTIONAL = ("D", "z", "dt_bias", "initial_state")
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
-
-
-def _check_sequences(sizes: dict[str, int], cu_seqlens: Tensor | None, lengths: Tensor | None) -> None:
-    if cu_seqlens is not None and lengths is not None:
-        raise InputError("ssd: cu_seqlens and lengths are both given: pack the sequences, or pad them, but not both.")
-    # Values cannot be looked at while a graph is traced.
-    look = not torch.compiler.is_compiling()
-    if lengths is not None:
-        expect("ssd", "lengths", lengths, "b", sizes)
-        if lengths.dtype != torch.int64:
-            raise InputError(f"ssd: lengths is {lengths.dtype}, but int64 is expected: convert it with .long().")
-        if look and lengths.numel() and (int(lengths.min()) < 0 or int(lengths.max()) > sizes["l"]):
-            raise InputError(
-                f"ssd: lengths lie between {int(lengths.min())} and {int(lengths.max())}, but x is {sizes['l']} steps "
-                f"long: each length counts the steps of one sequence, from 0 to {sizes['l']}."
-            )
-    if cu_seqlens is not None:
-        expect("ssd", "cu_seqlens", cu_seqlens, "bounds", {}, "It holds where each sequence begins, and the end.")
-        if cu_seqlens.dtype not in (torch.int32, torch.int64):
-            raise InputError(f"ssd: cu_seqlens is {cu_seqlens.dtype}, but int32 or int64 is expected: use .long().")
-        if sizes["b"] != 1 or cu_seqlens.shape[0] < 1:
-            raise ShapeError(
-                f"ssd: cu_seqlens is {tuple(cu_seqlens.shape)} and x has batch {sizes['b']}: packed sequences stand in "
-                "one row, so a batch of 1 and at least one bound are expected: use x.flatten(0, 1)[None]."
-            )
-        if look:
-            bounds = cu_seqlens.tolist()
-            if bounds[0] != 0 or bounds[-1] != sizes["l"] or any(a > b for a, b in pairwise(bounds)):
-                raise InputError(
-                    f"ssd: cu_seqlens runs from {bounds[0]} to {bounds[-1]}, but bounds that never fall, from 0 to the "
-                    f"length {sizes['l']}, are expected: is it the cumulative sum of the lengths, with a 0 in front?"
-                )
 
 
 def _check(
@@ -73,12 +41,9 @@ def _check(
         "initial_state": "It has a state for each sequence.",
     }
     x = given["x"]
-    assert x is not None
     for name, tensor in given.items():
-        if tensor is None:
+        if tensor is None and name in _OPTIONAL:
             continue
-        if name == "initial_state":
-            sizes["s"] = sizes["b"] if cu_seqlens is None else cu_seqlens.shape[0] - 1
         expect("ssd", name, tensor, axes[name], sizes, hints.get(name, ""))
         if tensor.dtype not in _FLOATS:
             raise InputError(f"ssd: {name} is {tensor.dtype}, but a real float dtype is expected: use {name}.float().")
@@ -88,8 +53,8 @@ def _check(
                 f"convert one of them, for example {name}.to(x.dtype)."
             )
         if name == "x":
-            _check_sequences(sizes, cu_seqlens, lengths)
-    for name, tensor in (given | {"cu_seqlens": cu_seqlens, "lengths": lengths}).items():
+            sizes["s"] = sequences.check("ssd", "x", x, lengths, cu_seqlens)
+    for name, tensor in given.items():
         if tensor is not None and tensor.device != x.device:
             raise InputError(f"ssd: {name} is on {tensor.device} but x on {x.device}: move it with .to(x.device).")
     if sizes["g"] == 0 or sizes["h"] % sizes["g"]:
@@ -97,8 +62,8 @@ def _check(
             f"ssd: B has {sizes['g']} groups but x has {sizes['h']} heads: each group serves equally many heads, so "
             "the groups must divide the heads. Is B (batch, length, groups, n)?"
         )
-    if chunk < 1:
-        raise InputError(f"ssd: chunk is {chunk}, but at least 1 is expected: pass the number of steps in a chunk.")
+    if isinstance(chunk, float) or chunk < 1:
+        raise InputError(f"ssd: chunk is {chunk}, but a whole number from 1 on is expected: the steps in a chunk.")
     return sizes
 
 
@@ -157,8 +122,8 @@ def ssd(
         initial_state: state before the first step, ``(b, h, p, n)``, or one for each packed sequence; None for zeros.
         cu_seqlens: bounds of the sequences packed into one row, ``(sequences + 1,)``, int32 or int64, from 0 to l; the
             batch is 1. Sequences do not see each other.
-        lengths: steps in each sequence, ``(b,)``, int64, from the beginning of its row; None where all have l. What
-            stands beyond, NaN included, is not looked at.
+        lengths: steps in each sequence, ``(b,)``, int32 or int64, from the beginning of its row; None where all have l.
+            What stands beyond, NaN included, is not looked at.
         return_final_state: whether the state after the last step of each sequence is returned too.
         chunk: steps that are taken by one matrix product, for ``chunked``; ``triton`` takes 16, ``native`` 64.
         backend: ``triton`` (GPU), ``native`` (compiled, CPU), ``chunked`` (matrix products, any device), ``reference``

@@ -14,6 +14,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from statespace.kernels.sequences import clamped
+
 # Numbers in the intermediate results of a block. On a CPU they should stay in the second-level cache, but each takes
 # some fifty operations, which cost a few microseconds apiece; other devices want few and large launches.
 NUMBERS_CPU = 1 << 20
@@ -141,7 +143,7 @@ def _packed(cu_seqlens: Tensor, chunk: int) -> Iterator[Rows]:
         alike.setdefault(max(0, -(-(stop - start) // chunk) - 1).bit_length() if stop > start else -1, []).append(i)
     for members in alike.values():
         which = torch.tensor(members, device=cu_seqlens.device)
-        start, stop = cu_seqlens[which].long()[:, None], cu_seqlens[which + 1].long()[:, None]
+        start, stop = cu_seqlens[which][:, None], cu_seqlens[which + 1][:, None]
         length = max(bounds[i + 1] - bounds[i] for i in members)
         at = start + torch.arange(length, device=cu_seqlens.device)
         # Past its end a sequence repeats its own last step, so that no other one is looked at.
@@ -162,11 +164,11 @@ def pieces(sizes: Sizes, cu_seqlens: Tensor | None, on_cpu: bool) -> Iterator[Pi
     # A head in one chunk: two matrices of decays, four arrays like x, the state and its change.
     head = sizes.chunk * (2 * sizes.chunk + 4 * sizes.width) + 2 * sizes.width * sizes.states
     most = max(1, budget // max(1, head))
-    heads, groups = min(sizes.in_group, most), max(1, most // max(1, sizes.in_group))
+    heads, groups = max(1, min(sizes.in_group, most)), max(1, most // max(1, sizes.in_group))
     if cu_seqlens is None:
         every: list[Rows] = [Rows(slice(0, sizes.batch), sizes.batch, sizes.length)]
     else:
-        every = [*_packed(cu_seqlens, sizes.chunk)]
+        every = [*_packed(clamped(cu_seqlens, sizes.length), sizes.chunk)]
     for rows in every:
         for group in range(0, sizes.groups, groups):
             of_groups = slice(group, min(group + groups, sizes.groups))

@@ -8,6 +8,7 @@ from torch import Tensor
 from statespace.errors import InputError, ShapeError
 from statespace.kernels.dispatch import pick
 from statespace.kernels.vandermonde import chunked, reference
+from statespace.shapes import expect_tensor
 
 BACKENDS = ("chunked", "reference")  # fastest first
 _RUN: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
@@ -55,6 +56,7 @@ def vandermonde(log_a: Tensor, c: Tensor, length: int, backend: str = "auto") ->
 
 def _check(log_a: Tensor, c: Tensor, length: int) -> None:
     for name, tensor in (("log_a", log_a), ("c", c)):
+        expect_tensor("vandermonde", name, tensor)
         if tensor.dtype not in _COMPLEX:
             raise InputError(
                 f"vandermonde: {name} is {tensor.dtype}, but complex64 or complex128 is expected: "
@@ -78,5 +80,7 @@ def _check(log_a: Tensor, c: Tensor, length: int) -> None:
             f"vandermonde: the leading axes of log_a {tuple(log_a.shape)} and c {tuple(c.shape)} do not broadcast: "
             "give both the same leading axes, or 1 where one is shared."
         ) from error
-    if length < 1:
-        raise InputError(f"vandermonde: length is {length}, but at least 1 is expected: pass the number of steps.")
+    if isinstance(length, float) or length < 1:
+        raise InputError(
+            f"vandermonde: length is {length}, but a whole number from 1 on is expected: pass the number of steps."
+        )

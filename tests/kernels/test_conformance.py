@@ -1,5 +1,6 @@
 """All operations and their backends, one list: what torch asks of an operator, and what bad input is answered with."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -483,3 +484,87 @@ def test_a_refused_backend_says_why(name):
             InputError, match="'native' cannot compute this: it computes on the CPU, and the tensors are on meta"
         ):
             operation.function(**elsewhere, **operation.options, backend="native")
+
+
+@pytest.mark.parametrize(("name", "argument"), ARGUMENTS, ids=str)
+def test_what_is_no_tensor_is_named(name, argument):
+    operation = OPERATIONS[name]
+    value = operation.tensors()[argument]
+    others = [value.tolist(), tuple(value.tolist()), value.numpy(), value.to_sparse(), "A"]
+    if argument != "t":  # a number is a time
+        others.append(3.0)
+    if inspect.signature(operation.function).parameters[argument].default is inspect.Parameter.empty:
+        others.append(None)
+    for other in others:
+        with pytest.raises(InputError, match=rf"^{operation.function.__name__}: {argument} is .*tensor"):
+            operation.function(**operation.tensors() | {argument: other}, **operation.options)
+
+
+PACKED = ("selective_scan", "selective_scan, complex", "linear_scan", "ssd", "causal_conv1d")
+
+
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("backend", ["native", "chunked", "reference"])
+def test_packed_sequences_are_one_graph_that_no_bounds_lead_out_of(name, backend):
+    if reason := why_not(backend):
+        pytest.skip(f"{backend}: {reason}")
+    operation = OPERATIONS[name]
+    given = operation.tensors()
+    given = {key: torch.cat([x, x], 1)[:1] if operation.shapes[key][:2] == (2, 2) else x for key, x in given.items()}
+    options = operation.options | {"backend": backend}
+    torch._dynamo.reset()
+    compiled = torch.compile(operation.function, fullgraph=True, backend="aot_eager")
+    right = torch.tensor([0, 1, 4])
+    expected = flat(operation.function(**given, cu_seqlens=right, **options))
+    for got, value in zip(flat(compiled(**given, cu_seqlens=right, **options)), expected, strict=True):
+        torch.testing.assert_close(got, value, rtol=1e-12, atol=1e-12)
+    for wrong in ([0, 1, 90], [0, 90, 4], [2, -3, 900], [0, 1, 2]):
+        results = flat(compiled(**given, cu_seqlens=torch.tensor(wrong), **options))
+        assert [x.shape for x in results] == [x.shape for x in expected]
+        with pytest.raises(InputError, match="cu_seqlens"):
+            operation.function(**given, cu_seqlens=torch.tensor(wrong), **options)
+
+
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("backend", ["native", "chunked", "reference"])
+@pytest.mark.parametrize("count", [0, 2])
+def test_packed_sequences_without_a_step_end_where_they_begin(name, backend, count):
+    if reason := why_not(backend):
+        pytest.skip(f"{backend}: {reason}")
+    operation = OPERATIONS[name]
+    given = operation.tensors()
+    start = given["initial_state"][:count]
+    given = {key: x[:1, :0] if operation.shapes[key][:2] == (2, 2) else x for key, x in given.items()}
+    given |= {"initial_state": start, "cu_seqlens": torch.zeros(count + 1, dtype=torch.int64)}
+    y, *final = flat(operation.function(**given, **operation.options, backend=backend))
+    assert y.numel() == 0
+    if final:
+        torch.testing.assert_close(final[0], start, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["lengths", "cu_seqlens"])
+@pytest.mark.parametrize(
+    "operation", [linear_scan, lti_scan, ssd, causal_conv1d, selective_scan], ids=lambda o: o.__name__
+)
+def test_lengths_and_bounds_are_told_alike(operation, name):
+    known = OPERATIONS[operation.__name__]
+    length, packed = 2, name == "cu_seqlens"
+    if name not in inspect.signature(operation).parameters:
+        return
+    given = known.tensors()
+    if packed:
+        batched = [key for key, shape in known.shapes.items() if shape[0] == 2]
+        given |= {key: given[key][:1] for key in batched}
+    right = [0, length] if packed else [length, 1]
+    for dtype in (torch.int32, torch.int64):
+        operation(**given, **known.options, **{name: torch.tensor(right, dtype=dtype)})
+    for wrong, says in (
+        (right, rf"{name} is a list, but a tensor is expected"),
+        (torch.tensor(right).float(), rf"{name} is torch.float32, but int32 or int64 is expected.*{name}\.long\(\)"),
+        (torch.tensor([right]), rf"{name} is \(1, 2\)"),
+        (torch.tensor([0, 3]), "2"),
+        (torch.tensor([-1, 2]), r"-1"),
+        (torch.tensor(right, device="meta"), rf"{name} is on meta"),
+    ):
+        with pytest.raises(InputError, match=rf"{operation.__name__}: .*{says}"):
+            operation(**given, **known.options, **{name: wrong})

@@ -255,3 +255,12 @@ def test_messages_name_the_fix() -> None:
         InputError, match=r"backend is 'fft', which is not known: choose one of auto, blocked, reference"
     ):
         fftconv(u, k, backend="fft")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_small_kernel_is_not_lost_beside_the_feedthrough(backend: str, dtype: torch.dtype) -> None:
+    small = torch.full((1, 1), 1e-3, dtype=dtype)
+    y = fftconv(torch.ones(1, 4, 1), small, D=torch.ones(1, dtype=dtype), backend=backend)
+    # Some roundings of 6e-8; the sum in half precision would be 1, or 1.00098.
+    torch.testing.assert_close(y, (1 + small.float()).expand(4, 1)[None], rtol=0, atol=1e-6)

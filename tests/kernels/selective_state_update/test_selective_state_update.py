@@ -329,6 +329,7 @@ def test_forward_derivatives_are_refused(backend):
     [
         ("x", lambda x: x[0], ShapeError, r"x is \(6,\).*\(batch, channels\)"),
         ("state", lambda h: h[:1], ShapeError, r"state is \(1, 6, 5\)"),
+        ("state", lambda h: h[:1].expand(2, 6, 5), InputError, r"state is expanded.*state\.contiguous\(\)"),
         ("state", lambda h: h.to(torch.bfloat16), InputError, r"state is torch.bfloat16.*keep it in float32"),
         ("A", lambda A: A[:, :3], ShapeError, r"state is \(2, 6, 5\).*n = 3"),
         ("A", lambda A: A + 0j, InputError, r"A is torch.complex128, but state is torch.float64"),

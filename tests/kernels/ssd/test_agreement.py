@@ -235,3 +235,16 @@ def test_states_are_not_subnormal():
 def test_empty_axes(problem, agree, shape):
     case = problem(*shape)
     agree(case.run(), case.run(backend="reference"), 1e-12)
+
+
+@pytest.mark.parametrize("backend", ["native", "chunked", "reference"])
+def test_no_heads(backend):
+    if backend == "native" and (reason := core.why_missing()):
+        pytest.skip(f"native: {reason}")
+    shapes = {"x": (2, 6, 0, 3), "dt": (2, 6, 0), "A": (0,), "B": (2, 6, 2, 5), "C": (2, 6, 2, 5)}
+    given = {name: torch.zeros(shape, requires_grad=True) for name, shape in shapes.items()}
+    y, final = ssd(**given, return_final_state=True, backend=backend)
+    (y.sum() + final.sum()).backward()
+    assert y.shape == (2, 6, 0, 3)
+    assert final.shape == (2, 0, 3, 5)
+    assert all(value.grad is not None and (value.grad == 0).all() for value in given.values())

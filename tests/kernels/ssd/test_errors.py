@@ -25,8 +25,9 @@ from statespace.kernels.ssd import ssd
         ("lengths", lambda _: torch.tensor([1, 7]), InputError, r"between 1 and 7, but x is 6 steps"),
         ("lengths", lambda _: torch.tensor([1.0, 2.0]), InputError, r"lengths is torch.float32.*int64"),
         ("lengths", lambda _: torch.tensor([1]), ShapeError, r"lengths is \(1,\)"),
-        ("cu_seqlens", lambda _: torch.tensor([0, 6]), ShapeError, r"batch 2.*x\.flatten\(0, 1\)\[None\]"),
-        ("chunk", lambda _: 0, InputError, r"chunk is 0, but at least 1"),
+        ("cu_seqlens", lambda _: torch.tensor([0, 6]), ShapeError, r"x has 2 rows.*x\.flatten\(0, 1\)\[None\]"),
+        ("chunk", lambda _: 2.5, InputError, r"chunk is 2.5, but a whole number"),
+        ("chunk", lambda _: 0, InputError, r"chunk is 0, but a whole number from 1 on"),
         ("backend", lambda _: "chunk", InputError, r"backend is 'chunk'.*Did you mean 'chunked'"),
     ],
 )
@@ -46,16 +47,16 @@ def test_groups_divide_the_heads(problem):
 @pytest.mark.parametrize(
     ("bounds", "says"),
     [
-        ([0, 4], r"from 0 to 4.*length 6"),
-        ([1, 6], r"from 1 to 6"),
-        ([0, 5, 4, 6], r"never fall"),
+        ([0, 4], r"is \[0, 4\], but.*length of x, 6"),
+        ([1, 6], r"is \[1, 6\], but"),
+        ([0, 5, 4, 6], r"without a step back"),
     ],
 )
 def test_bounds_of_packed_sequences(problem, bounds, says):
     arguments = problem(1, 6, 4, 3, 2, 5, full=False).arguments
     with pytest.raises(InputError, match=says):
         ssd(**arguments, cu_seqlens=torch.tensor(bounds))
-    with pytest.raises(InputError, match=r"cu_seqlens and lengths are both given"):
+    with pytest.raises(InputError, match=r"lengths and cu_seqlens are both given"):
         ssd(**arguments, cu_seqlens=torch.tensor([0, 6]), lengths=torch.tensor([6]))
     with pytest.raises(InputError, match=r"cu_seqlens is torch.float32.*int32"):
         ssd(**arguments, cu_seqlens=torch.tensor([0.0, 6.0]))

@@ -228,8 +228,10 @@ def test_messages_name_the_fix() -> None:
         vandermonde(log_a, c[:3], 5)
     with pytest.raises(ShapeError, match=r"log_a has no axis.*reshape\(1\)"):
         vandermonde(log_a[0, 0], c, 5)
-    with pytest.raises(InputError, match=r"length is 0, but at least 1"):
+    with pytest.raises(InputError, match=r"length is 0, but a whole number from 1 on"):
         vandermonde(log_a, c, 0)
+    with pytest.raises(InputError, match=r"length is 3.0, but a whole number"):
+        vandermonde(log_a, c, 3.0)
     with pytest.raises(InputError, match=r"backend is 'chunk'.*auto, chunked, reference. Did you mean 'chunked'\?"):
         vandermonde(log_a, c, 5, backend="chunk")
     with pytest.raises(InputError, match=r"log_a is on cpu but c is on meta"):
