@@ -59,8 +59,9 @@ def check(where: str, t: Tensor | float, **matrices: Tensor) -> tuple[torch.Size
             )
         if matrix.device != A.device:
             raise InputError(f"{where}: {name} is on {matrix.device} but A on {A.device}: use {name}.to(A.device).")
-    if isinstance(t, Tensor) or t is None or hasattr(t, "__len__"):
+    if t is None or hasattr(t, "__len__"):  # no number
         expect_tensor(where, "t", t)
+    if isinstance(t, Tensor):
         if t.is_complex() or t.dtype is torch.bool:
             raise InputError(f"{where}: t is {t.dtype}, but real times are expected: pass t.real or a float.")
         if t.device != A.device and t.device.type != "cpu":  # from there, a few numbers come without a word

@@ -31,15 +31,10 @@ def _check(
     sizes: dict[str, int] = {}
     expect("lti_scan", "u", u, "b l d", sizes, "The layout is (batch, length, channels).")
     hint = f"u has {sizes['d']} channels; is it (batch, channels, length) and needs u.transpose(1, 2)?"
-    complex_arguments = [
-        ("log_a", log_a, "d n"),
-        ("b", b, "d n"),
-        ("c", c, "d n"),
-        ("initial_state", initial_state, "b d n"),
-    ]
+    complex_arguments = [("log_a", log_a, "d n"), ("b", b, "d n"), ("c", c, "d n")]
+    if initial_state is not None:
+        complex_arguments.append(("initial_state", initial_state, "b d n"))
     for name, value, axes in complex_arguments:
-        if value is None and name == "initial_state":
-            continue
         expect("lti_scan", name, value, axes, sizes, hint)
         if not value.is_complex():
             raise InputError(f"lti_scan: {name} is {value.dtype}, but a complex dtype is expected: use {name} + 0j.")
@@ -49,8 +44,9 @@ def _check(
             raise InputError(f"lti_scan: D is {D.dtype}, but a real dtype is expected: pass D.real.")
     if lengths is not None:
         sequences.check("lti_scan", "u", u, lengths, None)
-    for name, value in [*((name, value) for name, value, _ in complex_arguments), ("D", D)]:
-        if value is not None and value.device != u.device:
+    given = {name: value for name, value, _ in complex_arguments} | ({} if D is None else {"D": D})
+    for name, value in given.items():
+        if value.device != u.device:
             raise InputError(f"lti_scan: {name} is on {value.device} but u on {u.device}: move it with .to(u.device).")
 
 

@@ -125,6 +125,7 @@ def _apart(
     initial_state: Tensor | None,
     cu_seqlens: Tensor,
     zoh: bool,
+    keep: bool,
 ) -> Iterator[tuple[slice, tuple[Any, ...]]]:
     """Yield where each packed sequence lies, and what `forward` takes for it alone.
 
@@ -133,7 +134,7 @@ def _apart(
     for i, time in enumerate(slices_of(cu_seqlens, x.shape[0])):
         vectors = (v[time] if v.shape[0] == x.shape[0] else v for v in (B, C))
         start = None if initial_state is None else initial_state[i : i + 1]
-        yield time, (x[time], delta[time], A, *vectors, start, None, zoh)
+        yield time, (x[time], delta[time], A, *vectors, start, None, zoh, keep)
 
 
 def forward(
@@ -163,7 +164,7 @@ def forward(
         for t, sequence in block.ends:
             final[sequence] = state if t + 1 == block.size else states.states[t]
     if cu_seqlens is not None and not (_is_finite(y) and _is_finite(final)):
-        found = [forward(*one, keep=False)[:2] for _, one in _apart(x, delta, A, B, C, initial_state, cu_seqlens, zoh)]
+        found = [forward(*one)[:2] for _, one in _apart(x, delta, A, B, C, initial_state, cu_seqlens, zoh, False)]
         y, final = (torch.cat(parts) for parts in zip(*found, strict=True))
     return y, final, kept
 
@@ -234,9 +235,9 @@ def backward(
     if cu_seqlens is None or _is_finite(*grads):
         return grads
     of_sequences = []
-    for i, (time, one) in enumerate(_apart(x, delta, A, B, C, initial_state, cu_seqlens, zoh)):
+    for i, (time, one) in enumerate(_apart(x, delta, A, B, C, initial_state, cu_seqlens, zoh, True)):
         of_final = None if grad_final is None else grad_final[i : i + 1]
-        of_sequences.append(backward(grad_y[time], of_final, forward(*one, keep=True)[2], *one, keep=True))
+        of_sequences.append(backward(grad_y[time], of_final, forward(*one)[2], *one))
     # One after the other along the length, or, of what they share, summed.
     joined = [torch.cat(parts) for parts in zip(*of_sequences, strict=True)]
     return tuple(

@@ -72,9 +72,10 @@ def _check(
     expect(where, "u", u, "b l d", sizes, _LAYOUT)
     hint = f"u has {sizes['d']} channels; is it (batch, channels, length) and needs u.transpose(1, 2)?"
     expect(where, "A", A, "d n", sizes, hint)
-    reals = {"u": u}
-    for name, value, axes in (("dt", dt, "b l d"), ("z", z, "b l d"), ("D", D, "d"), ("dt_bias", dt_bias, "d")):
-        if value is not None or name == "dt":
+    expect(where, "dt", dt, "b l d", sizes, _LAYOUT)
+    reals = {"u": u, "dt": dt}
+    for name, value, axes in (("z", z, "b l d"), ("D", D, "d"), ("dt_bias", dt_bias, "d")):
+        if value is not None:
             expect(where, name, value, axes, sizes, _LAYOUT if axes == "b l d" else "")
             reals[name] = value
     numbers = {"A": A, "B": B, "C": C}

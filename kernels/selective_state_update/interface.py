@@ -53,10 +53,11 @@ def _check(
 ) -> None:
     sizes: dict[str, int] = {}
     expect(_WHERE, "x", x, "b d", sizes, "One step has the layout (batch, channels).")
-    reals, numbers = {"x": x}, {"A": A, "B": B, "C": C}
+    reals, numbers = {"x": x, "dt": dt}, {"A": A, "B": B, "C": C}
     expect(_WHERE, "A", A, "d n", sizes, f"x has {sizes['d']} channels.")
-    for name, value, axes in (("dt", dt, "b d"), ("z", z, "b d"), ("D", D, "d"), ("dt_bias", dt_bias, "d")):
-        if value is not None or name == "dt":
+    expect(_WHERE, "dt", dt, "b d", sizes)
+    for name, value, axes in (("z", z, "b d"), ("D", D, "d"), ("dt_bias", dt_bias, "d")):
+        if value is not None:
             expect(_WHERE, name, value, axes, sizes)
             reals[name] = value
     expect(_WHERE, "state", state, "b d n", sizes)

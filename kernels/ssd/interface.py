@@ -15,13 +15,10 @@ from statespace.kernels.ssd import chunked, native, reference
 from statespace.shapes import expect
 
 BACKENDS = ("triton", "native", "chunked", "reference")  # fastest first
-_OPTIONAL = ("D", "z", "dt_bias", "initial_state")
 _FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
-def _check(
-    given: dict[str, Tensor | None], cu_seqlens: Tensor | None, lengths: Tensor | None, chunk: int
-) -> dict[str, int]:
+def _check(given: dict[str, Tensor], cu_seqlens: Tensor | None, lengths: Tensor | None, chunk: int) -> dict[str, int]:
     sizes: dict[str, int] = {}
     axes = {
         "x": "b l h p",
@@ -42,8 +39,6 @@ def _check(
     }
     x = given["x"]
     for name, tensor in given.items():
-        if tensor is None and name in _OPTIONAL:
-            continue
         expect("ssd", name, tensor, axes[name], sizes, hints.get(name, ""))
         if tensor.dtype not in _FLOATS:
             raise InputError(f"ssd: {name} is {tensor.dtype}, but a real float dtype is expected: use {name}.float().")
@@ -55,7 +50,7 @@ def _check(
         if name == "x":
             sizes["s"] = sequences.check("ssd", "x", x, lengths, cu_seqlens)
     for name, tensor in given.items():
-        if tensor is not None and tensor.device != x.device:
+        if tensor.device != x.device:
             raise InputError(f"ssd: {name} is on {tensor.device} but x on {x.device}: move it with .to(x.device).")
     if sizes["g"] == 0 or sizes["h"] % sizes["g"]:
         raise ShapeError(
@@ -139,17 +134,9 @@ def ssd(
         Dao, Gu, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space
         Duality", ICML 2024, section 6.
     """
-    given = {
-        "x": x,
-        "dt": dt,
-        "A": A,
-        "B": B,
-        "C": C,
-        "D": D,
-        "z": z,
-        "dt_bias": dt_bias,
-        "initial_state": initial_state,
-    }
+    given = {"x": x, "dt": dt, "A": A, "B": B, "C": C}
+    optional = {"D": D, "z": z, "dt_bias": dt_bias, "initial_state": initial_state}
+    given |= {name: value for name, value in optional.items() if value is not None}
     sizes = _check(given, cu_seqlens, lengths, chunk)
     nothing = "there is nothing to launch a kernel for." if 0 in (*x.shape, *B.shape) else None
     refusals = dict.fromkeys(BACKENDS) | {
