@@ -1,5 +1,7 @@
 """The Triton kernels of the Cauchy product against the reference: sums and every gradient."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -55,7 +57,7 @@ def test_near_and_far_points_do_not_overflow():
 
 
 def test_opcheck():
-
+    import_module("statespace.kernels.cauchy.triton")  # registers the operator
     v, z, w = make(1, 1, 2, 3).values()
     for of_points in (False, True):
         given = v.requires_grad_(), z[None].detach().requires_grad_(of_points), w.requires_grad_()

@@ -1,5 +1,7 @@
 """The Triton kernels of the linear scan against the reference: states and every gradient."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
@@ -64,6 +66,6 @@ def test_float32(agree, cut):
 
 
 def test_opcheck():
-
+    import_module("statespace.kernels.linear_scan.triton")  # registers the operator
     values = [make(1, 3, 2)[name] for name in ("a", "b", "initial_state")]
     torch.library.opcheck(torch.ops.statespace.linear_scan_triton, (*(x.requires_grad_() for x in values), None, None))

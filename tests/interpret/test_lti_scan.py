@@ -1,6 +1,7 @@
 """The Triton kernels of the LTI scan against the reference: outputs, final states and every gradient."""
 
 import math
+from importlib import import_module
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_float32(agree):
 
 
 def test_opcheck():
-
+    import_module("statespace.kernels.lti_scan.triton")  # registers the operator
     values = [None if x is None else x.requires_grad_() for x in make(1, 3, 2, 2).values()]
     torch.library.opcheck(torch.ops.statespace.lti_scan_triton, values)
 

@@ -1,6 +1,7 @@
 """The Triton kernels of the selective scan against the reference: outputs, final states and every gradient."""
 
 import math
+from importlib import import_module
 
 import pytest
 import torch
@@ -144,7 +145,7 @@ def test_gradcheck():
 
 
 def test_opcheck():
-
+    import_module("statespace.kernels.selective_scan.triton")  # registers the operator
     arguments = make(1, 3, 2, 2)
     values = [None if x is None else x.requires_grad_() for x in arguments.values()]
     torch.library.opcheck(torch.ops.statespace.selective_scan_triton, (*values, True, "euler-b", True))
