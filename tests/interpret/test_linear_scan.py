@@ -69,3 +69,9 @@ def test_opcheck():
     import_module("statespace.kernels.linear_scan.triton")  # registers the operator
     values = [make(1, 3, 2)[name] for name in ("a", "b", "initial_state")]
     torch.library.opcheck(torch.ops.statespace.linear_scan_triton, (*(x.requires_grad_() for x in values), None, None))
+
+
+def test_products_that_overflow_carry_nothing_over_from_a_state_of_zero(cut):
+    a, b = torch.full((1, 64, 3), 1e30), torch.zeros(1, 64, 3)
+    b[:, -1] = 1
+    assert torch.equal(linear_scan(a, b, backend="triton"), b)
