@@ -18,7 +18,8 @@ from statespace.training.random_state import RandomStateModule
 # A batch and a validation that do not split evenly, by a script as a user would write it.
 OPTIONS: dict[str, Any] = {
     "h": 4, "input_size": 12, "max_steps": 3, "val_check_steps": 1, "batch_size": 7, "d_model": 4, "n_layers": 1,
-    "d_state": 4, "learning_rate": 0.02, "dropout": 0.0, "augmentation": 0.0, "weight_col": "w", "accelerator": "cpu", "verbose": False,
+    "d_state": 4, "learning_rate": 0.02, "dropout": 0.0, "augmentation": 0.0,
+    "weight_col": "w", "accelerator": "cpu", "verbose": False,
 }  # fmt: skip
 SCRIPT = """
 import pandas as pd, torch
