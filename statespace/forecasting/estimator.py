@@ -18,6 +18,7 @@ from statespace.forecasting.calendar import IRREGULAR, Freq, week_length
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.cross_validation import CUTOFF, cross_validation, predict_insample
 from statespace.forecasting.drift import persistence, typical_change
+from statespace.forecasting.effects import effects
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
 from statespace.forecasting.inference import NoGridError
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
@@ -342,6 +343,8 @@ class Forecaster(Parameters):
             if series.ticks is None and before is None:
                 futr = beside.futr.nan_to_num(0.0).double().numpy() if closed and beside.futr is not None else None
                 start = smoothed(scaled, series.lengths, season, size, self.h, self.scaler_type, futr)
+                if start is not None and futr is not None:
+                    start = start._replace(effect=effects(start, scaled, series.lengths, futr))
 
             def made(how: "Forecaster") -> ForecastNetwork:
                 network = how._network(size, series.ticks is None, features, reader, 0, season, drift)
@@ -355,6 +358,9 @@ class Forecaster(Parameters):
                 torch.manual_seed(self.random_seed)
             how = self._settled(chosen)
             network = made(how) if before is None else deepcopy(before.network)  # what fails leaves it as it was
+            if before is not None and len(network.effect) > 1:
+                known = torch.as_tensor(before.numbers(series.ids)) + 1
+                network.effect = network.effect[torch.cat([torch.zeros(1, dtype=known.dtype), known])]
             if closed and network.linear is not None:
                 network.linear.belong_to(len(series))
             outcome, correlation = None, np.eye(self.h)

@@ -223,6 +223,8 @@ def unstored(
     reader = Reader(columns, description["freq"], step, calendar, holidays, static, *units, together)
     shape = description["input_size"], description["linear"], description["features"]
     made = make(*shape, reader, description["own"])
+    # One row, or one for each series as well.
+    made.effect = made.effect.new_zeros(len(tensors["model.effect"]), made.effect.shape[1])
     made.load_state_dict(
         {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     )

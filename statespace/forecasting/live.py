@@ -183,7 +183,7 @@ class Live:
                 self.network.head(z[some]).reshape(len(location), 1, -1),
                 Normalised(windows, location, scale),
                 self.past._replace(series=series),
-                None if segment.futr is None else segment.futr[some].flatten(0, 1)[:, None],
+                None if segment.futr is None else self.network.added(segment.futr[some], series).reshape(-1, 1),
             )
             return self.network.read(raw)
 
@@ -214,7 +214,8 @@ class Live:
         rows = self._with_told(self.network.questions(block, self.past.x, futr, futr_known))
         z = self._carried.ask(rows, None if dt is None else dt[:, :block])
         x = (self.network.bare(self.past) - self._location) / self._scale * self.past.observed
-        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale), self.past, futr)
+        added = None if futr is None else self.network.added(futr[:, :block], self.past.series)
+        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale), self.past, added)
         found = self.network.read(raw)
         return found if block == steps else self.network.prolong(found, joined(self.past, ahead), steps)
 

@@ -155,7 +155,7 @@ class ForecastNetwork(nn.Module):
         self.across = AcrossPath(together, input_size, h) if read_across else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
         self.register_buffer("begin", torch.zeros(h, self.output.parameters))
-        self.register_buffer("effect", torch.zeros(futr))
+        self.register_buffer("effect", torch.zeros(1, futr))
 
     def begin_at(self, weight: Tensor, spread: Tensor, effect: Tensor) -> None:
         """Start at a linear forecast of a spread that is known.
@@ -163,19 +163,26 @@ class ForecastNetwork(nn.Module):
         Args:
             weight: from the normalised window to the horizon, ``(h, input_size)``.
             spread: standard deviation of each step in units of the window's scale, ``(h,)``.
-            effect: what each covariate that is known beforehand adds to a value, ``(futr,)``, or nothing, ``(0,)``.
+            effect: what each covariate that is known beforehand adds to a value, ``(1, futr)``, or with a row for each
+                series behind the one for all others, ``(1 + series, futr)``; ``(1, 0)`` for nothing.
         """
         if self.linear is not None:
             self.linear.begin_at(weight)
             self.begin = self.output.begin(spread.to(self.begin))
-            if len(effect):
+            if effect.shape[1]:
                 self.effect = effect.to(self.effect)
+
+    def added(self, futr: Tensor, series: Tensor | None = None) -> Tensor:
+        """Return what covariates ``(b, n, futr)`` add to the values of series ``(b,)``, ``(b, n)``; see `History`."""
+        if series is None or len(self.effect) == 1:
+            return futr @ self.effect[0]
+        return (futr @ self.effect[series + 1][..., None])[..., 0]
 
     def bare(self, past: History) -> Tensor:
         """Return values without what covariates add to them, ``(b, l)``."""
         if past.futr is None:
             return past.x
-        return past.x - past.futr[:, : past.x.shape[1]] @ self.effect * past.observed
+        return past.x - self.added(past.futr[:, : past.x.shape[1]], past.series) * past.observed
 
     def rows(self, x: Tensor, past: History) -> tuple[Tensor, Tensor]:
         """Return what is known at each step of the past, and where anything enters the backbone.
@@ -260,7 +267,8 @@ class ForecastNetwork(nn.Module):
         u = self.embed(rows) if told is None else self.embed(rows) + told[:, None]
         z, _ = self.backbone(u, dt=past.dt, dt_scale=dt_scale, observed=F.pad(known, (0, steps), value=True))
         raw = self.head(z[:, -steps:])
-        return self.at(raw, window, past, futr, dt_scale)
+        added = None if futr is None else self.added(futr[:, :steps], past.series)
+        return self.at(raw, window, past, added, dt_scale)
 
     def _row(self, steps: int, dt_scale: float) -> Tensor:
         """Return which step of the horizon each of some steps is nearest to, from above, ``(steps,)``."""
@@ -268,18 +276,18 @@ class ForecastNetwork(nn.Module):
         return (step.ceil().long() - 1).clamp(max=self.h - 1)
 
     def at(
-        self, raw: Tensor, window: Normalised, past: History, futr: Tensor | None = None, dt_scale: float = 1.0
+        self, raw: Tensor, window: Normalised, past: History, added: Tensor | None = None, dt_scale: float = 1.0
     ) -> Raw:
         """Add what training started from and the linear path to what the head puts out, ``(b, steps, parameters)``.
 
-        What covariates of these steps, ``(b, steps, m)``, add to the values moves the location.
+        What covariates of these steps have `added` to the values, ``(b, steps)``, moves the location.
         """
         if self.linear is not None:
             linear = self.straight(self.linear, window, past, dt_scale, raw.shape[1])
             begin = self.begin[self._row(raw.shape[1], dt_scale)]
             raw = raw + begin + F.pad(linear[..., None], (0, self.output.parameters - 1))
         unit = self.scaler.before(window.scale) if isinstance(self.scaler, Reversible) else None
-        location = window.location if futr is None else window.location + futr[:, : raw.shape[1]] @ self.effect
+        location = window.location if added is None else window.location + added
         return Raw(raw, location, window.scale, unit)
 
     def straight(

@@ -88,10 +88,16 @@ class WindowSource:
             self.futr_known = (~beside.futr.isnan()).all(1).to(values.dtype)
 
     def without(self, effect: Tensor) -> "WindowSource":
-        """Return the series without what covariates that are known beforehand add to their values, ``(m,)`` each."""
+        """Return the series without what covariates that are known beforehand add to their values.
+
+        Args:
+            effect: to all series, ``(1, m)``, or with a row for each behind it, ``(1 + series, m)``.
+        """
         found = copy(self)
         if self.futr is not None:
-            found.values = self.values - self.futr @ effect * self.observed
+            row = 0 if self.number is None or len(effect) == 1 else self.number + 1
+            each = effect[row].expand(len(self.ends), -1).repeat_interleave(self.ends - self.starts, 0)
+            found.values = self.values - (self.futr * each).sum(1) * self.observed
         return found
 
     def bare(self) -> "WindowSource":

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from statespace.datasets import load
-from statespace.forecasting.smoothing import Smoothing, _fitted, _groups, _Kind, smoothed
+from statespace.forecasting.innovations import Kind, Smoothing
+from statespace.forecasting.smoothing import fitted, groups_of, smoothed
 
-KINDS = [_Kind(slope, season) for slope in (False, True) for season in (1, 4)]
+KINDS = [Kind(slope, season) for slope in (False, True) for season in (1, 4)]
 
 
-def model(kind: _Kind, seed: int = 0) -> Smoothing:
+def model(kind: Kind, seed: int = 0) -> Smoothing:
     return kind.model(np.random.default_rng(seed).normal(size=len(kind.start)) - 1)
 
 
-def components(kind: _Kind, of: Smoothing) -> tuple[float, float, float, float]:
+def components(kind: Kind, of: Smoothing) -> tuple[float, float, float, float]:
     """Return α, β, φ and γ of the book's component form."""
     alpha, beta, damping = of.K[0], 0.0, 1.0
     if kind.slope:
@@ -21,7 +22,7 @@ def components(kind: _Kind, of: Smoothing) -> tuple[float, float, float, float]:
     return alpha, beta, damping, of.K[-1] if kind.season > 1 else 0.0
 
 
-def recursion(kind: _Kind, of: Smoothing, start: np.ndarray, y: np.ndarray, steps: int) -> tuple[list, list]:
+def recursion(kind: Kind, of: Smoothing, start: np.ndarray, y: np.ndarray, steps: int) -> tuple[list, list]:
     """Filter and forecast by level, slope and seasonal components (Hyndman et al. 2008, table 2.1)."""
     alpha, beta, damping, gamma = components(kind, of)
     level, slope = start[0], start[1] if kind.slope else 0.0
@@ -41,7 +42,7 @@ def recursion(kind: _Kind, of: Smoothing, start: np.ndarray, y: np.ndarray, step
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_errors_and_forecasts_are_those_of_the_recursions(kind: _Kind) -> None:
+def test_errors_and_forecasts_are_those_of_the_recursions(kind: Kind) -> None:
     of, y = model(kind), np.random.default_rng(1).normal(size=37).cumsum()
     errors, start = of.errors(y[:, None])
     want, ahead = recursion(kind, of, start[:, 0], y, 11)
@@ -50,7 +51,7 @@ def test_errors_and_forecasts_are_those_of_the_recursions(kind: _Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_other_start_leaves_smaller_errors(kind: _Kind) -> None:
+def test_no_other_start_leaves_smaller_errors(kind: Kind) -> None:
     of, y = model(kind), np.random.default_rng(1).normal(size=37).cumsum()
     none, _ = recursion(kind, of, np.zeros(kind.states), y, 1)
     each = [recursion(kind, of, one, 0 * y, 1)[0] for one in np.eye(kind.states)]
@@ -61,9 +62,9 @@ def test_no_other_start_leaves_smaller_errors(kind: _Kind) -> None:
 def test_the_spread_grows_as_the_book_says() -> None:
     """Table 6.2 of Hyndman et al. 2008: class 1, with c_j written out."""
     steps = np.arange(1, 13)
-    level = model(_Kind(False, 1))
+    level = model(Kind(False, 1))
     np.testing.assert_allclose(level.growth(12), 1 + level.K[0] ** 2 * (steps - 1))
-    kind = _Kind(True, 4)
+    kind = Kind(True, 4)
     full = model(kind)
     alpha, beta, damping, gamma = components(kind, full)
     carried = [alpha + beta * sum(damping**i for i in range(1, j + 1)) + gamma * (j % 4 == 0) for j in range(1, 12)]
@@ -129,7 +130,7 @@ def test_of_a_random_walk_covariates_are_regressed_in_differences() -> None:
     beside = rng.normal(size=(80, 2)).cumsum(0)
     y = beside @ [0.7, -0.2] + rng.normal(size=80).cumsum()
     walk = Smoothing(np.eye(1), np.ones(1), np.ones(1))
-    found = _fitted(walk, _groups(y, np.array([80]), beside))
+    found = fitted(walk, groups_of(y, np.array([80]), beside, np.array([0])))
     want = np.linalg.lstsq(np.diff(beside, axis=0), np.diff(y), rcond=None)[0]
     np.testing.assert_allclose(found.effect, want, rtol=1e-4)
     assert found.squares[0][0] == pytest.approx(np.square(np.diff(y) - np.diff(beside, axis=0) @ want).sum())
@@ -142,7 +143,7 @@ def test_what_covariates_add_is_found_in_what_is_left_of_level_and_season() -> N
     y = season + beside @ [0.8, 0.0] + 0.2 * rng.normal(size=3 * 90)
     found = smoothed(y, np.full(3, 90), 4, 30, 8, beside=beside)
     assert found is not None
-    np.testing.assert_allclose(found.effect, [0.8, 0.0], atol=0.05)
+    np.testing.assert_allclose(found.effect, [[0.8, 0.0]], atol=0.05)
     assert found.spread.max() < 0.3
 
 
@@ -151,13 +152,13 @@ def test_covariates_that_say_nothing_add_nothing() -> None:
     y = rng.normal(size=60).cumsum()
     found = smoothed(y, np.array([60]), 1, 20, 4, beside=rng.normal(size=(60, 5)))
     assert found is not None
-    np.testing.assert_array_equal(found.effect, np.zeros(5))
+    np.testing.assert_array_equal(found.effect, np.zeros((1, 5)))
 
 
 def test_covariates_that_level_and_season_know_are_left_to_them() -> None:
     rng = np.random.default_rng(0)
     y = np.tile([3.0, -1.0, 0.0, -2.0], 30) + 0.1 * rng.normal(size=120)
     beside = np.stack([np.zeros(120), np.ones(120), np.tile([1.0, 0.0, 0.0, 0.0], 30)], 1)
-    model = _Kind(False, 4).model([-1.0, -2.0])
-    found = _fitted(model, _groups(y, np.array([120]), beside))
+    model = Kind(False, 4).model([-1.0, -2.0])
+    found = fitted(model, groups_of(y, np.array([120]), beside, np.array([0])))
     np.testing.assert_allclose(found.effect, np.zeros(3), atol=1e-3)
