@@ -21,6 +21,7 @@ from statespace.forecasting.drift import persistence, typical_change
 from statespace.forecasting.effects import effects
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
 from statespace.forecasting.inference import NoGridError
+from statespace.forecasting.intermittent import note_zeros
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
 from statespace.forecasting.options import AUTO, LISTS, check_options, expect_apart, listed
@@ -453,6 +454,8 @@ class Forecaster(Parameters):
         output = OUTPUTS[self.distribution]()
         for name, values in zip(series.ids, np.split(series.values, series.lengths.cumsum()[:-1]), strict=True):
             output.check(where, name, values)
+        if self.distribution == "quantile":
+            note_zeros(where, series.values, self.season_length or usual_season(series.freq))
 
     def _scaling(
         self, where: str, series: Panel, log: bool, power: float | None, others: np.ndarray | None = None
