@@ -4,6 +4,9 @@ if __name__ != "statespace.kernels":
     raise ImportError(f"{__name__} is a part of statespace: import it as statespace.kernels, after 'pip install -e .'")
 
 from statespace.kernels import gpu, native
+from statespace.kernels.dispatch import prefer
+
+__all__ = ["Backends", "backends", "prefer"]
 
 
 class Backends(dict[str, str]):

@@ -32,7 +32,7 @@ def pick(where: str, backend: str, A: Tensor, largest: int) -> str:
     refusal = native.why_refused(A.device.type)
     if A.is_complex():
         refusal = f"it computes in float32 and float64, and A is {A.dtype}."
-    if backend == "auto" and A.shape[-1] > largest:
+    if backend == "auto" and A.shape[-1] > largest and dispatch.leaves_to(backend, "chunked"):
         return "chunked"
     return dispatch.pick(where, backend, dict.fromkeys(BACKENDS) | {"native": refusal})
 

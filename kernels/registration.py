@@ -56,7 +56,8 @@ def backward_only(name: str, operator: Callable[..., Any]) -> Callable[..., Any]
         if not torch.compiler.is_dynamo_compiling() and (derivative := followed(arguments)):
             raise InputError(
                 f"{name}: {derivative} was asked for, but it has only those of torch.autograd, backward: take "
-                "torch.autograd.grad, or backend='reference', which torch differentiates in every way."
+                "torch.autograd.grad, or backend='reference', which torch differentiates in every way (of layers: "
+                "within statespace.kernels.prefer('reference'))."
             )
         return operator(*arguments)
 
@@ -163,7 +164,8 @@ def register(
     def refuse(ctx: Any, *_: Any) -> None:
         raise InputError(
             f"{name}: second derivatives were asked for, but its backward has none: "
-            "take backend='reference', which torch differentiates as often as you like."
+            "take backend='reference', which torch differentiates as often as you like (of layers: within "
+            "statespace.kernels.prefer('reference'))."
         )
 
     operator.register_autograd(differentiate, setup_context=save)

@@ -10,7 +10,7 @@ from torch.autograd import forward_ad
 from statespace.errors import InputError, ShapeError, choose
 from statespace.kernels import gpu
 from statespace.kernels import native as core
-from statespace.kernels.dispatch import pick
+from statespace.kernels.dispatch import leaves_to, pick
 from statespace.kernels.registration import followed
 from statespace.kernels.selective_state_update import native, reference
 from statespace.shapes import expect, expect_tensor
@@ -153,7 +153,7 @@ def selective_state_update(
         Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3.2.
     """
     # A dual number looks like any other tensor to the core.
-    if backend in ("auto", "native") and not torch.compiler.is_dynamo_compiling() and forward_ad._current_level < 0:
+    if leaves_to(backend, "native") and not torch.compiler.is_dynamo_compiling() and forward_ad._current_level < 0:
         done = native.direct(state, x, dt, A, B, C, D, z, dt_bias, dt_softplus, method)
         if done is not None:
             return done
