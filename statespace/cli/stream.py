@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--level", type=level, nargs="+", default=[95], help="levels of the intervals in percent (95)")
     parser.add_argument("--detect", action="store_true", help="say how far off each row is, in standard deviations")
     parser.add_argument("--threshold", type=positive, default=4.0, help="score from which a row is an anomaly (4)")
+    parser.add_argument(
+        "--bound",
+        type=positive,
+        metavar="SCORE",
+        help="let no row move the forecast by more than one of this score would, 1 to 6: after an anomaly the next "
+        "rows are expected where they would have been (all rows as they come)",
+    )
     parser.add_argument("--state", metavar="FOLDER", help="where to go on from, if it is there, and to keep the end in")
     parser.add_argument("--save-every", type=whole, default=0, metavar="ROWS", help="keep it this often too (never)")
     parser.add_argument(
@@ -121,7 +128,7 @@ class _Session:
         for added in ("score", "anomaly") if options.detect else ("",):
             expect_apart("stream", forecaster.columns, forecaster.name, added, with_target=True)
         self.options, self.forecaster = options, forecaster
-        self.stream = ForecastStream(forecaster, options.level)
+        self.stream = ForecastStream(forecaster, options.level, options.bound)
         self.reader = RowReader(forecaster.columns, self.stream.ids, forecaster.last_stamp, options.format)
         self.names = list(self.stream.ids)
         self.writer, self.begun = RowWriter(forecaster.columns, options.format), False

@@ -4,6 +4,13 @@
 
 A score of 4 either way comes once in 16 000 rows if the forecast is right; beyond its outermost quantiles a
 distribution goes on like a normal one.
+
+A row that is far off moves the forecast of those after it, which then are far off themselves. With a bound, what
+enters the states is no farther off than that, so that a spike leaves little behind. The fourth such row in a row is no
+spike any more, but a new level: it and those after it are let in as they come.
+
+Source: Gelper, Fried, Croux, Journal of Forecasting 29(3), 2010, 285-300, for values that are bounded by what was
+expected of them before they enter an exponential smoothing.
 """
 
 from collections.abc import Sequence
@@ -20,13 +27,15 @@ from statespace.forecasting.calendar import IRREGULAR, as_stamps, as_ticks, fixe
 from statespace.forecasting.levels import check_levels, columns
 from statespace.forecasting.live import CHECKED, as_row
 from statespace.models import Forecast, History
-from statespace.models.outputs.levels import normal_score
+from statespace.models.outputs.levels import between, normal_score
 from statespace.training import on_threads, threads_for, threads_of
 
 if TYPE_CHECKING:
     from statespace.forecasting.estimator import Forecaster
 
 MOST = 1e3  # no score is larger, either way
+_SPIKE = 3  # rows beyond the bound, one after the other, that may be a spike
+_WIDEST = 6.0  # bound on scores: a normal value comes that far once in a thousand million
 _ROWS = 4096  # whose quantiles stay in the caches
 
 
@@ -57,12 +66,22 @@ class ForecastStream:
     Args:
         forecaster: fitted.
         level: levels of the intervals, in percent.
+        bound: score beyond which a row enters the states as if it had this score, 1 to 6, but for the fourth of
+            several one after the other and those behind it; None to let in all rows as they come.
     Raises:
-        InputError: not fitted, or a level is out of range.
+        InputError: not fitted, or a level or `bound` is out of range.
     """
 
-    def __init__(self, forecaster: "Forecaster", level: Sequence[float] | float | None = None) -> None:
+    def __init__(
+        self, forecaster: "Forecaster", level: Sequence[float] | float | None = None, bound: float | None = None
+    ) -> None:
         where = "ForecastStream"
+        if bound is not None and not 1 <= bound <= _WIDEST:
+            raise InputError(
+                f"{where}: bound is {bound}, but a score from 1 to {_WIDEST:g} is expected: rows that are as expected "
+                "have scores of up to 3, and None lets in all."
+            )
+        self._bound = bound
         self._fc, self._fitted = forecaster, forecaster._ready(where)
         if self._fitted.reader.together:
             raise InputError(
@@ -83,6 +102,7 @@ class ForecastStream:
         self._beside = np.full((count, length, history.beside.shape[1]), np.nan)
         self._ticks = np.zeros((count, length), np.int64)
         self._seen = history.lengths.copy()
+        self._run = np.zeros(count, np.int64)  # rows beyond the bound, one after the other
         of, rank = np.repeat(np.arange(count), history.lengths), np.concatenate([np.arange(n) for n in history.lengths])
         self._values[of, rank], self._beside[of, rank] = history.values, history.beside
         if history.ticks is not None:
@@ -209,8 +229,15 @@ class ForecastStream:
         row, places = self._row(which, ticks, values, beside)
         with threads_for(self._work(1)):
             found = self._live.forecast(1, row)
+            found = Forecast(found.quantiles[places], found.mean[places])
+            expected = self._expected(found, which, values)
+            far = self._is_far(expected.score)
+            if (spikes := far & (self._run[which] < _SPIKE)).any():
+                values = np.where(spikes, self._bounded(found, which, expected.score), values)
+                row, places = self._row(which, ticks, values, beside)
+            self._run[which] = np.where(far, self._run[which] + 1, np.where(np.isnan(values), self._run[which], 0))
             self._take(row, places, which, ticks, values, beside)
-        return self._expected(Forecast(found.quantiles[places], found.mean[places]), which, values)
+        return expected
 
     def follow(self, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray | None = None) -> Expected:
         """Take in several rows of all series, each a step of the grid after the one before.
@@ -227,6 +254,33 @@ class ForecastStream:
         n, count = values.shape
         if beside is None:
             beside = np.full((n, count, self._beside.shape[2]), np.nan)
+        parts: list[Expected] = []
+        begin = 0
+        while begin < n or not parts:
+            rest, before = slice(begin, n), None if self._bound is None else self._live.state_dict()
+            expected = self._follow(ticks[rest], values[rest], beside[rest])
+            far = self._is_far(expected.score).reshape(-1, count).any(1)
+            if before is not None and far.any():  # up to the first of them all is as it should be
+                self._live.load_state_dict(before)
+                rest = slice(begin, begin + int(far.argmax()))
+                if rest.stop > begin:
+                    expected = self._follow(ticks[rest], values[rest], beside[rest])
+            if rest.stop > begin or not far.any():
+                self._remember_all(ticks[rest], values[rest], beside[rest])
+                self._run[~np.isnan(values[rest]).all(0)] = 0
+                parts.append(expected)
+            begin = rest.stop
+            if far.any():
+                parts.append(self.push(np.arange(count), ticks[begin], values[begin], beside[begin]))
+                begin += 1
+        return Expected(
+            {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
+            np.concatenate([part.score for part in parts]),
+        )
+
+    def _follow(self, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray) -> Expected:
+        """Move the states by several rows of all series, as they are; see `follow`."""
+        n, count = values.shape
         fitted, every = self._fitted, np.tile(np.arange(count), n)
         scaled = fitted.scaling.of_series(every).forward_unseen(values.reshape(-1), np.ones(n * count, np.int64))
         known = fitted.reader.covariates(
@@ -235,21 +289,29 @@ class ForecastStream:
         dt = None
         if self._irregular:
             dt = np.diff(ticks, axis=0, prepend=self._last[None]).reshape(-1) / fitted.reader.step
-        z, hist, futr, between = (
+        z, hist, futr, apart = (
             None if part is None or not part.size else _series_first(part, n, count) for part in (scaled, *known, dt)
         )
         assert z is not None
         with threads_for(self._work(min(n, CHECKED))), threads_of(1) as threads:
-            row = as_row(z, hist, futr, between)
+            row = as_row(z, hist, futr, apart)
             with threads_of(threads):
                 found = self._live.follow(row)
             in_order = Forecast(*(part.transpose(0, 1).reshape(n * count, 1, *part.shape[2:]) for part in found))
             with threads_of(threads):
-                expected = self._expected(in_order, every, values.reshape(-1))
-        kept = slice(max(0, n - self._values.shape[1]), n)
-        for rows in zip(ticks[kept], values[kept], beside[kept], strict=True):
-            self._remember(np.arange(count), *rows)
-        return expected
+                return self._expected(in_order, every, values.reshape(-1))
+
+    def _is_far(self, score: np.ndarray) -> np.ndarray:
+        """Return which rows are to be bounded; none where nothing was observed."""
+        bound = np.inf if self._bound is None else self._bound
+        return np.asarray(np.abs(score) > bound)
+
+    def _bounded(self, found: Forecast, which: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """Return what would have been as far off as the bound, on the side of each score."""
+        scaling = self._fitted.scaling.of_series(which)
+        quantiles = torch.as_tensor(self._fitted.in_units(scaling, found.quantiles, found.mean).values[:, 0])
+        u = torch.special.ndtr(torch.as_tensor(np.sign(score) * (self._bound or 0.0)))
+        return between(quantiles, u).numpy()
 
     def _work(self, steps: int) -> int:
         """Return how much is done at once, as `threads_for` counts it."""
@@ -311,6 +373,12 @@ class ForecastStream:
         self._values[which, at], self._beside[which, at], self._ticks[which, at] = values, beside, ticks
         self._seen[which] += 1
         self._last[which] = ticks
+
+    def _remember_all(self, ticks: np.ndarray, values: np.ndarray, beside: np.ndarray) -> None:
+        """Remember several rows of all series, ``(n, series)``, or as many as are kept."""
+        kept = slice(max(0, len(values) - self._values.shape[1]), len(values))
+        for rows in zip(ticks[kept], values[kept], beside[kept], strict=True):
+            self._remember(np.arange(values.shape[1]), *rows)
 
     def _gaps(self, which: np.ndarray, ticks: np.ndarray, gaps: np.ndarray, most: int) -> None:
         """Take in the steps that are missing before rows; of more than a window, as many as a window holds.

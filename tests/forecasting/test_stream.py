@@ -477,3 +477,60 @@ def test_the_unit_of_a_stream_does_not_matter(small: Small) -> None:
         ticks, values = np.array(as_ticks(rows["ds"])).reshape(20, 2), rows["y"].to_numpy().reshape(20, 2)
         scores.append(ForecastStream(fc).follow(ticks, values).score)
     np.testing.assert_allclose(*scores, atol=1e-3)
+
+
+def wave(steps: int, seed: int = 0) -> pd.DataFrame:
+    time = np.arange(steps)
+    y = np.sin(time * np.pi / 6) + 0.1 * np.random.default_rng(seed).normal(size=steps)
+    return pd.DataFrame({"unique_id": "a", "ds": time, "y": y})
+
+
+@pytest.fixture(scope="module")
+def waves() -> Forecaster:
+    frame = pd.concat([wave(200, seed).assign(unique_id=f"s{seed}") for seed in range(3)])
+    return Forecaster(6, input_size=24, season_length=12, max_steps=100, random_seed=0, verbose=False).fit(frame, 1)
+
+
+def coming(steps: int, spike: int | None = None, shift: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    ticks = np.repeat(np.arange(200, 200 + steps)[:, None], 3, 1)
+    values = np.stack([wave(200 + steps, seed)["y"].to_numpy()[200:] for seed in range(3)], 1)
+    if spike is not None:
+        values[spike, 1] += 15
+    if shift is not None:
+        values[shift:, 2] += 4
+    return ticks, values
+
+
+def test_with_a_bound_a_spike_leaves_little_behind(waves: Forecaster) -> None:
+    free, bounded = (ForecastStream(waves, bound=bound).follow(*coming(40, spike=20)) for bound in (None, 3.0))
+    after = slice(21, 30)
+    scores = [np.abs(found.score.reshape(40, 3)) for found in (free, bounded)]
+    assert all(score[20, 1] > 20 for score in scores)
+    assert scores[0][after, 1].max() > 10
+    assert scores[1][after, 1].max() < 5
+    np.testing.assert_allclose(*(score[:, [0, 2]] for score in scores), atol=1e-3)  # the others do not notice
+
+
+def test_with_a_bound_rows_together_are_rows_one_by_one(waves: Forecaster) -> None:
+    ticks, values = coming(40, spike=7, shift=25)
+    values[3, 0] = np.nan
+    together, single = (ForecastStream(waves, [80], 3.0) for _ in range(2))
+    found = together.follow(ticks, values)
+    each = [single.push(np.arange(3), *row) for row in zip(ticks, values, strict=True)]
+    np.testing.assert_allclose(found.score, np.concatenate([one.score for one in each]), rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(np.isnan(found.score), np.isnan(values.ravel()))
+    for name, column in found.columns.items():
+        np.testing.assert_allclose(column, np.concatenate([one.columns[name] for one in each]), atol=1e-4)
+    np.testing.assert_array_equal(together.last, single.last)
+
+
+def test_with_a_bound_a_new_level_is_reached(waves: Forecaster) -> None:
+    score = ForecastStream(waves, bound=3.0).follow(*coming(80, shift=10)).score.reshape(80, 3)[:, 2]
+    assert np.abs(score[10:14]).min() > 3
+    assert np.abs(score[-30:]).max() < 4
+
+
+@pytest.mark.parametrize("bound", [0.5, 7.0, float("nan"), -3.0])
+def test_a_bound_that_is_none_is_refused(waves: Forecaster, bound: float) -> None:
+    with pytest.raises(InputError, match=r"ForecastStream: bound is .*a score from 1 to 6 is expected"):
+        ForecastStream(waves, bound=bound)
