@@ -341,11 +341,14 @@ class Forecaster(Parameters):
             source = WindowSource(z, lengths, size, self.h, beside)
             data = self._windows(where, series, source, lengths)
             start = None
-            if series.ticks is None and before is None:
+            if series.ticks is None:
+                # What does not count as a target is not fitted to.
+                counts = scaled if beside.weight is None else np.where(beside.weight.numpy() > 0, scaled, np.nan)
                 futr = beside.futr.nan_to_num(0.0).double().numpy() if closed and beside.futr is not None else None
-                start = smoothed(scaled, series.lengths, season, size, self.h, self.scaler_type, futr)
+                if before is None or futr is not None:
+                    start = smoothed(counts, series.lengths, season, size, self.h, self.scaler_type, futr)
                 if start is not None and futr is not None:
-                    start = start._replace(effect=effects(start, scaled, series.lengths, futr))
+                    start = start._replace(effect=effects(start, counts, series.lengths, futr))
 
             def made(how: "Forecaster") -> ForecastNetwork:
                 network = how._network(size, series.ticks is None, features, reader, 0, season, drift)
@@ -359,7 +362,9 @@ class Forecaster(Parameters):
                 torch.manual_seed(self.random_seed)
             how = self._settled(chosen)
             network = made(how) if before is None else deepcopy(before.network)  # what fails leaves it as it was
-            if before is not None and len(network.effect) > 1:
+            if before is not None and start is not None and start.effect.any():
+                network.effect = torch.as_tensor(start.effect).to(network.effect)
+            elif before is not None and len(network.effect) > 1:  # too little is told: each is taken as it was
                 known = torch.as_tensor(before.numbers(series.ids)) + 1
                 network.effect = network.effect[torch.cat([torch.zeros(1, dtype=known.dtype), known])]
             if closed and network.linear is not None:

@@ -23,6 +23,8 @@ _MOST_SERIES = 32  # that parameters are fitted to: more would tell little
 _MOST_STEPS = 512  # of each of them
 _CERTAIN = 1e-10  # of the variance of a series: errors below are rounding
 LEAST_OWN = 1e-6  # of a covariate, in squares, that is to be told apart from level and season
+_WORTH = 4.0  # of -2 log-likelihood, for one covariate more: the best of several is there by chance as well
+_MOST_COVARIATES = 40
 _LEAST_WEIGHT = 1e-3  # of a model: less is not worth its matrix
 
 
@@ -91,9 +93,15 @@ def fitted(model: Smoothing, groups: Sequence[Group]) -> _Fitted:
     return _Fitted(deviance, squares, effect)
 
 
-def _variance(group: Group, square: np.ndarray, numbers: int, length: int, scaler: str) -> np.ndarray:
-    """Return the variance of one step in units of the scale of the last window of each series, ``(series,)``."""
-    window = torch.as_tensor(group.y[-length:].T)
+def _variance(
+    group: Group, square: np.ndarray, effect: np.ndarray, numbers: int, length: int, scaler: str
+) -> np.ndarray:
+    """Return the variance of one step in units of the scale of the last window of each series, ``(series,)``.
+
+    A window has this scale without what covariates add to it.
+    """
+    bare = group.y - group.beside @ effect
+    window = torch.as_tensor(bare[-length:].T)
     scale = normalise(window, torch.ones_like(window), "standard" if scaler == REVERSIBLE else scaler).scale
     return np.asarray(square / max(1, len(group.y) - numbers) / scale[:, 0].numpy() ** 2)
 
@@ -116,14 +124,16 @@ def groups_of(values: np.ndarray, lengths: np.ndarray, beside: np.ndarray, chose
         if len(chosen) > 1:  # a length of half an octave, so that series go together
             count = int(2 ** (np.floor(2 * np.log2(count)) / 2))
         places = np.arange(seen[-1] + 1 - count, seen[-1] + 1)
-        y = np.interp(places, seen, values[here][seen])
+        # Gaps are filled alike in values and in covariates, so that what is left without these is filled so too.
+        y, *covariates = (np.interp(places, seen, part[seen]) for part in (values[here], *beside[here].T))
         if np.ptp(y) > 0:
-            found.setdefault(count, []).append((number, y - y.mean(), beside[here][places]))
+            columns = np.stack(covariates, 1) if covariates else np.zeros((count, 0))
+            found.setdefault(count, []).append((number, y - y.mean(), columns))
     groups = []
     for group in found.values():
-        numbers, y, covariates = zip(*group, strict=True)
-        side = np.stack(y, 1)
-        groups.append(Group(np.array(numbers), side, np.stack(covariates, 1), _CERTAIN * np.square(side).sum(0)))
+        numbers, *parts = zip(*group, strict=True)
+        y, columns = (np.stack(part, 1) for part in parts)
+        groups.append(Group(np.array(numbers), y, columns, _CERTAIN * np.square(y).sum(0)))
     return groups
 
 
@@ -166,15 +176,49 @@ def smoothed(
     Returns:
         The start; None where the series are too short or too constant to tell.
     """
-    none = np.zeros((len(values), 0))
-    tried = [none] if beside is None or not beside.shape[1] else [none, beside]
-    found = [
-        one for covariates in tried if (one := _averaged(values, lengths, season, input_size, h, scaler, covariates))
+    options = values, lengths, season, input_size, h, scaler
+    found = _averaged(*options, np.zeros((len(values), 0)))
+    if found is None or beside is None:
+        return None if found is None else found[1]
+    criterion, start = found
+    _, model = max(start.models, key=lambda pair: pair[0])
+    chosen = _worth(model, groups_of(values, lengths, beside, some(len(lengths))))
+    effect = np.zeros((1, beside.shape[1]))
+    if chosen and (found := _averaged(*options, beside[:, chosen])) is not None and found[0] < criterion:
+        start = found[1]
+        effect[:, chosen] = start.effect
+    return start._replace(effect=effect)
+
+
+def _weighted(parts: Sequence[np.ndarray], squares: Sequence[np.ndarray]) -> np.ndarray:
+    """Return parts of groups, ``(length, series, ...)`` each, one below the other; all series count alike."""
+    each = [
+        part / np.sqrt(square).reshape(-1, *[1] * (part.ndim - 2)) for part, square in zip(parts, squares, strict=True)
     ]
-    if not found:
-        return None
-    _, best = min(found, key=lambda pair: pair[0])
-    return best if best.effect.size or beside is None else best._replace(effect=np.zeros((1, beside.shape[1])))
+    return np.concatenate([part.reshape(-1, *part.shape[2:]) for part in each])
+
+
+def _worth(model: Smoothing, groups: Sequence[Group]) -> list[int]:
+    """Return which covariates are worth their numbers, taken one by one, each time the one that leaves least errors."""
+    errors, made = zip(*(group.errors(model) for group in groups), strict=True)
+    squares = [np.square(error).sum(0) + group.floor for error, group in zip(errors, groups, strict=True)]
+    error, seen = _weighted(errors, squares), _weighted(made, squares)
+    size = np.square(_weighted([group.beside for group in groups], squares)).sum(0)
+    there = np.square(seen).sum(0) > LEAST_OWN * size  # and not what level and season say as well
+    rows, chosen = len(error), list[int]()
+    while there.any() and len(chosen) < min(_MOST_COVARIATES, rows // 4):
+        norm = np.sqrt(np.square(seen).sum(0))
+        gain = np.where(there, seen.T @ error / np.where(norm > 0, norm, 1), 0.0)
+        best = int(np.abs(gain).argmax())
+        left = np.square(error).sum()
+        if rows * np.log(max(left - gain[best] ** 2, 1e-300) / left) > -_WORTH:
+            break
+        direction = seen[:, best] / norm[best]
+        error = error - gain[best] * direction
+        seen = seen - np.outer(direction, direction @ seen)
+        there &= np.square(seen).sum(0) > LEAST_OWN * norm**2
+        chosen.append(best)
+    return sorted(chosen)
 
 
 def _averaged(
@@ -209,7 +253,7 @@ def _averaged(
     for w, model in models:
         of_model, numbers = fitted(model, groups), len(model.C) + 2 + len(effect)
         of_one = [
-            _variance(group, square, numbers, length, scaler)
+            _variance(group, square, of_model.effect, numbers, length, scaler)
             for group, square in zip(groups, of_model.squares, strict=True)
         ]
         matrix[:, input_size - length :] += w / total * model.forecast(length, h)

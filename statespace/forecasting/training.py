@@ -243,8 +243,9 @@ def train(
             stages.keep(title, network, outcome)
         return outcome
 
-    # What the linear path does not know.
-    told = bool(network.hist or network.futr or network.static or len(network.embed_codes))
+    # What the linear path does not know at all, and what it knows in a straight line at most.
+    beyond = bool(network.hist or network.static or len(network.embed_codes))
+    told = beyond or bool(network.futr)
     # Series too short to hold anything out do not say what a network has learnt: it would know them by heart.
     if has_validation or linear is None or told or warm:
         outcome = run(data, how.max_steps, how.learning_rate, has_validation, "fit")
@@ -259,8 +260,9 @@ def train(
             # that the linear path knows no covariates.
             judged = told or (chosen.common is not None and isfinite(chosen.common.error))
             stretches = _stretches(data.val, source.h)
-            trust = 1.0 if told or warm else stretches / (stretches + _DOUBT)
-            share = trust * _share(network.eval(), linear, held_out) if judged else 0.0
+            trust = 1.0 if warm else stretches / (stretches + _DOUBT)
+            believed = 1.0 if beyond else trust
+            share = believed * _share(network.eval(), linear, held_out) if judged else 0.0
             before = network.head.weight.detach().clone(), network.head.bias.detach().clone()
             _shrink(network, share, trust)
         if how.intervals == "conformal":
@@ -281,5 +283,5 @@ def train(
             outcome = outcome._replace(steps=outcome.steps + last.steps, interrupted=last.interrupted)
         if linear is not None:
             # The linear path knows the tail by now: what made up for that it did not is to go.
-            _shrink(network, min(share, trust * _share(network.eval(), linear, held_out)), trust)
+            _shrink(network, min(share, believed * _share(network.eval(), linear, held_out)), trust)
     return outcome, correlation
