@@ -176,12 +176,12 @@ class Live:
         def of(first: int) -> Forecast:
             some = slice(first, first + each)
             x = (values[some] - self._location[some]) / self._scale[some] * whole.observed[some]
-            windows = x[:, :-1].unfold(1, length, 1).flatten(0, 1)
+            windows, observed = (part[:, :-1].unfold(1, length, 1).flatten(0, 1) for part in (x, whole.observed[some]))
             location, scale = (part[some].repeat_interleave(n, 0) for part in (self._location, self._scale))
             series = None if self.past.series is None else self.past.series[some]
             raw = self.network.at(
                 self.network.head(z[some]).reshape(len(location), 1, -1),
-                Normalised(windows, location, scale),
+                Normalised(windows, location, scale, observed),
                 self.past._replace(series=series),
                 None if segment.futr is None else self.network.added(segment.futr[some], series).reshape(-1, 1),
             )
@@ -215,7 +215,9 @@ class Live:
         z = self._carried.ask(rows, None if dt is None else dt[:, :block])
         x = (self.network.bare(self.past) - self._location) / self._scale * self.past.observed
         added = None if futr is None else self.network.added(futr[:, :block], self.past.series)
-        raw = self.network.at(self.network.head(z), Normalised(x, self._location, self._scale), self.past, added)
+        raw = self.network.at(
+            self.network.head(z), Normalised(x, self._location, self._scale, self.past.observed), self.past, added
+        )
         found = self.network.read(raw)
         return found if block == steps else self.network.prolong(found, joined(self.past, ahead), steps)
 

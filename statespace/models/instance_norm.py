@@ -29,11 +29,12 @@ _NORMAL_IQR = 1.3489795  # interquartile range of the standard normal distributi
 
 
 class Normalised(NamedTuple):
-    """A window at location 0 and scale 1, and the way back."""
+    """A window at location 0 and scale 1, where it was observed, and the way back."""
 
     x: Tensor
     location: Tensor
     scale: Tensor
+    observed: Tensor | None = None
 
 
 class Reversible(nn.Module):
@@ -54,7 +55,7 @@ class Reversible(nn.Module):
         window = normalise(x, observed, "standard")
         scale = window.scale / self.log_scale.exp()
         x = (window.x * self.log_scale.exp() + self.shift) * observed
-        return Normalised(x, window.location - self.shift * scale, scale)
+        return Normalised(x, window.location - self.shift * scale, scale, observed)
 
     def before(self, scale: Tensor) -> Tensor:
         """Return the scale s that windows have by themselves, given s'."""
@@ -108,4 +109,4 @@ def normalise(x: Tensor, observed: Tensor, kind: str | Reversible = "standard") 
     location, scale = _location_and_scale(x, observed, kind)
     if kind != "none":
         scale = (scale.square() + FLOOR**2).sqrt()
-    return Normalised((x - location) * observed / scale, location, scale)
+    return Normalised((x - location) * observed / scale, location, scale, observed)

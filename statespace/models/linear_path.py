@@ -77,6 +77,51 @@ def _last(x: Tensor, dt_scale: float) -> tuple[Tensor, Tensor]:
     return x.gather(1, place[:, None])[:, 0], (place - (x.shape[1] - 1)).to(x.dtype) * dt_scale
 
 
+def filled(x: Tensor, observed: Tensor, season: int) -> Tensor:
+    """Fill the gaps of windows.
+
+    A gap takes the season before it, moved to the level of the last value that is there; without a season it is a
+    straight line between its ends. Before the first value the same is done from the other side; behind the last one
+    without a season its value is held.
+
+    Args:
+        x: ``(b, l)``.
+        observed: 1 where a value was observed, 0 in a gap, ``(b, l)``.
+        season: steps in a season, 1 for none.
+    """
+    seen = observed > 0
+    if bool(seen.all()):
+        return x
+    steps = torch.arange(x.shape[1], device=x.device)
+    before = torch.where(seen, steps, -1).cummax(1).values
+    after = torch.where(seen, steps, x.shape[1]).flip(1).cummin(1).values.flip(1)
+    if season == 1 or x.shape[1] <= season:
+        some = seen.any(1, keepdim=True)
+        first, last = (torch.where(some, at, 0) for at in (after[:, :1], before[:, -1:]))
+        left, right = before.maximum(first), after.minimum(last)  # at the ends, the only side there is
+        share = (steps - left).to(x.dtype) / (right - left).clamp(min=1)
+        return torch.lerp(x.gather(1, left), x.gather(1, right), share.clamp(0, 1))
+    x = _season_on(x, before, season)
+    # What lies before the first value is what comes after the last one, with the time turned round.
+    known_after = torch.where(before < 0, x.shape[1] - 1 - after, x.shape[1] - 1 - steps)
+    return _season_on(x.flip(1), known_after.flip(1), season).flip(1)
+
+
+def _season_on(x: Tensor, before: Tensor, season: int) -> Tensor:
+    """Fill gaps from the season before them; `before` is the place of the last value that is there, or negative."""
+    first = (before < 0).sum(1, keepdim=True)
+    held = torch.where(before < 0, x, x.gather(1, before.clamp(min=0)))
+    blocks = [held[:, :season]]  # with no season before it
+    for begin in range(season, x.shape[1], season):
+        here = slice(begin, min(begin + season, x.shape[1]))
+        known, last, steps = torch.cat(blocks, 1), before[:, here], torch.arange(here.start, here.stop, device=x.device)
+        moved = held[:, here] - known.gather(1, (last - season).clamp(0, begin - 1))
+        again = known[:, begin - season : here.stop - season] + torch.where(last - season >= first, moved, 0.0)
+        there = (last == steps) | (steps - season < first)
+        blocks.append(torch.where(there, held[:, here], again))
+    return torch.cat(blocks, 1)
+
+
 WINDOW, LEVEL, FEATURES = range(3)
 """The groups of inputs of a linear path."""
 
@@ -92,11 +137,13 @@ class LinearPath(nn.Linear):
         features: number of features of random systems beside the window, 0 for none.
         series: number of series with a part of their own, 0 for none.
     Attributes:
+        season: steps in a season, by which gaps are filled.
         groups: what each input is, ``(in_features,)``: `WINDOW`, `LEVEL` or `FEATURES`.
         starts: what its weights of the window may be drawn to, ``(starts, h, input_size)``; it starts at the first.
         own: what each series has of its own, ``(series, h, input_size + 1)``, the offset last.
     """
 
+    season: Tensor
     groups: Tensor
     starts: Tensor
     own: Tensor
@@ -112,6 +159,7 @@ class LinearPath(nn.Linear):
     ) -> None:
         super().__init__(input_size + 1 + features, h)
         self.input_size = input_size
+        self.register_buffer("season", torch.tensor(season_length))
         self.bank = SystemBank(input_size, features) if features else None
         with torch.no_grad():
             self.weight.zero_()
@@ -135,8 +183,16 @@ class LinearPath(nn.Linear):
         weights = series * self.own.shape[1] * self.own.shape[2]
         self.own = self.own.new_zeros(series if 1 < series and weights <= MOST_OWN else 0, *self.own.shape[1:])
 
+    def filled(self, window: Normalised, dt_scale: float = 1.0) -> Normalised:
+        """Return windows without gaps; see `filled`."""
+        if window.observed is None:
+            return window
+        season = max(1, round(int(self.season) / dt_scale))
+        return window._replace(x=filled(window.x, window.observed, season), observed=None)
+
     def known(self, window: Normalised) -> Tensor:
         """Return what is read of windows of `input_size` steps, ``(b, in_features)``."""
+        window = self.filled(window)
         parts = [window.x, window.location / window.scale]
         if self.bank is not None:
             parts.append(self.bank(window.x))
@@ -177,6 +233,7 @@ class LinearPath(nn.Linear):
         Returns:
             ``(b, steps)``, at the times ``dt_scale, 2 dt_scale, …``, normalised as the windows.
         """
+        window = self.filled(window, dt_scale)
         if dt_scale == 1:
             return self._rows(window, series, slice(steps))
         steps = math.floor(self.out_features / dt_scale + 1e-9) if steps is None else steps

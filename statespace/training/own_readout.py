@@ -37,7 +37,7 @@ class SeriesWindows:
         self, path: LinearPath, source: WindowSource, series: int, position: Tensor, scaler: str | Reversible
     ) -> None:
         batch = source.cut(torch.full_like(position, series), position)
-        window = normalise(batch.past.x, batch.past.observed, scaler)
+        window = path.filled(normalise(batch.past.x, batch.past.observed, scaler))
         known = path.known(window)
         self.whole = (batch.weight > 0).all(1)
         self.common = batch.y - window.location - (known @ path.weight.T + path.bias) * window.scale

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from statespace.models.instance_norm import Normalised
-from statespace.models.linear_path import LinearPath, seasonal_naive
+from statespace.models.linear_path import LinearPath, filled, seasonal_naive
 
 L, H = 24, 6
 
@@ -106,3 +106,48 @@ def test_it_starts_as_the_seasonal_naive_forecast_with_damped_drift() -> None:
         rtol=1e-5,
         atol=1e-6,
     )
+
+
+def fill_one(x: np.ndarray, seen: np.ndarray, season: int) -> np.ndarray:
+    """A window value by value, from its first one on and then back to its beginning."""
+    x = np.where(seen, x, np.nan)
+    if not seen.any():
+        return np.zeros_like(x)
+    if season == 1:
+        return np.interp(np.arange(len(x)), np.flatnonzero(seen), x[seen])
+    for _ in range(2):
+        first = int(np.flatnonzero(~np.isnan(x))[0])
+        last = first
+        for t in range(first, len(x)):
+            if not np.isnan(x[t]):
+                if seen[t]:
+                    last = t
+                continue
+            if t - season < first:
+                x[t] = x[last]
+            else:
+                x[t] = x[t - season] + (x[last] - x[last - season] if last - season >= first else 0)
+        x, seen = x[::-1].copy(), np.ones_like(seen)
+        seen[len(x) - first :] = False
+    return x
+
+
+@pytest.mark.parametrize("season", [1, 4, 7])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_gaps_are_filled_as_value_by_value(season: int, share: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 24)).cumsum(1)
+    seen = rng.random(x.shape) > share
+    seen[:5, :9] = seen[5:10, -6:] = seen[10] = False
+    found = filled(torch.tensor(x * seen), torch.tensor(seen, dtype=torch.float64), season)
+    for row, want in enumerate(map(fill_one, x, seen, [season] * len(x))):
+        np.testing.assert_allclose(found[row], want, atol=1e-12, err_msg=str(row))
+
+
+def test_a_season_with_a_trend_goes_on_through_gaps() -> None:
+    time = np.arange(36)
+    x = np.sin(2 * np.pi * time / 12) + 0.5 * (time // 12)
+    seen = np.ones(36)
+    seen[-5:] = seen[:4] = 0
+    found = filled(torch.tensor(x * seen)[None], torch.tensor(seen)[None], 12)[0]
+    np.testing.assert_allclose(found, x, atol=1e-12)
