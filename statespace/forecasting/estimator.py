@@ -595,7 +595,11 @@ class Forecaster(Parameters):
         if fitted.scaling.transforms:
             expect_positive(where, rows.values, rows.lengths, rows.ids, f"transform={self.transform!r}")
         advance(where, fitted, self.live(where), rows, which)
-        self._fitted = replace(fitted, history=appended(fitted.history, rows, which, fitted.network.input_size))
+        history, scaling = appended(fitted.history, rows, which, fitted.network.input_size), fitted.scaling
+        if (scaling.scale[which] == 0).any():  # a series that had been constant has a scale as soon as it moves
+            own = self._scaling(where, history, scaling.log, scaling.power, scaling.scale)
+            scaling, self._live = fitted.known_units(np.arange(len(history)), own), None
+        self._fitted = replace(fitted, history=history, scaling=scaling)
         return self
 
     def live(self, where: str = "Forecaster.live") -> Live:

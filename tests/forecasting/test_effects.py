@@ -96,3 +96,39 @@ def test_a_forecaster_follows_each_series_and_knows_it_again(frame: pd.DataFrame
     moved = fc.update(first).predict(h=5, futr_df=rest)["S4D"]
     whole = again.predict(pd.concat([past, first]).sort_values(["unique_id", "ds"]), h=5, futr_df=rest)["S4D"]
     np.testing.assert_allclose(moved, whole, atol=0.15)
+
+
+SMALL = {"h": 6, "input_size": 12, "max_steps": 2, "d_model": 4, "d_state": 4, "n_layers": 1, "verbose": False}
+
+
+def one(slope: float, weight: float = 1.0) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    price = rng.normal(size=96)
+    y = 10 + slope * price + 0.3 * rng.normal(size=96)
+    odd = np.arange(96) % 7 == 0
+    return pd.DataFrame(
+        {"unique_id": "a", "ds": np.arange(96), "y": y + 80 * odd, "price": price, "w": np.where(odd, weight, 1.0)}
+    )
+
+
+def effect_of(fc: Forecaster) -> float:
+    """In units of y."""
+    fitted = fc._ready("test")
+    return float(fitted.network.effect[0, 0]) * fitted.scaling.scale[0] / fitted.reader.scale[0]
+
+
+def test_what_does_not_count_as_a_target_says_nothing_of_covariates() -> None:
+    fc = Forecaster(**SMALL, futr_exog_list=["price"], weight_col="w").fit(one(5.0, weight=0.0))
+    assert effect_of(fc) == pytest.approx(5.0, abs=0.3)
+
+
+def test_a_warm_start_follows_what_covariates_add_now() -> None:
+    fc = Forecaster(**SMALL, futr_exog_list=["price"])
+    frame = one(5.0)
+    frame["y"] -= 80 * (np.arange(96) % 7 == 0)
+    assert effect_of(fc.fit(frame)) == pytest.approx(5.0, abs=0.3)
+    other = frame.assign(y=frame["y"] - 10 * frame["price"])
+    assert effect_of(fc.fit(other, warm_start=True)) == pytest.approx(-5.0, abs=0.3)
+    # Rows that tell nothing leave it as it was.
+    few = other.head(10).assign(y=np.random.default_rng(1).normal(size=10))
+    assert effect_of(fc.fit(few, warm_start=True)) != 0

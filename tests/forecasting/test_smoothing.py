@@ -162,3 +162,41 @@ def test_covariates_that_level_and_season_know_are_left_to_them() -> None:
     model = Kind(False, 4).model([-1.0, -2.0])
     found = fitted(model, groups_of(y, np.array([120]), beside, np.array([0])))
     np.testing.assert_allclose(found.effect, np.zeros(3), atol=1e-3)
+
+
+def monthly(seed: int, others: int, steps: int = 40, slope: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
+    rng, time = np.random.default_rng(seed), np.arange(steps)
+    beside = rng.normal(size=(steps, 1 + others))
+    y = 0.2 * time + 6 * np.sin(2 * np.pi * time / 12) + slope * beside[:, 0] + rng.normal(size=steps)
+    return y, beside
+
+
+@pytest.mark.parametrize("others", [0, 10, 24])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_covariate_is_found_among_others_that_say_nothing(seed: int, others: int) -> None:
+    y, beside = monthly(seed, others)
+    found = smoothed(y, np.array([40]), 12, 36, 12, beside=beside)
+    assert found is not None
+    assert found.effect[0, 0] == pytest.approx(5.0, abs=0.8)
+    assert np.sqrt(np.square(found.effect[0, 1:]).sum()) < 1.2
+    assert any(len(model.C) > 12 for _, model in found.models)  # and the season with it
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_gaps_do_not_hide_what_covariates_add(share: float) -> None:
+    rng = np.random.default_rng(0)
+    beside = rng.normal(size=(300, 1))
+    y = 5 * beside[:, 0] + rng.normal(size=300)
+    y[rng.random(300) < share] = np.nan
+    found = smoothed(y, np.array([300]), 1, 36, 12, beside=beside)
+    assert found is not None
+    assert found.effect[0, 0] == pytest.approx(5.0, abs=0.2)
+
+
+@pytest.mark.parametrize("slope", [0.0, 5.0, 50.0])
+def test_the_spread_is_that_of_windows_without_what_covariates_add(slope: float) -> None:
+    y, beside = monthly(0, 0, 200, slope)
+    found = smoothed(y, np.array([200]), 12, 36, 12, beside=beside)
+    assert found is not None
+    bare = (y - beside @ found.effect[0])[-36:]
+    assert found.spread[0] * bare.std() == pytest.approx(1.0, abs=0.25)

@@ -208,3 +208,17 @@ def test_rows_that_cannot_be_taken_are_refused_and_change_nothing(case: str, sma
 def test_nothing_is_updated_before_fit() -> None:
     with pytest.raises(InputError, match=r"Forecaster.update: this Forecaster is not fitted"):
         Forecaster(3).update(two()[1])
+
+
+def test_a_series_that_was_constant_moves_as_soon_as_its_rows_do() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"unique_id": "a", "ds": np.arange(60), "y": 7.0})
+    new = pd.DataFrame({"unique_id": "a", "ds": np.arange(60, 90), "y": 17 + rng.normal(size=30)})
+    fc = Forecaster(4, input_size=12, max_steps=2, d_model=4, d_state=4, n_layers=1, verbose=False).fit(frame)
+    whole = fc.predict(pd.concat([frame, new]))["S4D"]
+    for part in (new.iloc[:1], new.iloc[1:12], new.iloc[12:]):
+        fc.update(part)
+    moved = fc.predict(level=[80])
+    assert moved["S4D"].between(14, 20).all()
+    assert (moved["S4D-hi-80"] - moved["S4D-lo-80"] > 0.5).all()
+    np.testing.assert_allclose(moved["S4D"], whole, atol=1.0)
