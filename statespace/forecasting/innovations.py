@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import fftconvolve
-from scipy.special import expit
 
 _LEAST_KEPT = 0.8  # of a slope, that goes on for another step
 MOST_KEPT = 0.98  # of it, for another season: nearer to 1 it runs away over long horizons
@@ -79,8 +77,10 @@ def _powers(row: np.ndarray, M: np.ndarray, length: int) -> np.ndarray:
 
 def _whitened(kernel: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Take from each value what a filter with this kernel says of it from those before, ``(length, series)``."""
-    found = y.copy()
-    found[1:] -= fftconvolve(y[:-1], kernel[:, None], axes=0)[: len(y) - 1]
+    found, before = y.copy(), len(y) - 1
+    size = 1 << (2 * before).bit_length()
+    spectrum = np.fft.rfft(y[:-1], size, axis=0) * np.fft.rfft(kernel, size)[:, None]
+    found[1:] -= np.fft.irfft(spectrum, size, axis=0)[:before]
     return found
 
 
@@ -116,7 +116,7 @@ class Kind(NamedTuple):
 
     def model(self, free: Sequence[float]) -> Smoothing:
         """Return the model of numbers without bounds: level, slope and season each learn less than all of an error."""
-        share = expit(np.asarray(free))
+        share = 1 / (1 + np.exp(-np.clip(free, -30, 30)))
         n = self.states
         A, K, C = np.zeros((n, n)), np.zeros(n), np.zeros(n)
         A[0, 0], K[0], C[0] = 1.0, share[0], 1.0

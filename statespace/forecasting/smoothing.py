@@ -10,11 +10,11 @@ weights are those of Burnham and Anderson, Model Selection and Multimodel Infere
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 
 from statespace.forecasting.innovations import MOST_KEPT, Kind, Smoothing
 from statespace.models.instance_norm import REVERSIBLE, normalise
@@ -228,6 +228,7 @@ def _averaged(
     groups = groups_of(values, lengths, beside, some(len(lengths)))
     count = sum(group.y.shape[1] for group in groups)
     length = min(input_size, int(np.median(lengths)))
+    minimize = import_module("scipy.optimize").minimize  # it takes a while to load
     kept = MOST_KEPT ** (1 / season)
     found: list[tuple[float, Smoothing]] = []
     for kind in (Kind(slope, steps, kept) for steps in sorted({1, season}) for slope in (False, True)):
