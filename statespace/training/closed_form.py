@@ -81,7 +81,7 @@ def moments(
     origins: Origins,
     scaler: str | Reversible = "standard",
 ) -> Moments:
-    """Sum over windows; those with a gap among their targets, or one that does not count, are left out."""
+    """Sum over windows; those with less than half of their targets are left out."""
     f, h = readout.in_features + 1, readout.out_features
     found = Moments(
         torch.zeros(f, f, dtype=torch.float64),
@@ -93,9 +93,10 @@ def moments(
         batch = source.cut(series, origin)
         window = normalise(batch.past.x, batch.past.observed, scaler)
         known = features(batch.past, window)
-        whole, unit = (batch.weight > 0).all(1), source.unit[series][:, None]
-        error = ((batch.y - window.location - readout(known) * window.scale) / unit)[whole]
-        phi = (torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale / unit)[whole]
+        y, enough = batch.targets()
+        unit = source.unit[series][:, None]
+        error = ((y - window.location - readout(known) * window.scale) / unit)[enough]
+        phi = (torch.cat([known, torch.ones_like(window.scale)], dim=1) * window.scale / unit)[enough]
         found = found.plus(Moments.of(phi, error))
     return found
 

@@ -39,8 +39,8 @@ class SeriesWindows:
         batch = source.cut(torch.full_like(position, series), position)
         window = path.filled(normalise(batch.past.x, batch.past.observed, scaler))
         known = path.known(window)
-        self.whole = (batch.weight > 0).all(1)
-        self.common = batch.y - window.location - (known @ path.weight.T + path.bias) * window.scale
+        y, self.whole = batch.targets()
+        self.common = y - window.location - (known @ path.weight.T + path.bias) * window.scale
         ones = torch.ones_like(window.scale)
         self.z = torch.cat([window.x, ones], 1) * window.scale
         self.known = torch.cat([known, ones], 1) * window.scale

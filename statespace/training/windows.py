@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from statespace.models import History
+from statespace.models.linear_path import filled
+
+_ENOUGH = 0.5  # of the targets of a window, for it to be fitted to in closed form
 
 
 class Windows(NamedTuple):
@@ -27,6 +30,11 @@ class Windows(NamedTuple):
     y: Tensor
     y_observed: Tensor
     weight: Tensor
+
+    def targets(self) -> tuple[Tensor, Tensor]:
+        """Return targets ``(b, h)`` with lines through their gaps, and which windows have half of them or more."""
+        counts = (self.weight > 0).to(self.y.dtype)
+        return filled(self.y, counts, 1), counts.mean(1) >= _ENOUGH
 
     def every(self, count: int, first: int) -> "Windows":
         """Return one window in `count`, from the window `first` on."""
