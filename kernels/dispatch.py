@@ -32,6 +32,8 @@ def prefer(backend: str) -> Iterator[None]:
 
     Args:
         backend: ``"triton"``, ``"native"``, ``"chunked"`` or ``"reference"``.
+    Returns:
+        A context that holds until it is left.
     Raises:
         InputError: the name is not known.
     """
