@@ -37,7 +37,7 @@ for weight, model in found.models:
 # Driven by the series, ``x' = (A - K C) x + K y`` with the output ``C x``: a recurrence, or one convolution with a
 # kernel that says how much each value counts for the next.
 
-_, model = max(found.models, key=lambda pair: pair[0])
+model = found.best
 driven = StateSpace(model.A - np.outer(model.K, model.C), model.K[:, None], model.C[None], np.zeros((1, 1)), dt=1.0)
 recurrent, convolved = (driven.simulate(scaled[:, None], view=view).y[:, 0] for view in ("recurrent", "convolution"))
 print(

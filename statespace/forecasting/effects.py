@@ -53,8 +53,7 @@ def _mean(each: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def _alone(start: Start, group: Group) -> tuple[np.ndarray, np.ndarray]:
     """Return what the errors of each series say by themselves, and its variance, ``(series, m)`` each."""
-    _, model = max(start.models, key=lambda pair: pair[0])
-    error, seen = group.errors(model)
+    error, seen = group.errors(start.best)
     m = seen.shape[2]
     own = np.square(group.beside).sum(0)  # (series, m)
     G = np.einsum("tsi,tsj->sij", seen, seen) + LEAST_OWN * own[:, None] * np.eye(m)
@@ -62,8 +61,8 @@ def _alone(start: Start, group: Group) -> tuple[np.ndarray, np.ndarray]:
     there = np.einsum("sii->si", G) > LEAST_OWN**2 + 2 * LEAST_OWN * own
     G += np.where(there, 0.0, 1.0)[:, None] * np.eye(m)
     found = np.linalg.solve(G, np.einsum("tsi,ts->si", seen, error)[..., None])[..., 0]
-    spare = max(1, len(error) - len(model.C) - m)
+    spare = max(1, len(error) - len(start.best.C) - m)
     noise = (np.square(error - np.einsum("tsi,si->ts", seen, found)).sum(0) + group.floor) / spare
     variance = noise[:, None] * np.einsum("sii->si", np.linalg.inv(G))
-    enough = len(error) > len(model.C) + 2 * m + 2
+    enough = len(error) > len(start.best.C) + 2 * m + 2
     return np.where(there, found, 0.0), np.where(there & enough, variance, np.inf)

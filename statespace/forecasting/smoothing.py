@@ -153,6 +153,11 @@ class Start(NamedTuple):
     effect: np.ndarray
     models: tuple[tuple[float, Smoothing], ...]
 
+    @property
+    def best(self) -> Smoothing:
+        """The model with the largest weight."""
+        return max(self.models, key=lambda pair: pair[0])[1]
+
 
 def smoothed(
     values: np.ndarray,
@@ -181,8 +186,7 @@ def smoothed(
     if found is None or beside is None:
         return None if found is None else found[1]
     criterion, start = found
-    _, model = max(start.models, key=lambda pair: pair[0])
-    chosen = _worth(model, groups_of(values, lengths, beside, some(len(lengths))))
+    chosen = _worth(start.best, groups_of(values, lengths, beside, some(len(lengths))))
     effect = np.zeros((1, beside.shape[1]))
     if chosen and (found := _averaged(*options, beside[:, chosen])) is not None and found[0] < criterion:
         start = found[1]

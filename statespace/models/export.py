@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from statespace.errors import InputError
+from statespace.errors import InputError, at_least
 from statespace.kernels.stack_step import Program, scan, step
 from statespace.layers.base import check_dt_scale
 from statespace.models.stream import StreamedModel
@@ -39,9 +39,7 @@ def _graph(
     where: str, model: StreamedModel, batch: int, length: int | None, dt_scale: float
 ) -> tuple[_Graph, tuple[Tensor, ...]]:
     """Return the module and the arguments that it is traced with."""
-    for name, count in (("batch", batch), ("length", 1 if length is None else length)):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"{where}: {name} is {count!r}, but a whole number of at least 1 is expected.")
+    at_least(where, 1, batch=batch, length=1 if length is None else length)
     check_dt_scale(where, dt_scale)
     if dt_scale != 1 and not model.has_time:
         raise InputError(

@@ -70,13 +70,6 @@ def _at(window: Normalised, earlier: float, dt_scale: float, input_size: int) ->
     return window._replace(x=(1 - share) * first + share * second)
 
 
-def _last(x: Tensor, dt_scale: float) -> tuple[Tensor, Tensor]:
-    """Return the last value of each window that is there, where zero stands for none, and when it was: 0 or before."""
-    steps = torch.arange(x.shape[1])
-    place = torch.where(x != 0, steps, -1).max(1).values.clamp(min=0)
-    return x.gather(1, place[:, None])[:, 0], (place - (x.shape[1] - 1)).to(x.dtype) * dt_scale
-
-
 def filled(x: Tensor, observed: Tensor, season: int) -> Tensor:
     """Fill the gaps of windows.
 
@@ -187,7 +180,8 @@ class LinearPath(nn.Linear):
         """Return windows without gaps; see `filled`."""
         if window.observed is None:
             return window
-        season = max(1, round(int(self.season) / dt_scale))
+        season = int(self.season)
+        season = max(1, round(season / dt_scale)) if season > 1 else 1  # which stands for none at any rate
         return window._replace(x=filled(window.x, window.observed, season), observed=None)
 
     def known(self, window: Normalised) -> Tensor:
@@ -246,8 +240,8 @@ class LinearPath(nn.Linear):
                 parts.append(now[:, n - 1])
                 continue
             earlier = self._rows(_at(window, n - tau, dt_scale, self.input_size), series, slice(n - 1, n))[:, 0]
-            before, since = _last(window.x, dt_scale) if n == 1 else (now[:, n - 2], n - 1.0)
-            share = (tau - since) / (n - since)
+            before = window.x[:, -1] if n == 1 else now[:, n - 2]
+            share = tau - (n - 1)
             parts.append((earlier + (1 - share) * before + share * now[:, n - 1]) / 2)
         return torch.stack(parts, 1)
 

