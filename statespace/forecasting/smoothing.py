@@ -142,7 +142,8 @@ class Start(NamedTuple):
 
     Attributes:
         weight: from the window to the horizon, ``(h, input_size)``.
-        spread: standard deviation of each step in units of the scale of a window, ``(h,)``.
+        spread: standard deviation of each step in units of the scale of a window, ``(h + input_size,)``: further than
+            the horizon, for windows that end in a gap.
         effect: what each covariate that is known beforehand adds to a value, ``(1, m)``; zeros where they are not worth
             the numbers. Behind the row for all series there may be one for each.
         models: the models with their weights.
@@ -254,7 +255,7 @@ def _averaged(
         (float(w), model) for w, (_, model) in zip(weight, found, strict=True) if w > _LEAST_WEIGHT * weight.sum()
     ]
     total = sum(w for w, _ in models)
-    matrix, variance, effect = np.zeros((h, input_size)), np.zeros(h), np.zeros(beside.shape[1])
+    matrix, variance, effect = np.zeros((h, input_size)), np.zeros(h + input_size), np.zeros(beside.shape[1])
     for w, model in models:
         of_model, numbers = fitted(model, groups), len(model.C) + 2 + len(effect)
         of_one = [
@@ -262,6 +263,6 @@ def _averaged(
             for group, square in zip(groups, of_model.squares, strict=True)
         ]
         matrix[:, input_size - length :] += w / total * model.forecast(length, h)
-        variance += w / total * np.concatenate(of_one).mean() * model.growth(h)
+        variance += w / total * np.concatenate(of_one).mean() * model.growth(h + input_size)
         effect += w / total * of_model.effect
     return least, Start(matrix, np.sqrt(variance), effect[None], tuple((w / total, model) for w, model in models))

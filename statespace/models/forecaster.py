@@ -74,7 +74,8 @@ class ForecastNetwork(nn.Module):
 
     The buffer `offsets`, ``(h, len(QUANTILES))``, in units of the window's scale, widens or narrows the trained
     quantiles after training (see `forecasting.conformal`); it starts at zero. What training starts from,
-    `begin`, ``(h, parameters)``, is added to all that the head puts out.
+    `begin`, ``(h + input_size, parameters)``, is added to all that the head puts out, counted from the last value that
+    was observed: behind a gap the bands are as wide as they are so many steps later.
 
     Args:
         h: horizon to train for, in steps.
@@ -154,7 +155,7 @@ class ForecastNetwork(nn.Module):
         read_across = linear and 0 < together <= MOST_SERIES and not self.output.positive
         self.across = AcrossPath(together, input_size, h) if read_across else None
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
-        self.register_buffer("begin", torch.zeros(h, self.output.parameters))
+        self.register_buffer("begin", torch.zeros(h + input_size, self.output.parameters))
         self.register_buffer("effect", torch.zeros(1, futr))
 
     def begin_at(self, weight: Tensor, spread: Tensor, effect: Tensor) -> None:
@@ -162,7 +163,7 @@ class ForecastNetwork(nn.Module):
 
         Args:
             weight: from the normalised window to the horizon, ``(h, input_size)``.
-            spread: standard deviation of each step in units of the window's scale, ``(h,)``.
+            spread: standard deviation of each step in units of the window's scale, ``(h + input_size,)``.
             effect: what each covariate that is known beforehand adds to a value, ``(1, futr)``, or with a row for each
                 series behind the one for all others, ``(1 + series, futr)``; ``(1, 0)`` for nothing.
         """
@@ -270,10 +271,19 @@ class ForecastNetwork(nn.Module):
         added = None if futr is None else self.added(futr[:, :steps], past.series)
         return self.at(raw, window, past, added, dt_scale)
 
-    def _row(self, steps: int, dt_scale: float) -> Tensor:
-        """Return which step of the horizon each of some steps is nearest to, from above, ``(steps,)``."""
-        step = torch.arange(1, steps + 1, device=self.offsets.device) * dt_scale
-        return (step.ceil().long() - 1).clamp(max=self.h - 1)
+    def _row(self, steps: int, dt_scale: float, silent: Tensor | None = None) -> Tensor:
+        """Return which step on the grid trained on each of some steps is nearest to, from above, from 0 on.
+
+        Args:
+            steps: number of steps.
+            dt_scale: time between two of them.
+            silent: how many steps passed before them since the last value, ``(b, 1)``; None for none.
+        Returns:
+            ``(steps,)``, or ``(b, steps)`` with `silent`.
+        """
+        step = torch.arange(1, steps + 1, device=self.offsets.device)
+        step = step if silent is None else step + silent
+        return (step * dt_scale - 1e-6).ceil().long() - 1
 
     def at(
         self, raw: Tensor, window: Normalised, past: History, added: Tensor | None = None, dt_scale: float = 1.0
@@ -284,7 +294,7 @@ class ForecastNetwork(nn.Module):
         """
         if self.linear is not None:
             linear = self.straight(self.linear, window, past, dt_scale, raw.shape[1])
-            begin = self.begin[self._row(raw.shape[1], dt_scale)]
+            begin = self.begin[self._row(raw.shape[1], dt_scale, window.silent).clamp(max=len(self.begin) - 1)]
             raw = raw + begin + F.pad(linear[..., None], (0, self.output.parameters - 1))
         unit = self.scaler.before(window.scale) if isinstance(self.scaler, Reversible) else None
         location = window.location if added is None else window.location + added
@@ -301,7 +311,7 @@ class ForecastNetwork(nn.Module):
         """Return the forecast that the output reads from what the network put out, with its offsets."""
         arguments = raw.raw, raw.location.expand(raw.raw.shape[:2]), raw.scale.expand(raw.raw.shape[:2])
         quantiles = self.output.quantiles(*arguments)
-        offsets = self.offsets[self._row(raw.raw.shape[1], dt_scale)]
+        offsets = self.offsets[self._row(raw.raw.shape[1], dt_scale).clamp(max=self.h - 1)]
         quantiles = _ascending(quantiles + offsets * raw.scale[..., None])
         if self.output.positive:
             quantiles = quantiles.clamp(min=0)

@@ -36,6 +36,15 @@ class Normalised(NamedTuple):
     scale: Tensor
     observed: Tensor | None = None
 
+    @property
+    def silent(self) -> Tensor | None:
+        """Steps since the last value of each window, ``(b, 1)``; None where all end with one."""
+        if self.observed is None or bool(self.observed[:, -1].all()):
+            return None
+        back = (self.observed.flip(1) > 0).to(torch.uint8)
+        never = back.new_ones(len(back), 1)
+        return torch.cat([back, never], 1).argmax(1, keepdim=True)
+
 
 class Reversible(nn.Module):
     """Kind "standard" with a learnt scale γ and shift β behind it, which are those of another location and scale.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from statespace import Forecaster
-from statespace.models import History
+from statespace.models import ForecastNetwork, History
 from statespace.training import Windows
 
 
@@ -19,6 +19,35 @@ def test_what_is_missing_here_and_there_hardly_matters(missing: float) -> None:
     fc = Forecaster(24, input_size=72, max_steps=2, d_model=4, d_state=4, n_layers=1, random_seed=0, verbose=False)
     found = fc.fit(frame.iloc[:600]).predict()["S4D"]
     assert np.abs(found - truth[600:]).mean() < 0.15  # of a deviation of 0.76
+
+
+@pytest.mark.parametrize("silent", [0, 1, 4, 24])
+def test_behind_a_gap_the_bands_are_as_wide_as_they_are_so_many_steps_later(silent: int) -> None:
+    """A random walk whose last values are missing: n steps ahead, silent + n have passed."""
+    torch.manual_seed(0)
+    network = ForecastNetwork(6, 24, "s4d", d_model=4, n_layers=1, d_state=4, scaler="none").eval()
+    torch.nn.init.zeros_(network.head.weight)
+    network.begin_at(torch.zeros(6, 24), torch.arange(1, 31).sqrt(), torch.zeros(1, 0))
+    observed = torch.ones(2, 24)
+    observed[1, 24 - silent :] = 0
+    with torch.no_grad():
+        found = network(History(torch.randn(2, 24) * observed, observed)).quantiles
+    width = found[..., -1] - found[..., 0]
+    steps = torch.arange(1, 7)
+    torch.testing.assert_close(width[1] / width[0], ((silent + steps) / steps).sqrt())
+
+
+def test_the_bands_behind_a_gap_hold_what_they_say() -> None:
+    rng = np.random.default_rng(0)
+    walk = rng.standard_normal((200, 126)).cumsum(1)
+    fc = Forecaster(6, input_size=36, season_length=1, max_steps=20, d_model=4, d_state=4, n_layers=1, verbose=False)
+    fc.fit(pd.DataFrame({"unique_id": "walk", "ds": np.arange(120), "y": walk[0, :120]}))
+    names = np.arange(200).repeat(120)
+    frame = pd.DataFrame({"unique_id": names, "ds": np.tile(np.arange(120), 200), "y": walk[:, :120].ravel()})
+    frame.loc[frame["ds"] > 114, "y"] = np.nan  # the last five
+    found = fc.predict(frame, level=80)
+    inside = found["S4D"].notna() & found["S4D-lo-80"].le(walk[:, 120:].ravel())
+    assert (inside & found["S4D-hi-80"].ge(walk[:, 120:].ravel())).mean() == pytest.approx(0.8, abs=0.1)
 
 
 def test_targets_are_filled_between_those_that_count() -> None:
