@@ -13,6 +13,7 @@ from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.cross_validation import CUTOFF, cross_validation
 from statespace.forecasting.estimator import Forecaster
+from statespace.forecasting.fitting import read_series
 from statespace.forecasting.report import Report
 from statespace.forecasting.scores import only_levels, summary, with_levels
 
@@ -50,7 +51,7 @@ def run(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said once, by cross_validation
-        series = fc._series("backtest", frame, freq)
+        series = read_series("backtest", fc, frame, freq)
     history = series.frame(fc.columns)
     season = fc.season_length or usual_season(series.freq)
     found: dict[str, Any] = {

@@ -20,6 +20,7 @@ import pandas as pd
 from statespace.datasets.frames import Table, as_pandas
 from statespace.errors import InputError
 from statespace.forecasting.calendar import IRREGULAR, Freq
+from statespace.forecasting.fitting import read_series
 from statespace.forecasting.levels import check_levels, check_quantiles
 from statespace.forecasting.options import expect_apart
 from statespace.forecasting.panel import Columns, Panel
@@ -172,7 +173,7 @@ def cross_validation(
     check_quantiles(where, quantiles)
     asked = {"level": level, "quantiles": quantiles}
     static_df = None if static_df is None else as_pandas(where, static_df, "static_df")
-    grid = Grid.of(fc._series(where, df, freq), fc.columns)
+    grid = Grid.of(read_series(where, fc, df, freq), fc.columns)
     ahead = steps + (n_windows - 1) * step
     needed, longest = ahead + fc.h + 1, int(grid.lengths.max())
     if longest < needed:
@@ -235,7 +236,7 @@ def predict_insample(
     asked = {"level": level, "quantiles": quantiles}
     # What lies before a window tells nothing, unless windows are left in the units of their series.
     longest = None if fc.scaler_type == "none" else fc._ready(where).network.input_size
-    grid = Grid.of(fc._series(where, df, fc.freq), fc.columns)
+    grid = Grid.of(read_series(where, fc, df, fc.freq), fc.columns)
     count = np.maximum((grid.lengths - fc.h - 1) // step + 1, 0)
     if fc.multivariate:  # series that inform each other are forecast together, or not at all
         count[:] = count.min()

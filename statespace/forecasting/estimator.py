@@ -1,11 +1,10 @@
 """`Forecaster`: fit on a long data frame, predict a long data frame, with the conventions that forecasters know."""
 
-import warnings
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,48 +12,25 @@ import torch
 
 from statespace.datasets.frames import Kind, Table, as_pandas, kind_of, like
 from statespace.errors import InputError
-from statespace.forecasting.boxcox import best_power
-from statespace.forecasting.calendar import IRREGULAR, Freq, week_length
+from statespace.forecasting.calendar import Freq
 from statespace.forecasting.calendar import season_length as usual_season
 from statespace.forecasting.cross_validation import CUTOFF, cross_validation, predict_insample
-from statespace.forecasting.drift import persistence, typical_change
-from statespace.forecasting.effects import effects
 from statespace.forecasting.fitted import Fitted, Quantiles, stored, unstored
-from statespace.forecasting.inference import NoGridError
-from statespace.forecasting.intermittent import note_zeros
+from statespace.forecasting.fitting import MADE_WITH, check_values, fit, network_of, scaling_of, settled
 from statespace.forecasting.levels import check_levels, check_quantiles, columns
 from statespace.forecasting.live import Live
-from statespace.forecasting.options import AUTO, LISTS, check_options, expect_apart, listed
-from statespace.forecasting.panel import Columns, Panel
-from statespace.forecasting.partitioned import read_panel
+from statespace.forecasting.options import check_options, expect_apart, listed
+from statespace.forecasting.panel import Columns, note_silent
 from statespace.forecasting.paths import SAMPLE, simulate
-from statespace.forecasting.reader import Reader
-from statespace.forecasting.scaling import Scaling, expect_positive, wants_log
-from statespace.forecasting.search import SEARCHED, Trial, search
-from statespace.forecasting.smoothing import smoothed
-from statespace.forecasting.static import Static
-from statespace.forecasting.together import expect_alike, expect_all, expect_same_end
-from statespace.forecasting.training import train
+from statespace.forecasting.scaling import expect_positive
+from statespace.forecasting.search import Trial
+from statespace.forecasting.together import expect_alike, expect_same_end
 from statespace.forecasting.updating import advance, appended, new_rows
-from statespace.layers import LAYERS
 from statespace.model_folder import read as read_model
 from statespace.model_folder import write as write_model
-from statespace.models import OUTPUTS, ForecastNetwork
 from statespace.parameters import Parameters
-from statespace.training import Outcome, Stages, WindowSource, fingerprint, threads_for
+from statespace.training import Outcome, Stages
 from statespace.training.processes import leave_if_read_anew
-
-if TYPE_CHECKING:
-    from statespace.training import WindowDataModule
-
-FEATURES = 1024  # of random systems in the linear path, where there are enough windows to fit their weights
-ENOUGH = 5000  # windows
-MOST_STEPS = 512  # of a window, by default
-MADE_WITH = (
-    *("h", "layer", "d_model", "n_layers", "d_state", "mixing", "distribution", "scaler_type"),
-    *("futr_exog_list", "hist_exog_list", "stat_exog_list", "calendar", "holidays", "weight_col", "multivariate"),
-    *("id_col", "time_col", "target_col"),
-)  # arguments that a network and the tables it reads cannot do without
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
@@ -65,19 +41,6 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
 def _infinite(values: dict[str, Any]) -> dict[str, Any]:
     """Undo `_finite`."""
     return {name: float("inf") if value is None else value for name, value in values.items()}
-
-
-def _note_silent(where: str, history: Panel) -> None:
-    """Warn of series whose whole window is a gap."""
-    each = zip(history.ids, np.split(history.values, history.lengths.cumsum()[:-1]), strict=True)
-    silent = [str(name) for name, values in each if np.isnan(values).all()]
-    if silent:
-        shown = ", ".join(silent[:5]) + (" …" if len(silent) > 5 else "")
-        warnings.warn(
-            f"{where}: nothing was observed in the last {int(history.lengths.max())} steps of series {shown}: "
-            "the forecast is NaN.",
-            stacklevel=4,
-        )
 
 
 def _names(where: str, ids: list[Any], known_as: Mapping[Any, Any] | None, trained: list[Any]) -> list[Any]:
@@ -248,11 +211,6 @@ class Forecaster(Parameters):
         return self._ready("Forecaster.last_stamp").history.last[0]
 
     @property
-    def _knows_time(self) -> bool:
-        """Whether the layer takes the time between samples; a search finds one that does."""
-        return self.layer == AUTO or LAYERS[self.layer].capabilities.irregular
-
-    @property
     def season(self) -> int:
         """Steps in a season: as given, or what is usual for the frequency."""
         return self.season_length or usual_season(self.freq)
@@ -300,231 +258,16 @@ class Forecaster(Parameters):
             leave_if_read_anew()
         if not isinstance(warm_start, bool | np.bool_):
             raise InputError(f"{where}: warm_start is {warm_start!r}, but True or False is expected.")
-        before = self._before(where, freq) if warm_start else None
-        series = self._series(where, df, freq if before is None else before.reader.freq)
-        longest = int(series.lengths.max())
-        if longest < self.h + 1:
-            raise InputError(
-                f"{where}: the longest series has {longest} steps, but h={self.h} needs at least {self.h + 1}: "
-                "pass a longer series, or a smaller h."
-            )
-        season = self.season_length or usual_season(series.freq)
-        size = self.input_size or self._usual_size(series, season)
-        if before is not None:
-            size = before.network.input_size
-        reader = self._reader(where, series, static_df) if before is None else before.reader
-        if before is not None and reader.together:
-            expect_all(where, series.ids, reader.together)
-        series = replace(series, step=reader.step)
-        self._check_values(where, series)
-        log = self.transform == "log" or (
-            self.transform == "auto" and wants_log(series.values, series.lengths, max(season, 4))
-        )
-        power = None
-        if self.transform == "boxcox":
-            expect_positive(where, series.values, series.lengths, series.ids, "transform='boxcox'")
-            power = best_power(series.values, series.lengths)
-        scaling = self._scaling(where, series, log, power)
-        scaled = scaling.forward(series.values, series.lengths)
-        drift = persistence(scaled, series.lengths, season, size)
-        beside = reader.beside(where, series, scaled, static_df)._replace(number=torch.arange(len(series)))
-        if self.point == "median":  # is judged by absolute errors, in which hard series shall not rule over the others
-            beside = beside._replace(unit=torch.as_tensor(typical_change(scaled, series.lengths, season)))
-        z, lengths = torch.as_tensor(scaled, dtype=torch.float32), torch.as_tensor(series.lengths)
-        stages = self._stages(where, checkpoint, series.freq, (z, lengths, *beside), before)
-        with torch.random.fork_rng(devices=[]), threads_for(self.batch_size * size * self.d_model):
-            torch.manual_seed(self.random_seed)
-            windows = int(np.maximum(series.lengths - size - self.h, 0).sum())
-            # Counts and amounts are trained by gradient alone, which does not fit so many weights.
-            closed = series.ticks is None and not OUTPUTS[self.distribution]().positive
-            features = FEATURES if closed and windows >= ENOUGH else 0
-            source = WindowSource(z, lengths, size, self.h, beside)
-            data = self._windows(where, series, source, lengths)
-            start = None
-            if series.ticks is None:
-                # What does not count as a target is not fitted to.
-                counts = scaled if beside.weight is None else np.where(beside.weight.numpy() > 0, scaled, np.nan)
-                futr = beside.futr.nan_to_num(0.0).double().numpy() if closed and beside.futr is not None else None
-                if before is None or futr is not None:
-                    start = smoothed(counts, series.lengths, season, size, self.h, self.scaler_type, futr)
-                if start is not None and futr is not None:
-                    start = start._replace(effect=effects(start, counts, series.lengths, futr))
-
-            def made(how: "Forecaster") -> ForecastNetwork:
-                network = how._network(size, series.ticks is None, features, reader, 0, season, drift)
-                if start is not None:
-                    network.begin_at(*(torch.as_tensor(part) for part in start[:3]))
-                return network
-
-            chosen, trials = (None, ()) if before is None else (self.chosen_, self.trials_)
-            if self.layer == AUTO and before is None and data is not None:
-                chosen, trials = search(self, made, data, series.ticks is not None, stages)
-                torch.manual_seed(self.random_seed)
-            how = self._settled(chosen)
-            network = made(how) if before is None else deepcopy(before.network)  # what fails leaves it as it was
-            if before is not None and start is not None and start.effect.any():
-                network.effect = torch.as_tensor(start.effect).to(network.effect)
-            elif before is not None and len(network.effect) > 1:  # too little is told: each is taken as it was
-                known = torch.as_tensor(before.numbers(series.ids)) + 1
-                network.effect = network.effect[torch.cat([torch.zeros(1, dtype=known.dtype), known])]
-            if closed and network.linear is not None:
-                network.linear.belong_to(len(series))
-            outcome, correlation = None, np.eye(self.h)
-            if data is not None:
-                outcome, correlation = train(network, data, lengths, how, stages)
-        history = series.tail(network.input_size)
-        static = beside.static, beside.codes
-        made_with = {name: getattr(self, name) for name in MADE_WITH}
-        self._fitted = Fitted(network.eval(), reader, history, static, scaling, correlation, made_with)
-        self._live, self.outcome = None, outcome
-        self.chosen_, self.trials_ = chosen, trials
+        before = self._ready(where) if warm_start else None
+        found = fit(where, self, df, freq, static_df, before, checkpoint)
+        self._fitted, self.outcome, self._live = found.fitted, found.outcome, None
+        if before is None:
+            self.chosen_, self.trials_ = found.chosen, found.trials
         static_table = None if static_df is None else as_pandas(where, static_df, "static_df").copy()
         table = df if isinstance(df, str | Path) else as_pandas(where, df).copy()  # what lies on disk is read again
         self._tables, self._kind = (table, static_table), kind_of(df)
-        _note_silent(where, history)
-        return stages
-
-    def _stages(
-        self,
-        where: str,
-        checkpoint: Path | str | None,
-        freq: Freq,
-        data: Sequence[torch.Tensor | None],
-        before: Fitted | None,
-    ) -> Stages:
-        """Return what keeps a training on these data, in the folder `checkpoint` if there is one."""
-        if checkpoint is None:
-            return Stages(where)
-        told = {name: listed(value) if name in LISTS else value for name, value in self.get_params().items()}
-        start = () if before is None else before.network.state_dict().values()
-        run = fingerprint((freq, told | {"verbose": None}), (*data, *start))
-        return Stages(where, Path(checkpoint), run)
-
-    def _before(self, where: str, freq: str | int | None) -> Fitted:
-        """Return what was fitted before, if training can go on from there."""
-        fitted = self._ready(where)
-        for name, value in fitted.made_with.items():
-            if (now := getattr(self, name)) != value:
-                raise InputError(
-                    f"{where}: warm_start goes on with a network of {name}={value!r}, but {name} is {now!r} now: set "
-                    "it back, or fit without warm_start."
-                )
-        if freq is not None and freq != fitted.reader.freq:
-            raise InputError(
-                f"{where}: warm_start goes on at freq {fitted.reader.freq!r}, but freq is {freq!r}: leave it out, or "
-                "fit without warm_start."
-            )
-        return fitted
-
-    def _usual_size(self, series: Panel, season: int) -> int:
-        """Return the length of a window: it sees a week of hours where the series are long enough to learn from it."""
-        week = week_length(series.freq)
-        if week > MOST_STEPS or np.median(series.lengths) < 3 * week:
-            week = 1
-        size = min(MOST_STEPS, max(3 * self.h, 3 * season, week))
-        # One whole window with its horizon is left to learn from, unless it would see less than two seasons.
-        return max(min(size, 2 * season), min(size, int(np.median(series.lengths)) - self.h))
-
-    def _series(self, where: str, df: Table, freq: str | int | None) -> Panel:
-        """Put the series on their grid, or on none where no frequency fits and the layer knows of time."""
-        try:
-            return read_panel(where, df, self.columns, freq)
-        except NoGridError:
-            if freq is not None or not self._knows_time:
-                raise
-            series = read_panel(where, df, self.columns, IRREGULAR)
-            warnings.warn(
-                f"{where}: the stamps lie on no grid, so each row is taken at its own time; freq={IRREGULAR!r} says so "
-                "without this note.",
-                stacklevel=4,
-            )
-            return series
-
-    def _reader(self, where: str, series: Panel, static_df: pd.DataFrame | None) -> Reader:
-        if series.ticks is not None and not self._knows_time:
-            raise InputError(
-                f"{where}: freq is {series.freq!r}, but layer {self.layer!r} knows no time between samples: choose one "
-                "such as 's4d', 's5' or 's6', or put the stamps on a grid."
-            )
-        static = Static.of(where, static_df, self.id_col, listed(self.stat_exog_list), series.ids)
-        if series.ticks is not None and self.multivariate:
-            raise InputError(
-                f"{where}: freq is {series.freq!r}, but with multivariate=True the series are to share their stamps: "
-                "put them on a grid, or forecast each alone."
-            )
-        reader = Reader.of(self.columns, series, listed(self.calendar), listed(self.holidays), static)
-        return replace(reader, together=tuple(series.ids)) if self.multivariate else reader
-
-    def _check_values(self, where: str, series: Panel) -> None:
-        output = OUTPUTS[self.distribution]()
-        for name, values in zip(series.ids, np.split(series.values, series.lengths.cumsum()[:-1]), strict=True):
-            output.check(where, name, values)
-        if self.distribution == "quantile":
-            note_zeros(where, series.values, self.season_length or usual_season(series.freq))
-
-    def _scaling(
-        self, where: str, series: Panel, log: bool, power: float | None, others: np.ndarray | None = None
-    ) -> Scaling:
-        """Return how series come to a common scale; counts and amounts are kept, since their zero means something."""
-        if OUTPUTS[self.distribution]().positive:
-            return Scaling.of(where, series.values, series.lengths, False, series.ids, "none")
-        return Scaling.of(where, series.values, series.lengths, log, series.ids, self.local_scaler_type, power, others)
-
-    def _network(
-        self,
-        size: int,
-        linear: bool,
-        features: int,
-        reader: Reader,
-        series: int,
-        season: int = 1,
-        drift: float = 0.0,
-    ) -> ForecastNetwork:
-        return ForecastNetwork(
-            self.h,
-            size,
-            self.layer,
-            self.d_model,
-            self.n_layers,
-            self.d_state,
-            self.mixing,
-            self.dropout,
-            season,
-            drift,
-            OUTPUTS[self.distribution](),
-            self.scaler_type,
-            linear=linear,
-            features=features,
-            series=series,
-            **reader.sizes,
-        )
-
-    def _windows(
-        self, where: str, series: Panel, source: WindowSource, lengths: torch.Tensor
-    ) -> "WindowDataModule | None":
-        """Return the windows to train on, and those of the validation tail; ``None`` where nothing was observed."""
-        if np.isnan(series.values).all():
-            return None
-        val_size = self.val_size
-        if val_size is None:
-            val_size = max(self.h, int(np.median(series.lengths)) // 10)
-        from statespace.training import WindowDataModule
-
-        data = WindowDataModule(source, lengths, val_size, self.batch_size, self.random_seed)
-        if len(data.train[0]) == 0:
-            raise InputError(
-                f"{where}: no stretch of the series has observed values both in its past and in the {self.h} steps "
-                f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}"
-                + ("." if self.weight_col is None else f", or the weights in column {self.weight_col!r}.")
-            )
-        return data
-
-    def _settled(self, chosen: dict[str, Any] | None) -> "Forecaster":
-        """Return the forecaster whose arguments say what the network is: this one, or what a search has chosen."""
-        if self.layer != AUTO:
-            return self
-        # Where nothing was observed there was nothing to search by.
-        return type(self)(**self.get_params() | {"alias": self.name, "layer": SEARCHED[0]} | (chosen or {}))
+        note_silent(where, found.fitted.history)
+        return found.stages
 
     # ---------------------------------------------------------------------------------------------------- predicting
 
@@ -591,13 +334,13 @@ class Forecaster(Parameters):
         rows, which = new_rows(where, fitted, df)
         if fitted.reader.together:
             expect_same_end(where, rows, fitted.reader.together)
-        self._check_values(where, rows)
+        check_values(where, self, rows)
         if fitted.scaling.transforms:
             expect_positive(where, rows.values, rows.lengths, rows.ids, f"transform={self.transform!r}")
         advance(where, fitted, self.live(where), rows, which)
         history, scaling = appended(fitted.history, rows, which, fitted.network.input_size), fitted.scaling
         if (scaling.scale[which] == 0).any():  # a series that had been constant has a scale as soon as it moves
-            own = self._scaling(where, history, scaling.log, scaling.power, scaling.scale)
+            own = scaling_of(where, self, history, scaling.log, scaling.power, scaling.scale)
             scaling, self._live = fitted.known_units(np.arange(len(history)), own), None
         self._fitted = replace(fitted, history=history, scaling=scaling)
         return self
@@ -671,13 +414,13 @@ class Forecaster(Parameters):
         number = np.arange(len(history))
         if df is not None:
             history = reader.panel(where, df, dt_scale)
-            self._check_values(where, history)
+            check_values(where, self, history)
             if reader.together:
                 expect_alike(where, history.ids, reader.together, dt_scale)
             number = fitted.numbers(_names(where, history.ids, known_as, fitted.history.ids))
-            own = self._scaling(where, history, scaling.log, scaling.power, scaling.scale)
+            own = scaling_of(where, self, history, scaling.log, scaling.power, scaling.scale)
             scaling = fitted.known_units(number, own)
-            _note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
+            note_silent(where, history.tail(round(fitted.network.input_size / dt_scale)))
         elif known_as is not None:
             raise InputError(f"{where}: known_as is given without df: the series trained on are known.")
         elif dt_scale != 1:
@@ -685,7 +428,7 @@ class Forecaster(Parameters):
         elif static_df is not None:
             raise InputError(f"{where}: static_df is given without df: that of the training series is known.")
         else:
-            _note_silent(where, history)
+            note_silent(where, history)
         ahead, stamps = reader.lead(where, history, futr_df, int(steps))
         z = scaling.forward_unseen(ahead.values, ahead.lengths)
         beside = reader.beside(where, ahead, z, static_df, None if df is not None else fitted.static)
@@ -828,7 +571,7 @@ class Forecaster(Parameters):
             fc.chosen_ = description.get("chosen")
             fc.trials_ = tuple(Trial(**_infinite(trial)) for trial in description.get("trials", ()))
             fc._fitted = unstored(
-                description, tensors, fc.columns, *calendar, made_with, fc._settled(fc.chosen_)._network
+                description, tensors, fc.columns, *calendar, made_with, partial(network_of, settled(fc, fc.chosen_))
             )
             if live := {n.removeprefix("live."): part for n, part in tensors.items() if n.startswith("live.")}:
                 fc._live = fc._fitted.goes_on()

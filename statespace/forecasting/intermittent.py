@@ -28,5 +28,5 @@ def note_zeros(where: str, values: np.ndarray, season: int) -> None:
         warnings.warn(
             f"{where}: {100 * zeros:.0f} % of the values are zero, and none is below: distribution={kind} forecasts "
             "zeros as such; the bands of 'quantile' may end a little above them.",
-            stacklevel=4,
+            stacklevel=5,
         )

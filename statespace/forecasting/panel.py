@@ -311,3 +311,16 @@ def panel(where: str, frame: Table, columns: Columns, freq: object = None) -> Pa
     values, on_grid = np.full(lengths.sum(), np.nan), np.full((lengths.sum(), beside.shape[1]), np.nan)
     values[place], on_grid[place] = y, beside
     return Panel(names, values, lengths, last, checked, on_grid)
+
+
+def note_silent(where: str, history: Panel) -> None:
+    """Warn of series whose whole window is a gap."""
+    each = zip(history.ids, np.split(history.values, history.lengths.cumsum()[:-1]), strict=True)
+    silent = [str(name) for name, values in each if np.isnan(values).all()]
+    if silent:
+        shown = ", ".join(silent[:5]) + (" …" if len(silent) > 5 else "")
+        warnings.warn(
+            f"{where}: nothing was observed in the last {int(history.lengths.max())} steps of series {shown}: "
+            "the forecast is NaN.",
+            stacklevel=4,
+        )

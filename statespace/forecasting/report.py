@@ -23,6 +23,7 @@ from statespace.files import replace_folder_atomically
 from statespace.forecasting.calendar import IRREGULAR, Freq
 from statespace.forecasting.cross_validation import CUTOFF
 from statespace.forecasting.estimator import Forecaster
+from statespace.forecasting.fitting import read_series
 from statespace.forecasting.options import expect_apart
 from statespace.forecasting.reader import Reader
 from statespace.forecasting.scores import only_levels, summary, with_levels
@@ -87,7 +88,7 @@ def run(
     fc = make()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # said once, by fit
-        series = fc._series("Forecaster.fit", frame, freq)
+        series = read_series("Forecaster.fit", fc, frame, freq)
     if fc.columns.futr or futr_df is not None:  # what it lacks is said before the training
         Reader(fc.columns, series.freq).lead("forecast", series, futr_df, fc.h)
     kept = [fc._fit("Forecaster.fit", frame, freq, static_df, checkpoint=checkpoint)]

@@ -3,8 +3,10 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from statespace import Forecaster
 from statespace.forecasting.intermittent import note_zeros
 
 RNG = np.random.default_rng(0)
@@ -38,3 +40,11 @@ def test_others_are_not(values: np.ndarray, season: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         note_zeros("fit", values, season)
+
+
+def test_it_is_said_once_at_the_line_that_fits() -> None:
+    frame = pd.DataFrame({"unique_id": "parts", "ds": np.arange(60), "y": COUNTS[:60]})
+    fc = Forecaster(4, input_size=12, max_steps=1, d_model=4, d_state=4, n_layers=1, verbose=False)
+    with pytest.warns(UserWarning, match="negative-binomial") as told:
+        fc.fit(frame, freq=1).predict(frame)
+    assert [note.filename for note in told] == [__file__]

@@ -18,8 +18,8 @@ def counts(steps: int, seed: int = 0) -> pd.DataFrame:
 
 @pytest.fixture(autouse=True)
 def _few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("statespace.forecasting.estimator.FEATURES", 32)
-    monkeypatch.setattr("statespace.forecasting.estimator.ENOUGH", 100)
+    monkeypatch.setattr("statespace.forecasting.fitting.FEATURES", 32)
+    monkeypatch.setattr("statespace.forecasting.fitting.ENOUGH", 100)
 
 
 @pytest.mark.parametrize(
