@@ -11,7 +11,7 @@ from statespace.errors import InputError
 from statespace.forecasting.calendar import as_ticks, positions
 from statespace.forecasting.fitted import Fitted
 from statespace.forecasting.live import Live
-from statespace.forecasting.panel import Panel
+from statespace.forecasting.panel import Columns, Panel
 from statespace.forecasting.stamps import in_kind, shown
 
 
@@ -31,6 +31,21 @@ def _steps_after(where: str, history: Panel, rows: Panel, which: np.ndarray) -> 
     return positions(where, pd.Series(np.concatenate(firsts)), pd.Series(lasts), rows.freq)
 
 
+def _expect_known_beforehand(where: str, rows: Panel, columns: Columns) -> None:
+    """Expect covariates that are known beforehand where there is a value: without them it would pass for another."""
+    first = len(columns.hist)
+    lacks = np.isnan(rows.beside[:, first : first + len(columns.futr)]) & ~np.isnan(rows.values)[:, None]
+    if lacks.any():
+        row, column = np.argwhere(lacks)[0]
+        place = int(np.searchsorted(rows.lengths.cumsum(), row, side="right"))
+        stamp = pd.Series(np.concatenate(rows.stamps())[row : row + 1]).iloc[0]
+        raise InputError(
+            f"{where}: df has no number in column {columns.futr[column]!r} for series {shown(rows.ids[place])} at "
+            f"{stamp}: what is in futr_exog_list must be known beforehand. Leave the value of this row out as well, or "
+            "give the number."
+        )
+
+
 def new_rows(where: str, fitted: Fitted, df: Table) -> tuple[Panel, np.ndarray]:
     """Check rows that continue the histories of known series, and put them on the grid from the step after these on.
 
@@ -41,12 +56,14 @@ def new_rows(where: str, fitted: Fitted, df: Table) -> tuple[Panel, np.ndarray]:
     Returns:
         The steps since the histories, NaN in gaps, and the places of these series among those known, ``(series,)``.
     Raises:
-        InputError: a series is not known, or a row is not later than its history.
+        InputError: a series is not known, a row is not later than its history, or has a value without covariates that
+            are to be known beforehand.
     """
     history = fitted.history
     rows = fitted.reader.panel(where, df)
     last = in_kind(where, "df", pd.Series(rows.last), history.last[0])
     rows = replace(rows, last=last.tolist())
+    _expect_known_beforehand(where, rows, fitted.reader.columns)
     place = {name: i for i, name in enumerate(history.ids)}
     for name in rows.ids:
         if name not in place:

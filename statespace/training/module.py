@@ -14,7 +14,7 @@ from torch import Tensor
 
 from statespace.models import ForecastNetwork
 from statespace.training.augmentation import augment
-from statespace.training.parameter_groups import parameter_groups
+from statespace.training.one_cycle import one_cycle
 from statespace.training.random_state import RandomStateModule
 from statespace.training.windows import Windows
 
@@ -76,9 +76,4 @@ class ForecastModule(RandomStateModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW over the parameter groups, with a one-cycle schedule."""
-        groups = parameter_groups(self.model, self.learning_rate, self.weight_decay)
-        optimizer = torch.optim.AdamW([dict(group) for group in groups])
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, [group["lr"] for group in groups], total_steps=max(self.max_steps, 2), pct_start=0.1
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self.model, self.learning_rate, self.weight_decay, self.max_steps)

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 from statespace.errors import InputError
 from statespace.models import SequenceModel
 from statespace.training.losses import loss_of
-from statespace.training.parameter_groups import parameter_groups
+from statespace.training.one_cycle import one_cycle
 from statespace.training.random_state import RandomStateModule
 from statespace.training.signal_augmentation import SignalBatch, disturb
 
@@ -196,11 +196,4 @@ class SignalModule(RandomStateModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW over the parameter groups, with a one-cycle schedule over the steps of the trainer."""
-        groups = parameter_groups(self.model, self.learning_rate, self.weight_decay)
-        optimizer = torch.optim.AdamW([dict(group) for group in groups])
-        steps = max(self.trainer.max_steps, 2)
-        rise = max(0.1, 1.1 / steps)  # torch divides by how many steps it has beyond one, which for ten were none
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, [group["lr"] for group in groups], total_steps=steps, pct_start=rise
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return one_cycle(self.model, self.learning_rate, self.weight_decay, self.trainer.max_steps)

@@ -1,6 +1,7 @@
 """What cannot be used beside the values is refused in one sentence that says what is wrong, and where."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -205,3 +206,11 @@ def test_a_wrong_option_is_refused_by_constructor_and_set_params(options: dict[s
 def test_a_wrong_seed_is_refused(seed: Any, settled: Forecaster) -> None:
     with pytest.raises(InputError, match=r"Forecaster.simulate: seed is"):
         settled.simulate(2, seed=seed)
+
+
+def test_new_rows_with_a_value_and_no_price(planned: Forecaster) -> None:
+    new = known(steps=44).groupby("unique_id").tail(4)
+    lacks = new.assign(price=new["price"].mask(new["ds"] == "2024-01-02 17:00"))
+    with pytest.raises(InputError, match=r"update: df has no number in column 'price' for series 'a' at 2024-01-02 17"):
+        planned.update(lacks)
+    deepcopy(planned).update(lacks.assign(y=lacks["y"].where(lacks["price"].notna())))  # then it is a gap

@@ -282,6 +282,27 @@ def test_a_number_that_is_not_whole_is_no_stamp(stamp: str) -> None:
     assert "but a whole number is expected" in rows.problems[1]
 
 
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_value_without_what_is_to_be_known_beforehand_cannot_be_used(kind: str, alone: bool) -> None:
+    """It would pass for one whose covariates are at their mean; without a value it is a gap like others."""
+    reader = RowReader(Columns(hist=("kept",), futr=("price",)), {"a": 0}, 0, kind)
+    reader = _alone(reader) if alone else reader
+    if kind == "csv":
+        reader.read_header("unique_id,ds,y,kept,price")
+        text = "a,1,2,3,4\na,2,2,,4\na,3,2,3,\na,4,,3,\n"
+    else:
+        row = '{{"unique_id": "a", "ds": {}, "y": {}, "kept": {}, "price": {}}}\n'
+        text = "".join(
+            row.format(*p) for p in ((1, 2, 3, 4), (2, 2, "null", 4), (3, 2, 3, "null"), (4, "null", 3, "null"))
+        )
+    rows = reader.read(text.encode())
+    assert rows.ticks.tolist() == [1, 2, 4]
+    (problem,) = rows.problems.items()
+    assert problem[0] == 3 + (kind == "csv")
+    assert "'price' is missing, but what is in futr_exog_list is to be known beforehand" in problem[1]
+
+
 def _alone(reader: RowReader) -> RowReader:
     """Return a reader that reads line by line, as where there is no compiled core."""
     reader._lines = None

@@ -71,6 +71,13 @@ def test_the_weights_with_the_lowest_validation_loss_stay(astray: bool) -> None:
         assert outcome.best_step <= 20
 
 
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11])
+def test_any_number_of_steps_has_a_schedule(steps: int) -> None:
+    """A tenth of ten steps is one, and OneCycleLR divides by one less."""
+    module, data = job(steps=steps)
+    assert run(module, data, steps, has_validation=False).steps == steps
+
+
 def test_early_stopping_ends_what_no_longer_improves() -> None:
     module, data = job(learning_rate=3.0, steps=400)
     outcome = run(module, data, 400, patience=2)
