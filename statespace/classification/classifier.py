@@ -21,7 +21,7 @@ from statespace.classification.estimator import SignalEstimator
 from statespace.classification.network import Network
 from statespace.classification.stream import ClassifierStream
 from statespace.classification.tables import as_long, by_case
-from statespace.classification.targets import classes_in, described, labels_of, weights_of
+from statespace.classification.targets import classes_in, described, expect_classes, labels_of, weights_of
 from statespace.errors import InputError
 
 
@@ -120,6 +120,7 @@ class Classifier(SignalEstimator):
             self._kind = "classes"
             named = named.reshape(-1)
             self.classes_, numbers = np.unique(named, return_inverse=True)
+            expect_classes(where, self.classes_)
             if len(self.classes_) < 2:
                 raise InputError(
                     f"{where}: y holds {len(self.classes_)} class ({', '.join(map(str, self.classes_))}), but at least "

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from statespace.classification.targets import as_given, is_missing
+from statespace.classification.targets import as_given, expect_classes, is_missing
 from statespace.errors import InputError
 
 UNKNOWN = -1  # in place of the number of a class
@@ -84,10 +84,11 @@ def number_labels(where: str, labels: list[tuple[np.ndarray, np.ndarray]]) -> tu
         The classes in order, ``(k,)``, and the number of that of each sample, ``(b, l)``, int64, `UNKNOWN` where it is
         not known and beyond the end of a signal.
     Raises:
-        InputError: fewer than two classes are known.
+        InputError: fewer than two classes are known, or they are quantities.
     """
     present = [values[known] for values, known in labels if known.any()]
     classes = np.unique(np.concatenate(present)) if present else np.empty(0)
+    expect_classes(where, classes)
     if len(classes) < 2:
         raise InputError(
             f"{where}: y holds {len(classes)} class ({', '.join(map(str, classes))}), but at least two are needed to "

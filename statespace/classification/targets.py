@@ -24,6 +24,23 @@ def is_missing(value: object) -> bool:
     return value is None or type(value).__name__ == "NAType" or value != value
 
 
+def expect_classes(where: str, classes: np.ndarray) -> None:
+    """Refuse classes that are numbers between whole ones: they are quantities.
+
+    Args:
+        where: the function, for messages.
+        classes: each once, ``(k,)``.
+    Raises:
+        InputError: one is no whole number, in the words of scikit-learn.
+    """
+    between = [name for name in classes.tolist() if isinstance(name, float) and not name.is_integer()]
+    if between:
+        raise InputError(
+            f"{where}: Unknown label type: continuous; y holds {between[0]!r}, but text or whole numbers are expected "
+            "as classes: take Regressor for quantities, or write classes as text."
+        )
+
+
 def as_given(y: Any) -> np.ndarray:
     """Return `y` as an array in which all is what it was: of NaN and numbers beside text NumPy makes text."""
     found = np.asarray(y)

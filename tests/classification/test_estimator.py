@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import check_classifiers_regression_target
 from sklearn.utils.validation import check_is_fitted
 
 from statespace import Classifier, InputError, Regressor
@@ -500,6 +501,17 @@ def test_what_ended_in_the_depths_is_named(message: str) -> None:
     options, X, y, more = MORE_REFUSED[message]
     with pytest.raises(InputError, match=message):
         Classifier(**{"verbose": False, **options}).fit(X, y, **more)
+
+
+def test_quantities_are_no_classes() -> None:
+    check_classifiers_regression_target("Classifier", Classifier(**SMALL))  # scikit-learn's
+    quantities = np.linspace(0, 1, 8)
+    for y in (quantities, quantities[:, None], quantities.tolist(), pd.Series(quantities, dtype=object)):
+        with pytest.raises(InputError, match=r"Unknown label type: continuous; y holds 0\.14.*take Regressor"):
+            Classifier(**SMALL).fit(X0, y)
+    with pytest.raises(InputError, match="y holds inf"):
+        Classifier(**SMALL).fit(X0, [0.0, np.inf] * 4)
+    assert Classifier(**SMALL).fit(X0, [0.0, 2.0] * 4).classes_.tolist() == [0, 2]
 
 
 def test_numbers_that_cannot_be_used_are_named() -> None:

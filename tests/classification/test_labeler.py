@@ -226,6 +226,7 @@ def test_what_does_not_fit_is_refused(fitted: Labeler, tmp_path: Path) -> None:
         (y[:, 0], r"but y has labels of the shape \(\)"),
         (np.zeros_like(y), "y holds 1 class"),
         (np.full(y.shape, np.nan), "y holds 0 class"),
+        (np.where(y == 0, np.nan, X), "Unknown label type: continuous"),
         ([*y[:3], ["a"] * 50], "text and numbers side by side"),
         ([*y[:3], ["a", 1] * 25], "text and numbers side by side"),
         ([*y[:3], np.array(["a", 1] * 25, dtype=object)], "text and numbers side by side"),
