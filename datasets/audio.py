@@ -30,8 +30,14 @@ class Audio(NamedTuple):
     rate: int
 
 
-def _as_fraction(samples: np.ndarray) -> np.ndarray:
-    """Bring the numbers of a file to [-1, 1]: bytes lie around 128, other whole numbers around 0."""
+def as_fraction(samples: np.ndarray) -> np.ndarray:
+    """Bring the numbers of a file to [-1, 1]: bytes lie around 128, other whole numbers around 0.
+
+    Args:
+        samples: as they are stored, of any shape.
+    Returns:
+        The same in float32; whole numbers are divided by the largest one of their type.
+    """
     if samples.dtype.kind == "u":
         return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
     if samples.dtype.kind == "i":
@@ -77,7 +83,7 @@ def read_audio(path: Path | str, cut_short: str = "refuse") -> Audio:
         raise InputError(f"read_audio: {shown} is cut short: copy it anew.")
     if samples.size == 0 or rate <= 0:
         raise InputError(f"read_audio: {shown} holds no samples: record it anew.")
-    found = _as_fraction(np.atleast_2d(samples.T))
+    found = as_fraction(np.atleast_2d(samples.T))
     if not np.isfinite(found).all():
         raise InputError(f"read_audio: {shown} holds samples that are not finite numbers: convert it anew.")
     return Audio(np.ascontiguousarray(found), int(rate))

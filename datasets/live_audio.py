@@ -1,4 +1,4 @@
-"""Audio while it comes, from a pipe: raw PCM of 16 bits, or a WAV file, PCM of 16 bits or float32, of unknown end.
+"""Audio while it comes, from a pipe: raw PCM of 16 bits, or a WAV file of unknown end, in the numbers of `read_audio`.
 
 Whoever writes WAV into a pipe cannot say how long it will be, and puts zero or the largest number in its header:
 samples are read until the pipe ends, or until the length that was stated.
@@ -10,12 +10,12 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from statespace.datasets.audio import as_fraction
 from statespace.errors import InputError, choose
 
 FORMATS = ("auto", "pcm", "wav")
-_PCM: np.dtype[Any] = np.dtype("<i2")
-# By the number of the kind and the bits of a sample.
-_KINDS: dict[tuple[int, int], np.dtype[Any]] = {(1, 16): _PCM, (3, 32): np.dtype("<f4")}
+# By the number of the kind, PCM or floating point, and the bytes of a sample; three bytes are the upper ones of four.
+_KINDS = {(1, 1): "u1", (1, 2): "<i2", (1, 3): "<i4", (1, 4): "<i4", (3, 4): "<f4", (3, 8): "<f8"}
 _UNKNOWN = {0, 0x7FFFFFFF, 0xFFFFFFFF}  # lengths, all but a header's worth below
 _MOST = 2**20  # bytes in a chunk of the header that is skipped
 
@@ -27,7 +27,7 @@ class LiveAudio(NamedTuple):
         rate: samples in a second, in Hz; ``None`` if it is not stated.
         channels: number of channels; ``None`` if it is not stated.
         chunks: gives what has come, ``(n, channels)``, float32, when n are there or the pipe has ended. Whole numbers
-            are brought to [-1, 1].
+            are brought to [-1, 1], as `read_audio` does.
     """
 
     rate: float | None
@@ -38,8 +38,10 @@ class LiveAudio(NamedTuple):
 class Chunks:
     """Samples of a pipe, in parts of any length."""
 
-    def __init__(self, file: BinaryIO, begin: bytes, left: int | None, kind: np.dtype[Any] = _PCM) -> None:
-        self._file, self._begin, self._left, self._kind = file, begin, left, kind
+    def __init__(self, file: BinaryIO, begin: bytes, left: int | None, kind: tuple[int, int] = (1, 2)) -> None:
+        self._file, self._begin, self._left = file, begin, left
+        self._kind: np.dtype[Any] = np.dtype(_KINDS[kind])
+        self._width = kind[1]
 
     def _bytes(self, count: int) -> bytes:
         if self._left is not None:
@@ -53,11 +55,13 @@ class Chunks:
 
     def read(self, count: int, channels: int) -> np.ndarray:
         """Wait for `count` samples and return them, ``(n, channels)``; fewer only where the pipe has ended."""
-        frame = self._kind.itemsize * channels
+        frame = self._width * channels
         found = self._bytes(count * frame)
         whole = len(found) // frame * frame  # what is cut off at the very end is no sample
-        samples = np.frombuffer(found[:whole], self._kind).reshape(-1, channels)
-        return (samples / 2.0**15 if self._kind == _PCM else samples).astype(np.float32)
+        given = np.frombuffer(found[:whole], np.uint8).reshape(-1, self._width)
+        spare = self._kind.itemsize - self._width
+        samples = np.pad(given, ((0, 0), (spare, 0))).reshape(-1).view(self._kind)
+        return as_fraction(samples.reshape(-1, channels))
 
 
 def _read(file: BinaryIO, count: int) -> bytes:
@@ -81,7 +85,7 @@ def _chunk_headers(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 def _read_header(file: BinaryIO) -> LiveAudio:
     """Read a WAV header behind its first 12 bytes."""
     rate = channels = None
-    form = _PCM
+    form = (1, 2)
     for name, size in _chunk_headers(file):
         if name == b"data":
             break
@@ -89,15 +93,15 @@ def _read_header(file: BinaryIO) -> LiveAudio:
             raise InputError(f"read_live: the WAV header has a part of {size} bytes: send a plain one, or raw samples.")
         body = _read(file, size + size % 2)
         if name == b"fmt " and len(body) >= 16:
-            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+            kind, channels, rate, _, block = struct.unpack("<HHIIH", body[:14])
             if kind == 0xFFFE and len(body) >= 26:  # the kind proper stands further behind
                 kind = struct.unpack("<H", body[24:26])[0]
-            if (kind, bits) not in _KINDS:
+            form = (kind, block // max(channels, 1))
+            if form not in _KINDS:
                 raise InputError(
-                    f"read_live: the WAV holds samples of kind {kind} with {bits} bits, but PCM (1) of 16 bits or "
-                    "floating point (3) of 32 is expected: convert it on its way."
+                    f"read_live: the WAV holds samples of kind {kind} in {form[1]} bytes each, but PCM (1) in 1 to 4 "
+                    "or floating point (3) in 4 or 8 is expected: convert it on its way."
                 )
-            form = _KINDS[kind, bits]
     if not rate or not channels:
         raise InputError("read_live: the WAV header states no rate or no channels: send a whole one.")
     unknown = size in _UNKNOWN or size > 0xFFFFFFFF - 4096
@@ -114,7 +118,7 @@ def read_live(file: BinaryIO, form: str = "auto") -> LiveAudio:
     Returns:
         What is stated, and a reader of what comes.
     Raises:
-        InputError: nothing came, or the header is not that of a WAV file with PCM of 16 bits or float32.
+        InputError: nothing came, or the header is not that of a WAV file with PCM of 8 to 32 bits or floating point.
     """
     choose("read_live", "form", form, FORMATS)
     begin = _read(file, 12)

@@ -224,6 +224,18 @@ def test_a_stream_of_wav_at_its_own_rate_and_from_anew(run: Run, model: str, tmp
     assert lines(out)["seconds"].tolist() == [0.3, 0.6]
 
 
+@pytest.mark.parametrize("width", [1, 3, 4])
+def test_a_stream_of_any_kind_ends_at_what_predict_says(run: Run, model: str, tmp_path: Path, width: int) -> None:
+    whole = np.round(tone(880, seconds=0.2)[0] * 2**31).astype("<i4").view(np.uint8).reshape(-1, 4)[:, 4 - width :]
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((1, width, 8000, 0, "NONE", ""))
+        file.writeframes((whole ^ 0x80 if width == 1 else whole).tobytes())  # bytes lie around 128
+    code, out, err = run("stream", model, given=(tmp_path / "a.wav").read_bytes())
+    assert (code, err) == (0, "")
+    want = lines(run("predict", model, str(tmp_path / "a.wav"))[1])
+    np.testing.assert_allclose(lines(out).iloc[-1:, 2:].astype(float), want.iloc[:, 3:], atol=2e-5)
+
+
 def test_a_stream_of_floating_point_is_as_of_whole_numbers(run: Run, model: str, tmp_path: Path) -> None:
     wav(tmp_path / "a.wav", tone(880, seconds=0.2))
     whole = (tmp_path / "a.wav").read_bytes()
