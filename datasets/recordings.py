@@ -40,6 +40,7 @@ class Recordings:
         rate: samples in a second that all have, in Hz; ``None`` where it is not known, or not the same.
         rates: that of each, ``None`` where it is not known.
         skipped: the names of what could not be read, and why.
+        targets: the number to be found of each, ``(b,)``, in regression archives; else ``None``.
     """
 
     signals: Sequence[np.ndarray]
@@ -50,6 +51,7 @@ class Recordings:
     rate: float | None
     rates: list[float | None]
     skipped: list[tuple[str, str]]
+    targets: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.signals)
@@ -83,6 +85,7 @@ class Recordings:
             groups=some(self.groups),
             splits=some(self.splits),
             rates=[self.rates[row] for row in rows],
+            targets=None if self.targets is None else self.targets[list(rows)],
         )
 
 
@@ -166,9 +169,10 @@ def _without_rates(
 
 def _read_archive(path: Path) -> Recordings:
     signals, y = read_archive(path)
+    names = [str(row) for row in range(len(signals))]
     if y.dtype.kind == "f":
-        raise InputError(f"read_recordings: {str(path)!r} holds numbers to be found, not classes: take Regressor.")
-    return _without_rates(signals, [str(row) for row in range(len(signals))], y.tolist())
+        return replace(_without_rates(signals, names, None), targets=y)
+    return _without_rates(signals, names, y.tolist())
 
 
 def _read_table(path: Path, unreadable: str, in_memory: bool) -> Recordings:

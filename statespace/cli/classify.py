@@ -145,16 +145,15 @@ def _train(options: argparse.Namespace) -> int:
         options.source, options.rate, options.rates, options.channels, options.unreadable, options.rate, in_memory=False
     )
     found = _part(found, options, "train")
-    if found.labels is None:
-        raise InputError(
-            f"classify train: {options.source!r} names no classes: put the recordings into a folder for each class, or "
-            "write a table with the columns path and label."
-        )
-    counts = Counter(found.labels)
+    labels = _labels(
+        found,
+        options,
+        "put the recordings into a folder for each class, or write a table with the columns path and label",
+    )
+    counts = Counter(labels)
     if len(counts) < 2:
         raise InputError(
-            f"classify train: {options.source!r} has one class, {found.labels[0]!r}: at least two are needed to "
-            "tell apart."
+            f"classify train: {options.source!r} has one class, {labels[0]!r}: at least two are needed to tell apart."
         )
 
     # Loading these takes seconds: what is wrong with the files is said before.
@@ -179,7 +178,7 @@ def _train(options: argparse.Namespace) -> int:
         verbose=not options.quiet,
         class_weight="balanced" if options.balanced else None,
     )
-    model.fit(found.signals, found.labels, found.groups, checkpoint=options.checkpoint)
+    model.fit(found.signals, labels, found.groups, checkpoint=options.checkpoint)
     model.sampling_rate_ = found.rate
     model.save(options.out)
     if not options.quiet:
@@ -188,7 +187,7 @@ def _train(options: argparse.Namespace) -> int:
         rows = model.validation_rows_
         if len(rows):
             said = model.classes_[model.validation_scores_.argmax(1)]
-            share = np.mean([name == found.labels[row] for name, row in zip(said, rows, strict=True)])
+            share = np.mean([name == labels[row] for name, row in zip(said, rows, strict=True)])
             print(f"{share:.1%} right of {len(rows)} that were left out when they were judged")
         print(f"written to {options.out}: model.json, weights.safetensors")
     return 0
@@ -224,6 +223,18 @@ def _part(found: "Recordings", options: argparse.Namespace, usual: str | None) -
             "--split, or leave the column out to take all."
         )
     return found.take(rows)
+
+
+def _labels(found: "Recordings", options: argparse.Namespace, remedy: str) -> list[str]:
+    """Return the classes of recordings that have to have some."""
+    if found.targets is not None:
+        raise InputError(
+            f"classify {options.job}: {options.source!r} holds numbers to be found, not classes: take Regressor, which "
+            "is used from Python."
+        )
+    if found.labels is None:
+        raise InputError(f"classify {options.job}: {options.source!r} names no classes: {remedy}.")
+    return found.labels
 
 
 def _read_for(model: "Classifier", options: argparse.Namespace) -> "Recordings":
@@ -304,10 +315,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     expect_writable_folder("classify eval", options.out)
     model = load(options.model)
     found = _part(_read_for(model, options), options, "test")
-    if found.labels is None:
-        raise InputError(f"classify eval: {options.source!r} names no classes to compare with: use 'classify predict'.")
     classes = [str(name) for name in model.classes_]
-    found = _known(found, classes, options)
+    found = _known(found, _labels(found, options, "use 'classify predict'"), classes, options)
     labels = cast(list[str], found.labels)
     truth = np.array([classes.index(label) for label in labels])
     judges, probabilities = _at_each_rate(model, found, options.adapt)
@@ -328,11 +337,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _known(found: "Recordings", classes: list[str], options: argparse.Namespace) -> "Recordings":
+def _known(found: "Recordings", labels: list[str], classes: list[str], options: argparse.Namespace) -> "Recordings":
     """Leave out recordings of classes that the model has not met, or refuse them, as was asked for."""
-    assert found.labels is not None
-    rows = [row for row, label in enumerate(found.labels) if label in classes]
-    others = Counter(label for label in found.labels if label not in classes)
+    rows = [row for row, label in enumerate(labels) if label in classes]
+    others = Counter(label for label in labels if label not in classes)
     if not others:
         return found
     listed = ", ".join(f"{name!r}: {count}" for name, count in others.most_common(_SHOWN))

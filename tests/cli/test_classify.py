@@ -192,6 +192,21 @@ def archive(folder: Path) -> str:
     return str(path)
 
 
+def test_recordings_of_a_regression_are_predicted_like_any_others(run: Run, tmp_path: Path) -> None:
+    source = Path(archive(tmp_path))
+    rows = [line.split("\t") for line in source.read_text().splitlines()]
+    numbers = tmp_path / "numbers.ts"
+    numbers.write_text(
+        "@targetlabel true\n@data\n" + "".join(f"{','.join(row)}:{n}.5\n" for n, (_, *row) in enumerate(rows))
+    )
+    assert run("train", str(source), *QUICK) == (0, "", "")
+    assert run("predict", "model", str(numbers)) == run("predict", "model", str(source))
+    for job in (("train",), ("eval", "model")):
+        code, out, err = run(*job, str(numbers))
+        assert (code, out) == (2, "")
+        assert "numbers.ts' holds numbers to be found, not classes: take Regressor" in err
+
+
 # --------------------------------------------------------------------------------------------------------------- live
 
 
@@ -355,7 +370,7 @@ def test_classes_that_were_not_trained_on(run: Run, model: str, tmp_path: Path) 
     assert "cases 4" in out
     expect = run("eval", model, f"{source}/hum", "--out", "r2")
     assert expect[0] == 2
-    assert "names no classes to compare with" in expect[2]
+    assert "names no classes: use 'classify predict'" in expect[2]
 
 
 def test_places_that_cannot_be_written(run: Run, model: str, data: str) -> None:

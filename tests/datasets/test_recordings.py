@@ -130,9 +130,12 @@ def test_archives_are_taken_as_they_are(tmp_path: Path) -> None:
     found = read_recordings(tmp_path / "a.tsv")
     assert (found.labels, found.rate) == (["1", "-1"], None)
     np.testing.assert_array_equal(found.signals[1], [[3, 4]])
-    (tmp_path / "r.ts").write_text("@targetlabel true\n@data\n1,2:0.25\n")
-    with pytest.raises(InputError, match="not classes"):
-        read_recordings(tmp_path / "r.ts")
+    assert found.targets is None
+    (tmp_path / "r.ts").write_text("@targetlabel true\n@data\n1,2:0.25\n3,4:-7\n")
+    found = read_recordings(tmp_path / "r.ts")
+    assert found.labels is None
+    np.testing.assert_array_equal(found.targets, [0.25, -7])
+    np.testing.assert_array_equal(found.take([1]).targets, [-7])
 
 
 def test_a_long_table(tmp_path: Path) -> None:
