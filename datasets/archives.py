@@ -2,13 +2,16 @@
 
 A case is a signal of one or more channels with a class or, in regression archives, a number. Lengths may differ from
 case to case, in ``.tsv`` files by padding with NaN at the end, which is taken away here; NaN elsewhere (``?`` in
-``.ts``) stays.
+``.ts``) stays. Where all classes of a file are whole numbers, they are taken as such, and come back without zeros or
+exponents: ``0``, ``00``, ``0.0`` and NumPy's ``0.000e+00`` are one. As soon as one is not, all stay as they are
+written.
 
 Source: Dau et al., The UCR Time Series Archive, 2019; Bagnall et al., The UEA Multivariate Time Series Classification
 Archive, 2018; the format is described in aeon's documentation.
 """
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +21,7 @@ import numpy as np
 from statespace.errors import InputError
 
 SUFFIXES = (".ts", ".ts.gz", ".tsv", ".tsv.gz")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)  # and no more, as float takes
 
 
 class Cases(NamedTuple):
@@ -25,7 +29,8 @@ class Cases(NamedTuple):
 
     Attributes:
         X: a signal for each case, ``(channels, length)``, float32; the lengths may differ.
-        y: a class for each case, as text, or a number in regression archives.
+        y: a class for each case, as text, whole numbers in one form, see the module; or a number in regression
+            archives.
     """
 
     X: list[np.ndarray]
@@ -118,11 +123,18 @@ def _read_tsv(path: Path) -> Cases:
     return _whole(path, X, y, is_number=False)
 
 
+def _one_form(labels: list[str]) -> list[str]:
+    """Write whole numbers in one way, if all labels are such and float64 tells them apart."""
+    numbers = [float(label) if _NUMBER.fullmatch(label) else np.nan for label in labels]
+    whole = all(number.is_integer() and abs(number) < 2**53 for number in numbers)
+    return [str(int(number)) for number in numbers] if whole else labels
+
+
 def _whole(path: Path, X: list[np.ndarray], y: list[str], is_number: bool) -> Cases:
     if not X:
         raise InputError(f"read_archive: {str(path)!r} has no cases: at least one is expected.")
     if not is_number:
-        return Cases(X, np.array(y))
+        return Cases(X, np.array(_one_form(y)))
     return Cases(X, _numbers(f"read_archive: a target of {str(path)!r}", ",".join(y)).astype(np.float64))
 
 

@@ -192,6 +192,15 @@ def archive(folder: Path) -> str:
     return str(path)
 
 
+def test_a_model_knows_whole_numbers_however_they_are_written(run: Run, tmp_path: Path) -> None:
+    source = archive(tmp_path)
+    np.savetxt(tmp_path / "saved.tsv", np.loadtxt(source), delimiter="\t", fmt="%.3e")
+    assert run("train", source, *QUICK) == (0, "", "")
+    code, out, err = run("eval", "model", str(tmp_path / "saved.tsv"))
+    assert (code, err) == (0, "")
+    assert "cases 8" in out
+
+
 def test_recordings_of_a_regression_are_predicted_like_any_others(run: Run, tmp_path: Path) -> None:
     source = Path(archive(tmp_path))
     rows = [line.split("\t") for line in source.read_text().splitlines()]

@@ -46,6 +46,24 @@ def test_padding_of_tsv_goes_and_gaps_stay(tmp_path: Path) -> None:
     assert X[1].shape == (1, 5)
 
 
+def test_whole_numbers_are_one_class_however_they_are_written(tmp_path: Path) -> None:
+    labels = [0, 1, -2, 10, 0]
+    np.savetxt(tmp_path / "a.tsv", np.column_stack([labels, np.arange(5), np.ones(5)]), delimiter="\t")
+    np.savetxt(tmp_path / "b.tsv", np.column_stack([labels, np.arange(5), np.ones(5)]), delimiter="\t", fmt="%05.1f")
+    lines = "".join(f"{n},1:{label}\n" for n, label in enumerate(labels))
+    (tmp_path / "c.ts").write_text("@classLabel true -2 0 1 10\n@data\n" + lines)
+    for name in ("a.tsv", "b.tsv", "c.ts"):
+        assert read_archive(tmp_path / name).y.tolist() == ["0", "1", "-2", "10", "0"]
+
+
+@pytest.mark.parametrize(
+    "labels", [["01", "a"], ["0.50", "1.0"], ["1_0", "2"], ["nan", "1"], ["9007199254740993", "01"]]
+)
+def test_classes_that_are_not_all_whole_numbers_stay_as_they_are_written(tmp_path: Path, labels: list[str]) -> None:
+    (tmp_path / "a.tsv").write_text("".join(f"{label}\t0.5\t2\n" for label in labels))
+    assert read_archive(tmp_path / "a.tsv").y.tolist() == labels
+
+
 # Counts, channels and lengths as the archives' own pages state them.
 PUBLISHED = {
     "JapaneseVowels/JapaneseVowels_TRAIN.ts.gz": (270, 12, 7, 26, 9),
