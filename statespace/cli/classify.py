@@ -184,13 +184,28 @@ def _train(options: argparse.Namespace) -> int:
     if not options.quiet:
         rate = "sampling rate not known" if found.rate is None else f"{found.rate:g} Hz"
         print(f"{len(found)} recordings, {len(counts)} classes, channels: {model.n_channels_}, {rate}")
-        rows = model.validation_rows_
-        if len(rows):
-            said = model.classes_[model.validation_scores_.argmax(1)]
-            share = np.mean([name == labels[row] for name, row in zip(said, rows, strict=True)])
-            print(f"{share:.1%} right of {len(rows)} that were left out when they were judged")
+        if len(model.validation_rows_):
+            print("\n".join(_left_out(model, labels, options.balanced)))
         print(f"written to {options.out}: model.json, weights.safetensors")
     return 0
+
+
+def _left_out(model: "Classifier", labels: list[str], balanced: bool) -> list[str]:
+    """Say how many recordings were told right while left out, and which class less than half as often, if any."""
+    from statespace.classification.evaluation import Evaluation
+
+    classes = [str(name) for name in model.classes_]
+    truth = np.array([classes.index(labels[row]) for row in model.validation_rows_])
+    evaluation = Evaluation(classes, [], truth, model.validation_scores_)
+    right = evaluation.said == truth
+    lines = [f"{right.mean():.1%} right of {len(truth)} that were left out when they were judged"]
+    number = int(np.nanargmin(evaluation.by_class()["recall"]))
+    own = right[truth == number]
+    if own.mean() < right.mean() / 2:
+        is_rare = labels.count(classes[number]) * len(classes) < len(labels)
+        hint = ": --balanced gives each class the same weight, however rare" if is_rare and not balanced else ""
+        lines.append(f"of class {classes[number]!r} {own.mean():.1%} right, {own.sum()} of {len(own)}{hint}")
+    return lines
 
 
 # -------------------------------------------------------------------------------------------------------- predicting

@@ -11,14 +11,17 @@ import wave
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.io import wavfile
 from scipy.signal import resample_poly
+from sklearn.metrics import recall_score
 
 from statespace import Classifier
+from statespace.cli.classify import _left_out
 from statespace.cli.main import main
 from statespace.datasets import read_recordings
 
@@ -91,7 +94,7 @@ def test_train_predict_and_eval(run: Run, data: str, other: str) -> None:
     code, out, err = run("train", data, "--systems", "40", "--seed", "3")
     assert (code, err) == (0, "")
     assert "10 recordings, 2 classes, channels: 1, 8000 Hz" in out
-    assert "100.0% right of 10 that were left out" in out
+    assert "100.0% right of 10 that were left out when they were judged\nwritten to" in out
     assert sorted(os.listdir("model")) == ["model.json", "weights.safetensors"]
     fitted = Classifier.load("model")
     assert (fitted.sampling_rate_, fitted.systems, fitted.random_seed) == (8000, 40, 3)
@@ -190,6 +193,48 @@ def archive(folder: Path) -> str:
     rows = [[str(k % 2), *(f"{value:.4f}" for value in tone(HERTZ["low"] * (1 + k % 2) + k)[0, :80])] for k in range(8)]
     path.write_text("".join("\t".join(row) + "\n" for row in rows))
     return str(path)
+
+
+def test_a_class_that_is_missed_is_named_with_what_helps(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = ["common"] * 60 + ["rare"] * 8
+    rows = ["\t".join([label, *map(str, rng.standard_normal(40) + 0.3 * (label == "rare"))]) + "\n" for label in labels]
+    (tmp_path / "a.tsv").write_text("".join(rows))
+
+    def trained(*options: str) -> tuple[str, float]:
+        """What is printed, and the share of the rare class that was told right when left out."""
+        code, out, err = run("train", str(tmp_path / "a.tsv"), "--systems", "40", *options)
+        assert (code, err) == (0, "")
+        model = Classifier.load("model")
+        truth = np.array(labels)[model.validation_rows_]
+        told = recall_score(truth, model.classes_[model.validation_scores_.argmax(1)], labels=["rare"], average=None)
+        return out, float(told[0])
+
+    out, share = trained()
+    assert share < 0.4
+    assert f"of class 'rare' {share:.1%} right, {share * 8:.0f} of 8: --balanced gives each class" in out
+    out, again = trained("--balanced")
+    assert again > share
+    assert "of class" not in out
+
+
+@pytest.mark.parametrize(
+    ("labels", "said", "balanced", "line"),
+    [
+        ("aaaaab", "aaaaaa", False, "of class 'b' 0.0% right, 0 of 1: --balanced gives each class"),
+        ("aaaaab", "aaaaaa", True, "of class 'b' 0.0% right, 0 of 1"),
+        ("abbbccc", "abbbbbb", False, "of class 'c' 0.0% right, 0 of 3"),  # as many as of others: weights are no help
+        ("abcabc", "abccab", False, ""),  # all alike
+    ],
+)
+def test_balanced_is_advised_where_it_helps(labels: str, said: str, balanced: bool, line: str) -> None:
+    classes = np.unique(list(labels))
+    scores = (np.array(list(said))[:, None] == classes) * 1.0
+    model = SimpleNamespace(classes_=classes, validation_rows_=np.arange(len(labels)), validation_scores_=scores)
+    found = _left_out(cast(Classifier, model), list(labels), balanced)
+    assert "".join(found[1:]).startswith(line)
+    assert len(found) == 1 + bool(line)
+    assert ("--balanced" in "".join(found)) == ("--balanced" in line)
 
 
 def test_a_model_knows_whole_numbers_however_they_are_written(run: Run, tmp_path: Path) -> None:
