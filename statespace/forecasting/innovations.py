@@ -114,6 +114,10 @@ class Kind(NamedTuple):
         """Where the search begins, in numbers without bounds."""
         return [-1.0] + [-2.0, 1.5] * self.slope + [-2.0] * (self.season > 1)
 
+    def numbers(self, series: int, covariates: int) -> float:
+        """Return how many numbers are fitted to each series, its variance among them; what all share counts by share."""
+        return self.states - (self.season > 1) + 1 + (len(self.start) + covariates) / series
+
     def model(self, free: Sequence[float]) -> Smoothing:
         """Return the model of numbers without bounds: level, slope and season each learn less than all of an error."""
         share = 1 / (1 + np.exp(-np.clip(free, -30, 30)))

@@ -20,6 +20,9 @@ from statespace.forecasting.innovations import MOST_KEPT, Kind, Smoothing
 from statespace.models.instance_norm import REVERSIBLE, normalise
 
 _MOST_SERIES = 32  # that parameters are fitted to: more would tell little
+_TOLD = (
+    0.5  # of what all series tell, by those that are long enough for a model: less is no reason to leave the others out
+)
 _MOST_STEPS = 512  # of each of them
 _CERTAIN = 1e-10  # of the variance of a series: errors below are rounding
 LEAST_OWN = 1e-6  # of a covariate, in squares, that is to be told apart from level and season
@@ -51,7 +54,7 @@ class Group(NamedTuple):
 
     def penalty(self, kind: Kind, series: int, covariates: int) -> float:
         """Return how much fitted numbers are worth (AICc); what is fitted to all series counts as a share of each."""
-        numbers = kind.states - (kind.season > 1) + 1 + (len(kind.start) + covariates) / series
+        numbers = kind.numbers(series, covariates)
         spare = len(self.y) - numbers - 1
         return self.y.shape[1] * 2 * numbers * (1 + (numbers + 1) / spare) if spare > 0 else np.inf
 
@@ -106,9 +109,32 @@ def _variance(
     return np.asarray(square / max(1, len(group.y) - numbers) / scale[:, 0].numpy() ** 2)
 
 
-def some(series: int) -> np.ndarray:
-    """Return the numbers of those of so many series that parameters are fitted to."""
-    return np.unique(np.linspace(0, series - 1, min(series, _MOST_SERIES)).round().astype(int))
+def _kinds(season: int) -> list[Kind]:
+    kept = MOST_KEPT ** (1 / season)
+    return [Kind(slope, steps, kept) for steps in sorted({1, season}) for slope in (False, True)]
+
+
+def some(values: np.ndarray, lengths: np.ndarray, season: int, covariates: int) -> np.ndarray:
+    """Return the numbers of the series that parameters are fitted to.
+
+    Models can be weighed against each other by what they leave of the same series alone, and a few short ones would
+    allow none but the smallest. So those are left out that are too short for the largest model that most of what is
+    known is long enough for; a value tells the more, the more there are beside it.
+
+    Args:
+        values: series one behind the other, ``(total,)``; NaN in gaps.
+        lengths: steps of each series.
+        season: steps in a season, 1 where there is none.
+        covariates: how many of them may be fitted as well.
+    """
+    count = np.bincount(np.arange(len(lengths)).repeat(lengths), np.isfinite(values), len(lengths))
+    chosen: np.ndarray = np.arange(len(lengths))
+    for kind in reversed(_kinds(season)):
+        enough = np.flatnonzero(count > 2 * kind.numbers(len(lengths), covariates))
+        if np.square(count[enough]).sum() > _TOLD * np.square(count).sum():
+            chosen = enough
+            break
+    return np.asarray(chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST_SERIES)).round().astype(int)])
 
 
 def groups_of(values: np.ndarray, lengths: np.ndarray, beside: np.ndarray, chosen: np.ndarray) -> list[Group]:
@@ -182,17 +208,25 @@ def smoothed(
     Returns:
         The start; None where the series are too short or too constant to tell.
     """
-    options = values, lengths, season, input_size, h, scaler
-    found = _averaged(*options, np.zeros((len(values), 0)))
-    if found is None or beside is None:
-        return None if found is None else found[1]
+    covariates = np.zeros((len(values), 0)) if beside is None else beside
+    chosen = some(values, lengths, season, covariates.shape[1])
+    groups = groups_of(values, lengths, covariates, chosen)
+    options = season, min(input_size, int(np.median(lengths[chosen]))), input_size, h, scaler
+    found = _averaged(_with(groups, []), *options)
+    if found is None:
+        return None
     criterion, start = found
-    chosen = _worth(start.best, groups_of(values, lengths, beside, some(len(lengths))))
-    effect = np.zeros((1, beside.shape[1]))
-    if chosen and (found := _averaged(*options, beside[:, chosen])) is not None and found[0] < criterion:
+    worth = _worth(start.best, groups) if covariates.shape[1] else []
+    effect = np.zeros((1, covariates.shape[1]))
+    if worth and (found := _averaged(_with(groups, worth), *options)) is not None and found[0] < criterion:
         start = found[1]
-        effect[:, chosen] = start.effect
+        effect[:, worth] = start.effect
     return start._replace(effect=effect)
+
+
+def _with(groups: Sequence[Group], covariates: Sequence[int]) -> list[Group]:
+    """Return groups with some of their covariates."""
+    return [group._replace(beside=group.beside[..., list(covariates)]) for group in groups]
 
 
 def _weighted(parts: Sequence[np.ndarray], squares: Sequence[np.ndarray]) -> np.ndarray:
@@ -227,18 +261,17 @@ def _worth(model: Smoothing, groups: Sequence[Group]) -> list[int]:
 
 
 def _averaged(
-    values: np.ndarray, lengths: np.ndarray, season: int, input_size: int, h: int, scaler: str, beside: np.ndarray
+    groups: Sequence[Group], season: int, length: int, input_size: int, h: int, scaler: str
 ) -> tuple[float, Start] | None:
     """Return the criterion of the best model, and the average of all; None where there is none."""
-    groups = groups_of(values, lengths, beside, some(len(lengths)))
-    count = sum(group.y.shape[1] for group in groups)
-    length = min(input_size, int(np.median(lengths)))
+    if not groups:
+        return None
+    count, covariates = sum(group.y.shape[1] for group in groups), groups[0].beside.shape[2]
     minimize = import_module("scipy.optimize").minimize  # it takes a while to load
-    kept = MOST_KEPT ** (1 / season)
     found: list[tuple[float, Smoothing]] = []
-    for kind in (Kind(slope, steps, kept) for steps in sorted({1, season}) for slope in (False, True)):
-        penalty = sum(group.penalty(kind, count, beside.shape[1]) for group in groups)
-        if not groups or not np.isfinite(penalty) or length < kind.states + 2:
+    for kind in _kinds(season):
+        penalty = sum(group.penalty(kind, count, covariates) for group in groups)
+        if not np.isfinite(penalty) or length < kind.states + 2:
             continue
         best = minimize(
             lambda free, kind=kind: fitted(kind.model(free), groups).deviance,
@@ -255,14 +288,15 @@ def _averaged(
         (float(w), model) for w, (_, model) in zip(weight, found, strict=True) if w > _LEAST_WEIGHT * weight.sum()
     ]
     total = sum(w for w, _ in models)
-    matrix, variance, effect = np.zeros((h, input_size)), np.zeros(h + input_size), np.zeros(beside.shape[1])
+    matrix, variance, effect = np.zeros((h, input_size)), np.zeros(h + input_size), np.zeros(covariates)
+    known = np.concatenate([np.full(group.y.shape[1], len(group.y)) for group in groups])  # values tell alike of it
     for w, model in models:
-        of_model, numbers = fitted(model, groups), len(model.C) + 2 + len(effect)
+        of_model, numbers = fitted(model, groups), len(model.C) + 2 + covariates
         of_one = [
             _variance(group, square, of_model.effect, numbers, length, scaler)
             for group, square in zip(groups, of_model.squares, strict=True)
         ]
         matrix[:, input_size - length :] += w / total * model.forecast(length, h)
-        variance += w / total * np.concatenate(of_one).mean() * model.growth(h + input_size)
+        variance += w / total * np.average(np.concatenate(of_one), weights=known) * model.growth(h + input_size)
         effect += w / total * of_model.effect
     return least, Start(matrix, np.sqrt(variance), effect[None], tuple((w / total, model) for w, model in models))

@@ -201,3 +201,30 @@ def test_the_spread_is_that_of_windows_without_what_covariates_add(slope: float)
     assert found is not None
     bare = (y - beside @ found.effect[0])[-36:]
     assert found.spread[0] * bare.std() == pytest.approx(1.0, abs=0.25)
+
+
+@pytest.mark.parametrize("short", [2, 3, 8, 14, 20, 26])
+def test_a_series_that_is_too_short_for_a_season_does_not_take_it_from_the_others(short: int) -> None:
+    each = [monthly(seed, 0, 120) for seed in range(6)]
+    y, beside = (np.concatenate(parts) for parts in zip(*each, strict=True))
+    alone = smoothed(y, np.full(6, 120), 12, 36, 12, beside=beside)
+    lengths = np.array([short, *[120] * 6])
+    found = smoothed(
+        np.concatenate([y[:short], y]), lengths, 12, 36, 12, beside=np.concatenate([beside[:short], beside])
+    )
+    assert alone is not None
+    assert found is not None
+    np.testing.assert_allclose(found.effect, [[5.0]], atol=0.1)
+    for got, want in zip(found[:3], alone[:3], strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_the_spread_is_that_of_the_series_that_have_most_values() -> None:
+    """Of windows of a few values the scale is small now and then, and the errors in units of it are large."""
+    rng = np.random.default_rng(0)
+    walks = [rng.normal(size=n).cumsum() for n in (*[200] * 6, *[11] * 3)]
+    of_long = smoothed(np.concatenate(walks[:6]), np.full(6, 200), 1, 60, 5)
+    of_all = smoothed(np.concatenate(walks), np.array([len(walk) for walk in walks]), 1, 60, 5)
+    assert of_long is not None
+    assert of_all is not None
+    np.testing.assert_allclose(of_all.spread[:5], of_long.spread[:5], rtol=0.1)
