@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from statespace.forecasting.conformal import calibrate
+from statespace.forecasting.late_windows import widen
 from statespace.forecasting.paths import copula
 from statespace.models import ForecastNetwork
 from statespace.models.instance_norm import normalise
@@ -208,6 +209,7 @@ def train(
     """
     from statespace.training import ForecastModule, WindowDataModule, fit
 
+    network.wider.fill_(1.0)
     source, has_validation = data.source, len(data.val[0]) > 0
     strength = strength_of(how, data)
     linear = None if network.output.positive else network.linear
@@ -284,4 +286,5 @@ def train(
         if linear is not None:
             # The linear path knows the tail by now: what made up for that it did not is to go.
             _shrink(network, min(share, believed * _share(network.eval(), linear, held_out)), trust)
+    widen(network.eval(), source, (torch.cat([data.train[0], data.val[0]]), torch.cat([data.train[1], data.val[1]])))
     return outcome, correlation

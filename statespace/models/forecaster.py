@@ -75,7 +75,8 @@ class ForecastNetwork(nn.Module):
     The buffer `offsets`, ``(h, len(QUANTILES))``, in units of the window's scale, widens or narrows the trained
     quantiles after training (see `forecasting.conformal`); it starts at zero. What training starts from,
     `begin`, ``(h + input_size, parameters)``, is added to all that the head puts out, counted from the last value that
-    was observed: behind a gap the bands are as wide as they are so many steps later.
+    was observed: behind a gap the bands are as wide as they are so many steps later. Of a window that begins with
+    its last 1, 2, … steps the bands are `wider`, ``(input_size,)``, by as many times (see `forecasting.late_windows`).
 
     Args:
         h: horizon to train for, in steps.
@@ -108,6 +109,7 @@ class ForecastNetwork(nn.Module):
     offsets: Tensor
     begin: Tensor
     effect: Tensor
+    wider: Tensor
     scaler: str | Reversible
 
     def __init__(
@@ -157,6 +159,7 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("offsets", torch.zeros(h, len(QUANTILES)))
         self.register_buffer("begin", torch.zeros(h + input_size, self.output.parameters))
         self.register_buffer("effect", torch.zeros(1, futr))
+        self.register_buffer("wider", torch.ones(input_size))
 
     def begin_at(self, weight: Tensor, spread: Tensor, effect: Tensor) -> None:
         """Start at a linear forecast of a spread that is known.
@@ -296,9 +299,15 @@ class ForecastNetwork(nn.Module):
             linear = self.straight(self.linear, window, past, dt_scale, raw.shape[1])
             begin = self.begin[self._row(raw.shape[1], dt_scale, window.silent).clamp(max=len(self.begin) - 1)]
             raw = raw + begin + F.pad(linear[..., None], (0, self.output.parameters - 1))
-        unit = self.scaler.before(window.scale) if isinstance(self.scaler, Reversible) else None
+        scale = window.scale
+        if window.begun is not None:
+            begun = (window.begun * dt_scale).ceil().long().clamp(1, self.input_size)
+            wider = self.wider[begun - 1]
+            raw = torch.cat([raw[..., :1] / wider[..., None], raw[..., 1:]], -1)  # the forecast stays where it is
+            scale = scale * wider
+        unit = self.scaler.before(scale) if isinstance(self.scaler, Reversible) else None
         location = window.location if added is None else window.location + added
-        return Raw(raw, location, window.scale, unit)
+        return Raw(raw, location, scale, unit)
 
     def straight(
         self, linear: LinearPath, window: Normalised, past: History, dt_scale: float = 1.0, steps: int | None = None

@@ -45,6 +45,13 @@ class Normalised(NamedTuple):
         never = back.new_ones(len(back), 1)
         return torch.cat([back, never], 1).argmax(1, keepdim=True)
 
+    @property
+    def begun(self) -> Tensor | None:
+        """Steps of each window from its first value on, ``(b, 1)``; None where all begin with one."""
+        if self.observed is None or bool(self.observed[:, 0].all()):
+            return None
+        return (self.observed.cummax(1).values > 0).sum(1, keepdim=True)
+
 
 class Reversible(nn.Module):
     """Kind "standard" with a learnt scale γ and shift β behind it, which are those of another location and scale.

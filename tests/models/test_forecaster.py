@@ -73,6 +73,21 @@ def test_a_window_and_its_padded_self_differ_in_the_linear_path_alone() -> None:
         torch.testing.assert_close(found, want, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("scaler", ["standard", "reversible", "robust"])
+def test_bands_alone_are_wider_where_a_window_begins_late(scaler: str) -> None:
+    model = random_model(1, scaler=scaler)
+    model.offsets.zero_()
+    x, observed = torch.randn(3, 24), torch.ones(3, 24)
+    observed[1, :20] = observed[2, :-1] = 0
+    want = forecast(model, x * observed, observed)
+    model.wider.copy_(torch.linspace(9, 1, 24))
+    found = forecast(model, x * observed, observed)
+    torch.testing.assert_close(found[0], want[0], rtol=0, atol=0)
+    torch.testing.assert_close(found[..., MIDDLE], want[..., MIDDLE])
+    width, before = (part.diff(dim=-1) for part in (found, want))
+    torch.testing.assert_close(width[1:], before[1:] * model.wider[[3, 0], None, None], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("shift", "scale"), [(1000.0, 1.0), (0.0, 64.0), (-5.0, 0.5)])
 def test_level_and_unit_of_a_window_carry_over(shift: float, scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("statespace.models.instance_norm.FLOOR", 0.0)  # the floor is what keeps this from being exact
