@@ -28,6 +28,8 @@ _CERTAIN = 1e-10  # of the variance of a series: errors below are rounding
 LEAST_OWN = 1e-6  # of a covariate, in squares, that is to be told apart from level and season
 _WORTH = 4.0  # of -2 log-likelihood, for one covariate more: the best of several is there by chance as well
 _MOST_COVARIATES = 40
+_FAST = 3.0  # 0.95 of an error stays in the level: between this and a small share of it a few values may see no way
+_WALK = Smoothing(np.eye(1), np.ones(1), np.ones(1))  # the last value goes on
 _LEAST_WEIGHT = 1e-3  # of a model: less is not worth its matrix
 
 
@@ -206,7 +208,7 @@ def smoothed(
         scaler: how windows are normalised, see `statespace.models.instance_norm`.
         beside: covariates that are known beforehand, ``(total, m)``, zero where they are missing.
     Returns:
-        The start; None where the series are too short or too constant to tell.
+        The start, at least that of a random walk; None where the series are constant.
     """
     covariates = np.zeros((len(values), 0)) if beside is None else beside
     chosen = some(values, lengths, season, covariates.shape[1])
@@ -273,15 +275,21 @@ def _averaged(
         penalty = sum(group.penalty(kind, count, covariates) for group in groups)
         if not np.isfinite(penalty) or length < kind.states + 2:
             continue
+
+        def deviance(free: Sequence[float], kind: Kind = kind) -> float:
+            return fitted(kind.model(free), groups).deviance
+
         best = minimize(
-            lambda free, kind=kind: fitted(kind.model(free), groups).deviance,
-            kind.start,
+            deviance,
+            min(kind.start, [_FAST, *kind.start[1:]], key=deviance),
             method="Nelder-Mead",
             options={"maxfev": 60 + 60 * len(kind.start), "xatol": 0.02, "fatol": 0.02},
         )
         found.append((float(best.fun) + penalty, kind.model(best.x)))
-    if not found:
+    if not found and covariates:
         return None
+    if not found:  # nothing tells what else
+        found.append((0.0, _WALK))
     least = min(criterion for criterion, _ in found)
     weight = np.exp([(least - criterion) / 2 for criterion, _ in found])
     models = [

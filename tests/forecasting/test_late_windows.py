@@ -45,3 +45,10 @@ def test_the_bands_of_short_series_in_training_hold_what_they_say() -> None:
     found = fc.fit(df, freq="MS").predict(level=80)
     found, y = found[found["unique_id"].str.startswith("new")], values[:, ROWS:].ravel()
     assert (found["S4D-lo-80"].le(y) & found["S4D-hi-80"].ge(y)).mean() > 0.68
+
+
+def test_four_rows_go_on_at_the_last_one() -> None:
+    df = pd.DataFrame({"unique_id": "shop", "ds": pd.date_range("2024-01-01", periods=4, freq="MS")})
+    found = Forecaster(2, verbose=False).fit(df.assign(y=[10.01, 10.99, 12.06, 13.01]), freq="MS").predict(level=80)
+    assert found["S4D"].ge(13.01 - 1e-4).all()
+    assert (found["S4D-lo-80"].lt(13.01) & found["S4D-hi-80"].gt([14, 15])).all()

@@ -121,7 +121,7 @@ def test_gaps_and_unequal_lengths_are_taken() -> None:
     assert (found.spread > 0).all()
 
 
-@pytest.mark.parametrize("y", [np.ones(50), np.full(50, np.nan), np.arange(4.0)], ids=["constant", "empty", "short"])
+@pytest.mark.parametrize("y", [np.ones(50), np.full(50, np.nan), np.arange(1.0)], ids=["constant", "empty", "short"])
 def test_what_tells_nothing_gives_none(y: np.ndarray) -> None:
     assert smoothed(y, np.array([len(y)]), 1, 20, 5) is None
 
@@ -228,3 +228,14 @@ def test_the_spread_is_that_of_the_series_that_have_most_values() -> None:
     assert of_long is not None
     assert of_all is not None
     np.testing.assert_allclose(of_all.spread[:5], of_long.spread[:5], rtol=0.1)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+@pytest.mark.parametrize("steps", [2, 3, 4, 5])
+def test_of_a_few_values_the_last_one_goes_on(steps: int, count: int) -> None:
+    """A trend is no reason to go back to their mean, and its changes say how far the next value may be off."""
+    y = 100 + 5 * np.arange(steps) + np.random.default_rng(0).normal(0, 0.2, size=(count, steps))
+    found = smoothed(y.ravel(), np.full(count, steps), 12, 24, 2, "none")
+    assert found is not None
+    assert (found.weight[:, -steps:] @ y.T >= y[:, -1] - 0.5).all()
+    assert found.spread[0] == pytest.approx(5, rel=0.8)
