@@ -311,7 +311,8 @@ class Forecaster(Parameters):
         levels, shares = check_levels(where, level), check_quantiles(where, quantiles)
         table, found = self._forecast(where, df, h, futr_df, static_df, dt_scale, known_as)
         point = found.mean if self.point == "mean" else None
-        named = columns(found.values, levels, self.name, shares, point)
+        whole = self._ready(where).network.output.whole
+        named = columns(found.values, levels, self.name, shares, point, whole)
         result = pd.DataFrame(table | {name: values.reshape(-1) for name, values in named.items()})
         return like(result, self._kind if df is None else kind_of(df))
 
@@ -380,7 +381,9 @@ class Forecaster(Parameters):
         where = "Forecaster.simulate"
         expect_apart(where, self.columns, self.name, SAMPLE, with_target=False)
         table, found = self._forecast(where, df, h, futr_df, static_df, 1.0)
-        paths = simulate(where, found.values, self._ready(where).correlation, n_paths, seed)  # (series, paths, steps)
+        fitted = self._ready(where)
+        scaled = simulate(where, found.scaled, fitted.correlation, n_paths, seed)  # (series, paths, steps)
+        paths = fitted.network.output.possible(found.scaling.backward(scaled))
         series, _, steps = paths.shape
         each = np.arange(series * steps).reshape(series, 1, steps).repeat(n_paths, 1).reshape(-1)
         number = np.arange(n_paths).repeat(steps)

@@ -29,10 +29,14 @@ class Quantiles:
         values: at the levels `QUANTILES`, ``(series, steps, len(QUANTILES))``, ascending.
         trained_mean: as the network puts it out, ``(series, steps)``; None where the data were transformed, since
             the mean of what is transformed back is another one.
+        scaled: as the network puts them out, of the shape of `values`.
+        scaling: which brings these back to the units of the data.
     """
 
     values: np.ndarray
     trained_mean: np.ndarray | None
+    scaled: np.ndarray
+    scaling: Scaling
 
     @property
     def mean(self) -> np.ndarray:
@@ -118,8 +122,9 @@ class Fitted:
     @staticmethod
     def in_units(scaling: Scaling, quantiles: Tensor, mean: Tensor) -> "Quantiles":
         """Bring what the network forecasts back to the units of the data."""
-        values = scaling.backward(quantiles.double().numpy())
-        return Quantiles(values, None if scaling.transforms else scaling.backward(mean.double().numpy()))
+        scaled = quantiles.double().numpy()
+        trained_mean = None if scaling.transforms else scaling.backward(mean.double().numpy())
+        return Quantiles(scaling.backward(scaled), trained_mean, scaled, scaling)
 
     def forecast(
         self, series: Panel, scaling: Scaling, beside: Beside, steps: int, dt_scale: float = 1.0

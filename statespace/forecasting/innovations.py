@@ -115,7 +115,7 @@ class Kind(NamedTuple):
         return [-1.0] + [-2.0, 1.5] * self.slope + [-2.0] * (self.season > 1)
 
     def numbers(self, series: int, covariates: int) -> float:
-        """Return how many numbers are fitted to each series, its variance among them; what all share counts by share."""
+        """Return how many numbers are fitted to each series, its variance with them; what all share counts by share."""
         return self.states - (self.season > 1) + 1 + (len(self.start) + covariates) / series
 
     def model(self, free: Sequence[float]) -> Smoothing:

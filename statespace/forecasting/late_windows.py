@@ -1,8 +1,8 @@
 """How much wider the bands are of windows that begin late, since little is known of a series that has just begun.
 
-The scale of a few values says little, and a season that was never seen is missing from the forecast. So whole windows are
-cut to their last n steps, and forecast. With r(n) the error that 80 % of the values stay within, in units of half of the
-80 % band on their side,
+The scale of a few values says little, and a season that was never seen is missing from the forecast. So whole windows
+are cut to their last n steps, and forecast. With r(n) the error that 80 % of the values stay within, in units of that
+half of the 80 % band which is on their side,
 
     wider(n) = max over m ≥ n of r(m) / r(l),    l the length of a window
 

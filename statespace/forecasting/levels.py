@@ -71,6 +71,7 @@ def columns(
     name: str,
     shares: Sequence[float] = (),
     point: np.ndarray | None = None,
+    whole: bool = False,
 ) -> dict[str, np.ndarray]:
     """Return the columns of a forecast: the point, then lower and upper end of each interval, then quantiles.
 
@@ -80,6 +81,7 @@ def columns(
         name: name of the model.
         shares: as `check_quantiles` returns them.
         point: the point forecast, ``(…)``; by default the median.
+        whole: whether all but the point are to be whole numbers.
     Returns:
         ``name``, ``name-lo-80``, ``name-hi-80`` …, ``name_ql0.1`` …, each ``(…)``.
     """
@@ -89,7 +91,10 @@ def columns(
         asked |= {f"{name}-lo-{level}": 0.5 - level / 200, f"{name}-hi-{level}": 0.5 + level / 200}
     asked |= {f"{name}_ql{share}": share for share in shares}
     if asked:
-        u = torch.tensor(list(asked.values()), dtype=torch.float64)
-        between_them = between(torch.from_numpy(quantiles)[..., None, :], u).numpy()
-        found |= {column: between_them[..., place] for place, column in enumerate(asked)}
+        wanted = [round(share, 9) for share in asked.values()]  # 0.5 - 80 / 200 is not 0.1 to the last digit
+        between_them = between(torch.from_numpy(quantiles)[..., None, :], torch.tensor(wanted, dtype=torch.float64))
+        for place, (column, share) in enumerate(zip(asked, wanted, strict=True)):
+            trained = share in QUANTILES
+            ends = quantiles[..., QUANTILES.index(share)] if trained else between_them[..., place].numpy()
+            found[column] = np.rint(ends) if whole else ends
     return found

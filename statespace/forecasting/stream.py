@@ -328,7 +328,7 @@ class ForecastStream:
             expected = quantiles.values[:, 0]
             point = quantiles.mean[:, 0] if self._fc.point == "mean" else None
             score = normal_score(torch.as_tensor(expected), torch.tensor(values[some]), MOST).numpy()
-            return columns(expected, self._levels, self._fc.name, (), point), score
+            return columns(expected, self._levels, self._fc.name, (), point, fitted.network.output.whole), score
 
         parts = on_threads(of, range(0, max(1, len(which)), _ROWS))
         return Expected(

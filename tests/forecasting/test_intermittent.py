@@ -8,6 +8,7 @@ import pytest
 
 from statespace import Forecaster
 from statespace.forecasting.intermittent import note_zeros
+from statespace.models import OUTPUTS
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(0.5, 200).astype(float)
@@ -48,3 +49,34 @@ def test_it_is_said_once_at_the_line_that_fits() -> None:
     with pytest.warns(UserWarning, match="negative-binomial") as told:
         fc.fit(frame, freq=1).predict(frame)
     assert [note.filename for note in told] == [__file__]
+
+
+def few(distribution: str, values: np.ndarray, intervals: str = "quantile") -> Forecaster:
+    df = pd.DataFrame({"unique_id": "shop", "ds": np.arange(len(values)), "y": values})
+    options = {"d_model": 4, "d_state": 4, "n_layers": 1, "season_length": 1, "max_steps": 5, "verbose": False}
+    return Forecaster(5, input_size=10, distribution=distribution, intervals=intervals, **options).fit(df)
+
+
+@pytest.mark.parametrize("intervals", ["quantile", "conformal"])
+def test_bands_and_paths_of_counts_are_whole_numbers_from_zero_on(intervals: str) -> None:
+    fc = few("negative-binomial", np.random.default_rng(0).poisson(5, 150).astype(float), intervals)
+    bands = fc.predict(h=12, level=[50, 80, 95, 99]).iloc[:, 3:].to_numpy()
+    np.testing.assert_array_equal(bands, np.rint(bands))
+    paths = fc.simulate(500, h=12)["S4D"]
+    np.testing.assert_array_equal(paths, np.rint(paths))
+    assert paths.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [("negative-binomial", [0, 0, 2, 7]), ("tweedie", [0, 0.4, 2.4, 7]), ("normal", [-1.5, 0.4, 2.4, 7])],
+)
+def test_what_is_drawn_beyond_the_quantiles_can_come(name: str, want: list[float]) -> None:
+    np.testing.assert_array_equal(OUTPUTS[name]().possible(np.array([-1.5, 0.4, 2.4, 7.0])), want)
+
+
+def test_paths_of_positive_values_under_the_logarithm_are_positive() -> None:
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.normal(size=150) + np.linspace(0, 3, 150))
+    paths = few("quantile", values).simulate(2000)["S4D"]
+    assert paths.gt(0).all()

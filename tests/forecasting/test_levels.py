@@ -68,3 +68,12 @@ def test_levels_are_ordered_and_named_once() -> None:
     assert list(columns(np.zeros((1, len(QUANTILES))), check_levels("test", [80.0, 95, 97.5]), "S4D")) == [
         *("S4D", "S4D-lo-80", "S4D-hi-80", "S4D-lo-95", "S4D-hi-95", "S4D-lo-97.5", "S4D-hi-97.5")
     ]
+
+
+@pytest.mark.parametrize("level", [20, 40, 60, 80, 90, 95, 99])
+def test_trained_counts_are_ends_of_bands_to_the_last_digit(level: int) -> None:
+    quantiles = np.sort(np.random.default_rng(0).integers(0, 40, size=(500, len(QUANTILES)))).astype(float)
+    found = columns(quantiles, [level], "m", [0.1])
+    for column, q in ((f"m-lo-{level}", 0.5 - level / 200), (f"m-hi-{level}", 0.5 + level / 200), ("m_ql0.1", 0.1)):
+        place = int(np.argmin(np.abs(np.array(QUANTILES) - q)))
+        np.testing.assert_array_equal(found[column], quantiles[:, place])
