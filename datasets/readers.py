@@ -76,12 +76,21 @@ def _header(path: Path, compressed: bool) -> list[str]:
     return names
 
 
+def _expect_commas(path: Path, header: list[str]) -> None:
+    for separator, word in _OTHER_SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            raise InputError(
+                f"read_frame: the columns of {str(path)!r} are separated by {word}: use commas, and points in decimals."
+            )
+
+
 def _read_text(path: Path, compressed: bool, text: Collection[str]) -> pd.DataFrame:
     try:
         _expect_text(path, compressed)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # longer rows would lose their end without a word
             header = _header(path, compressed)
+            _expect_commas(path, header)
             options: dict[str, Any] = {"compression": "gzip" if compressed else None, "skipinitialspace": True}
             frame: pd.DataFrame = pd.read_csv(path, index_col=False, low_memory=False, **options)
             names = [name for name in header if name in text]
@@ -98,9 +107,6 @@ def _read_text(path: Path, compressed: bool, text: Collection[str]) -> pd.DataFr
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ").rstrip(".")
         raise InputError(f"read_frame: {str(path)!r} is not a regular CSV table ({reason}).") from error
-    for separator, word in _OTHER_SEPARATORS.items():
-        if frame.shape[1] == 1 and separator in header[0]:
-            raise InputError(f"read_frame: the columns of {str(path)!r} are separated by {word}: use commas.")
     return frame
 
 

@@ -68,6 +68,7 @@ BROKEN = {
     "longer rows": ("table.csv", b"ds,y\n2020-01-01,1,2\n2020-01-02,1,2\n", "is not a regular CSV table"),
     "open quote": ("table.csv", b'ds,y\n"2020-01-01,1\n', "is not a regular CSV table"),
     "semicolons": ("table.csv", b"ds;y\n2020-01-01;1\n", "separated by semicolons: use commas"),
+    "decimal commas": ("table.csv", b"ds;y\n2020-01-01;1,5\n", "separated by semicolons: use commas, and points"),
     "not gzip": ("table.csv.gz", TEXT.encode(), "is not a whole gzip file"),
     "half a gzip": ("table.csv.gz", gzip.compress(TEXT.encode() * 99)[:-20], "is not a whole gzip file"),
     "empty gzip": ("table.csv.gz", gzip.compress(b""), "is empty"),
