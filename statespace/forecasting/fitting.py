@@ -310,6 +310,11 @@ def _windows(
 
     data = WindowDataModule(source, lengths, val_size, how.batch_size, how.random_seed)
     if len(data.train[0]) == 0:
+        if (nearest := series.nearest) > 1:
+            raise InputError(
+                f"{where}: at freq {series.freq!r} no two values are neighbours, the nearest are {nearest} steps "
+                "apart: pass the freq of the stamps."
+            )
         raise InputError(
             f"{where}: no stretch of the series has observed values both in its past and in the {how.h} steps "
             f"after: fill some of the gaps, pass a smaller h, or check the freq, {series.freq!r}"

@@ -81,6 +81,13 @@ class Panel:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def nearest(self) -> int:
+        """The least number of steps from one value to the next; 0 where no series has two."""
+        seen = np.flatnonzero(np.isfinite(self.values))
+        apart = np.diff(seen)[np.diff(np.searchsorted(self.lengths.cumsum(), seen, side="right")) == 0]
+        return int(apart.min()) if len(apart) else 0
+
     def tail(self, steps: int) -> "Panel":
         """Keep the last `steps` steps of every series."""
         kept = np.minimum(self.lengths, steps)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from statespace import Forecaster
+from statespace.errors import InputError
 from statespace.models import ForecastNetwork, History
 from statespace.training import Windows
 
@@ -57,3 +58,12 @@ def test_targets_are_filled_between_those_that_count() -> None:
     found, enough = Windows(History(none, none), y, (weight > 0).float(), weight).targets()
     torch.testing.assert_close(found, torch.tensor([[1.0, 2.0, 3.0, 3.0], [5.0, 5.0, 5.0, 5.0]]))
     assert enough.tolist() == [True, False]
+
+
+@pytest.mark.filterwarnings("ignore:.*no two rows are neighbours")
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_freq_on_which_no_two_values_are_neighbours_is_said_to_be_the_cause(count: int) -> None:
+    months = pd.date_range("2020-01-01", periods=36, freq="MS")
+    df = pd.concat([pd.DataFrame({"unique_id": name, "ds": months, "y": np.arange(36.0)}) for name in range(count)])
+    with pytest.raises(InputError, match="at freq 'D' no two values are neighbours, the nearest are 28 steps apart"):
+        Forecaster(6, verbose=False).fit(df, freq="D")
