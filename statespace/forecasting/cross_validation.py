@@ -64,9 +64,9 @@ class Grid:
         return self.rows.iloc[(self.starts[series] + first)[of] + rank], of
 
 
-def _whole(where: str, name: str, value: object) -> int:
+def _whole(where: str, name: str, value: object, others: str = "") -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"{where}: {name} is {value!r}, but a whole number from 1 on is expected.")
+        raise InputError(f"{where}: {name} is {value!r}, but {others}a whole number from 1 on is expected.")
     return int(value)
 
 
@@ -168,7 +168,7 @@ def cross_validation(
     n_windows = _whole(where, "n_windows", n_windows)
     steps = fc.h if h is None else _whole(where, "h", h)
     step = steps if step_size is None else _whole(where, "step_size", step_size)
-    every = int(refit) if isinstance(refit, bool) else _whole(where, "refit", refit)
+    every = int(refit) if isinstance(refit, bool) else _whole(where, "refit", refit, "True, False or ")
     check_levels(where, level)  # what is wrong with an option is said before the training
     check_quantiles(where, quantiles)
     asked = {"level": level, "quantiles": quantiles}

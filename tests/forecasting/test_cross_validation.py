@@ -101,7 +101,8 @@ def test_a_table_that_is_too_short_says_what_is_needed_and_what_came(small: Smal
     [
         ({"n_windows": 0}, "n_windows is 0, but a whole number"),
         ({"step_size": 1.5}, "step_size is 1.5"),
-        ({"refit": -1}, "refit is -1"),
+        ({"refit": 0}, "refit is 0, but True, False or a whole number from 1 on is expected"),
+        ({"refit": "yes"}, "refit is 'yes', but True, False or a whole number"),
         ({"h": "3"}, "h is '3'"),
         ({"level": [101]}, "level 101 is not known"),
         ({"freq": "M"}, "freq is 'M'"),
