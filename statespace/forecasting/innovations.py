@@ -98,11 +98,13 @@ class Kind(NamedTuple):
         slope: whether there is a damped slope.
         season: steps in a season, 1 for none.
         kept: the largest share of a slope that goes on for another step.
+        steady: whether this share of the slope that the series begins with goes on, and nothing is learnt of it.
     """
 
     slope: bool
     season: int
     kept: float = MOST_KEPT
+    steady: bool = False
 
     @property
     def states(self) -> int:
@@ -112,7 +114,7 @@ class Kind(NamedTuple):
     @property
     def start(self) -> list[float]:
         """Where the search begins, in numbers without bounds."""
-        return [-1.0] + [-2.0, 1.5] * self.slope + [-2.0] * (self.season > 1)
+        return [-1.0] + [-2.0, 1.5] * (self.slope and not self.steady) + [-2.0] * (self.season > 1)
 
     def numbers(self, series: int, covariates: int) -> float:
         """Return how many numbers are fitted to each series, its variance with them; what all share counts by share."""
@@ -125,8 +127,9 @@ class Kind(NamedTuple):
         A, K, C = np.zeros((n, n)), np.zeros(n), np.zeros(n)
         A[0, 0], K[0], C[0] = 1.0, share[0], 1.0
         if self.slope:
-            damping = _LEAST_KEPT + (self.kept - _LEAST_KEPT) * share[2]
-            A[:2, 1], K[1], C[1] = damping, share[0] * share[1], damping
+            learnt, going = (0.0, 1.0) if self.steady else share[1:3]
+            damping = _LEAST_KEPT + (self.kept - _LEAST_KEPT) * going
+            A[:2, 1], K[1], C[1] = damping, share[0] * learnt, damping
         if self.season > 1:
             first = 1 + self.slope
             A[first:, first:] = np.roll(np.eye(self.season), 1, axis=1)

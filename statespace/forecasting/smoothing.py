@@ -271,7 +271,10 @@ def _averaged(
     count, covariates = sum(group.y.shape[1] for group in groups), groups[0].beside.shape[2]
     minimize = import_module("scipy.optimize").minimize  # it takes a while to load
     found: list[tuple[float, Smoothing]] = []
+    fewest = min(len(group.y) for group in groups)
     for kind in _kinds(season):
+        if kind.slope and kind.season == 1 and fewest <= 2 * kind.numbers(count, covariates):
+            kind = kind._replace(steady=True)  # too few values to learn how a slope changes
         penalty = sum(group.penalty(kind, count, covariates) for group in groups)
         if not np.isfinite(penalty) or length < kind.states + 2:
             continue

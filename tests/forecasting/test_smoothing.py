@@ -8,6 +8,7 @@ from statespace.forecasting.innovations import Kind, Smoothing
 from statespace.forecasting.smoothing import fitted, groups_of, smoothed
 
 KINDS = [Kind(slope, season) for slope in (False, True) for season in (1, 4)]
+KINDS += [Kind(True, season, steady=True) for season in (1, 4)]
 
 
 def model(kind: Kind, seed: int = 0) -> Smoothing:
@@ -239,3 +240,15 @@ def test_of_a_few_values_the_last_one_goes_on(steps: int, count: int) -> None:
     assert found is not None
     assert (found.weight[:, -steps:] @ y.T >= y[:, -1] - 0.5).all()
     assert found.spread[0] == pytest.approx(5, rel=0.8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_line_of_eight_values_goes_on(seed: int) -> None:
+    steps = np.arange(14)
+    y = 100 + 5 * steps + np.random.default_rng(seed).normal(0, 0.5, size=14)
+    found = smoothed(y[:8], np.array([8]), 12, 24, 6, "none")
+    assert found is not None
+    np.testing.assert_allclose(
+        found.weight[:, -8:] @ y[:8], 100 + 5 * steps[8:], atol=2.5
+    )  # the last value is off by 30
+    assert found.spread.max() < 2.5
