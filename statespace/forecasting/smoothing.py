@@ -28,7 +28,7 @@ _CERTAIN = 1e-10  # of the variance of a series: errors below are rounding
 LEAST_OWN = 1e-6  # of a covariate, in squares, that is to be told apart from level and season
 _WORTH = 4.0  # of -2 log-likelihood, for one covariate more: the best of several is there by chance as well
 _MOST_COVARIATES = 40
-_FAST = 3.0  # 0.95 of an error stays in the level: between this and a small share of it a few values may see no way
+_FAST = 3.0  # 0.95 of an error stays in the level: between this and a small share a few values may see no way
 _WALK = Smoothing(np.eye(1), np.ones(1), np.ones(1))  # the last value goes on
 _LEAST_WEIGHT = 1e-3  # of a model: less is not worth its matrix
 
@@ -273,7 +273,8 @@ def _averaged(
     found: list[tuple[float, Smoothing]] = []
     fewest = min(len(group.y) for group in groups)
     for kind in _kinds(season):
-        if kind.slope and kind.season == 1 and fewest <= 2 * kind.numbers(count, covariates):
+        few = kind.season == 1 and fewest <= 2 * kind.numbers(count, covariates)
+        if few and kind.slope:
             kind = kind._replace(steady=True)  # too few values to learn how a slope changes
         penalty = sum(group.penalty(kind, count, covariates) for group in groups)
         if not np.isfinite(penalty) or length < kind.states + 2:
@@ -284,7 +285,7 @@ def _averaged(
 
         best = minimize(
             deviance,
-            min(kind.start, [_FAST, *kind.start[1:]], key=deviance),
+            min(kind.start, [_FAST, *kind.start[1:]], key=deviance) if few else kind.start,
             method="Nelder-Mead",
             options={"maxfev": 60 + 60 * len(kind.start), "xatol": 0.02, "fatol": 0.02},
         )
