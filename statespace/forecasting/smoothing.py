@@ -208,7 +208,7 @@ def smoothed(
         scaler: how windows are normalised, see `statespace.models.instance_norm`.
         beside: covariates that are known beforehand, ``(total, m)``, zero where they are missing.
     Returns:
-        The start, at least that of a random walk; None where the series are constant.
+        The start, at least that of a random walk; None where the series are constant or the window is too short.
     """
     covariates = np.zeros((len(values), 0)) if beside is None else beside
     chosen = some(values, lengths, season, covariates.shape[1])
@@ -290,9 +290,9 @@ def _averaged(
             options={"maxfev": 60 + 60 * len(kind.start), "xatol": 0.02, "fatol": 0.02},
         )
         found.append((float(best.fun) + penalty, kind.model(best.x)))
-    if not found and covariates:
+    if not found and (covariates or fewest > length):
         return None
-    if not found:  # nothing tells what else
+    if not found:  # too few values to tell what else
         found.append((0.0, _WALK))
     least = min(criterion for criterion, _ in found)
     weight = np.exp([(least - criterion) / 2 for criterion, _ in found])

@@ -252,3 +252,7 @@ def test_a_line_of_eight_values_goes_on(seed: int) -> None:
         found.weight[:, -8:] @ y[:8], 100 + 5 * steps[8:], atol=2.5
     )  # the last value is off by 30
     assert found.spread.max() < 2.5
+
+
+def test_a_window_of_two_steps_is_no_reason_to_take_a_series_for_a_random_walk() -> None:
+    assert smoothed(np.random.default_rng(0).normal(size=100), np.array([100]), 1, 2, 3) is None
