@@ -4,11 +4,12 @@ What is looked at is chosen by the readout's loss on training cases that are lef
 
     levels     half as many systems more that see levels, beside those that see changes
     contests   which system of a group answers most
+    sharp      half as many systems more that ring for many cycles, and tell one pitch from the next; or these alone
     parts      quarters of a signal, and eighths as well
     heard      the energies of bands of long signals, in frames that tell words apart, and in short ones that tell how
                fast a band beats
 
-The first two cost time for each sample, and stay only where the loss falls by three times its own standard error. A
+The first three cost time for each sample, and stay only where the loss falls by three times its own standard error. A
 causal model knows neither when a quarter is over nor what is to come in a frame.
 
 At half the sampling rate half of the band is missing. A second readout is fitted to training signals that were brought
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from statespace.classification.heard import Heard, frames_in
+from statespace.classification.mixing import Mixing
 from statespace.classification.on_disk import AnySignals
 from statespace.classification.rates import at_rate, shared_out
 from statespace.classification.ridge import Readout, fit_readout
@@ -38,8 +40,10 @@ _JUDGED_BY = 1000  # cases by which is chosen what is looked at, at most
 _MOST = 5000  # cases up to which parts are looked at: the time of the readout grows with its square, or with its cube
 _NUMBERS = 2**27  # features of all cases, at most, while there are parts to leave out: half a gigabyte
 _SURE = 3.0  # standard errors by which what costs time must be better: several are tried, on a few dozen cases at times
+_TOLD = 128  # samples of a signal from which pitches are told: its longest time constant has room for a few cycles
 _HALVED = 16  # samples of a signal from which there is something left at half the rate
 _PREFIX = "features."
+_SYSTEMS = ("changes", "levels", "sharp")  # kinds of them: what each sees, or how it rings
 
 
 class View(NamedTuple):
@@ -50,12 +54,21 @@ class View(NamedTuple):
         contests: whether systems compete.
         parts: numbers of equal parts; see `ResponseFeatures`.
         heard: samples in a frame in which the energies of bands are listened to; several numbers for several frames.
+        sharp: whether some of the systems ring for many cycles.
+        changes: whether some of the systems see changes, and ring for a few cycles at most.
     """
 
     levels: bool = False
     contests: bool = False
     parts: tuple[int, ...] = ()
     heard: tuple[int, ...] = ()
+    sharp: bool = False
+    changes: bool = True
+
+    @property
+    def systems(self) -> list[str]:
+        """Names of the kinds of systems."""
+        return [name for name in _SYSTEMS if getattr(self, name)]
 
 
 class Fitted(NamedTuple):
@@ -91,10 +104,18 @@ class Bank:
             "seed": seed,
         }
         span, half = max(_SPAN * typical, 2.0), -(-systems // 2)
-        self.changes = ResponseFeatures(channels, span, systems, causal=causal, seed=seed)
-        self.levels: ResponseFeatures | None = None
-        if view.levels:
-            self.levels = ResponseFeatures(channels, span, half, causal=causal, seed=seed + 1, levels=True)
+        self.systems = {
+            name: ResponseFeatures(
+                channels,
+                span,
+                systems if name == "changes" else half,
+                causal=causal,
+                seed=seed + _SYSTEMS.index(name),
+                levels=name == "levels",
+                sharp=name == "sharp",
+            )
+            for name in view.systems
+        }
         self.heard = {
             frame: Heard(channels, frame, span, half, PARTS[:1], seed + number)
             for number, frame in enumerate(view.heard)
@@ -105,14 +126,14 @@ class Bank:
     def _look(self, view: View) -> None:
         """Look at no more than `view`."""
         self.options["view"] = view
-        self.levels = self.levels if view.levels else None
+        self.systems = {name: self.systems[name] for name in view.systems}
         self.heard = {frame: self.heard[frame] for frame in view.heard}
         for responses in self.responses():
             responses.parts, responses.contests = view.parts, view.contests
 
     def responses(self) -> list[ResponseFeatures]:
         """Return what runs over the samples."""
-        return [self.changes] if self.levels is None else [self.changes, self.levels]
+        return list(self.systems.values())
 
     def _known(self, dt_scale: float) -> float:
         """Return the `dt_scale` of the readout that serves."""
@@ -173,6 +194,10 @@ class Bank:
         """Return the scores ``(b, k)`` of signals."""
         return self.readout(dt_scale)(self._of_all(signals, dt_scale))
 
+    def mix(self, mixing: Mixing) -> None:
+        """Mix the scores from now on."""
+        self._readouts = [readout.mixed(mixing.weights, mixing.offset) for readout in self._readouts]
+
     def adapted(self, signals: AnySignals, dt_scale: float) -> "Bank":
         """Return one whose readout for this rate compares features with their means over these signals."""
         other = copy(self)
@@ -204,9 +229,8 @@ class Bank:
         return found if signals is came else shared_out(found, signals.lengths, came)
 
     def _modules(self) -> nn.ModuleDict:
-        known: dict[str, nn.Module | None] = {"changes": self.changes, "levels": self.levels}
-        known |= {f"heard_{frame}": heard for frame, heard in self.heard.items()}
-        return nn.ModuleDict({name: module for name, module in known.items() if module is not None})
+        heard = {f"heard_{frame}": heard for frame, heard in self.heard.items()}
+        return nn.ModuleDict(dict[str, nn.Module](**self.systems, **heard))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is to be stored beside `options`."""
@@ -225,8 +249,8 @@ class Bank:
     @classmethod
     def restored(cls, options: dict[str, Any], tensors: dict[str, Tensor]) -> "Bank":
         """Return what `options` and `tensors` describe; a ValueError if they do not belong together."""
-        levels, contests, parts, heard = options["view"]
-        view = View(levels, contests, tuple(parts), tuple(heard))  # of which JSON made lists
+        levels, contests, parts, heard, sharp, changes = options["view"]
+        view = View(levels, contests, tuple(parts), tuple(heard), sharp, changes)  # of which JSON made lists
         bank = cls(**options | {"view": view})
         own = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
         modules = bank._modules()
@@ -246,19 +270,19 @@ class _Columns:
 
     def __init__(self, bank: Bank, found: Tensor) -> None:
         self.most: View = bank.options["view"]
-        responses = bank.responses()
         pieces = found.split(bank.widths(), 1)
-        self._heard = dict(zip(self.most.heard, pieces[len(responses) :], strict=True))
-        self._own = [
-            part.unflatten(1, (-1, len(one.A), one.kinds)) for part, one in zip(pieces, responses, strict=False)
-        ]
-        self._thresholds = bank.changes.thresholds.shape[1]
+        self._heard = dict(zip(self.most.heard, pieces[len(bank.systems) :], strict=True))
+        self._own = {
+            name: piece.unflatten(1, (-1, len(one.A), one.kinds))
+            for (name, one), piece in zip(bank.systems.items(), pieces, strict=False)
+        }
+        self._thresholds = bank.responses()[0].thresholds.shape[1]
 
     def of(self, view: View) -> Tensor:
         """Return the features of less."""
         parts = 1 + sum(view.parts)
         kinds = None if view.contests else self._thresholds
-        own = [part[:, :parts, :, :kinds].flatten(1) for part in self._own[: 1 + view.levels]]
+        own = [self._own[name][:, :parts, :, :kinds].flatten(1) for name in view.systems]
         return torch.cat([*own, *(self._heard[frame] for frame in view.heard)], 1)
 
 
@@ -272,14 +296,15 @@ def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tens
 
     best = View()
     known = errors(best)
-    more: list[tuple[dict[str, Any], float]] = [({"levels": True}, _SURE), ({"contests": True}, _SURE)]
+    more: list[tuple[dict[str, Any], float]] = [({name: True}, _SURE) for name in ("levels", "contests", "sharp")]
+    more.append(({"changes": False}, 0.0))
     more += [({"parts": PARTS[:count]}, 0.0) for count in range(1, len(PARTS) + 1)]
     more += [({"heard": frames}, 0.0) for frames in (*((frame,) for frame in most.heard), most.heard)]
     for change, sure in more:
         view = best._replace(**change)
-        if view.parts != most.parts[: len(view.parts)] or any(
-            has and not may for has, may in zip(view, most, strict=True)
-        ):
+        if not (view.changes or view.sharp) or view.parts != most.parts[: len(view.parts)]:
+            continue
+        if any(has and not may for has, may in zip(view, most, strict=True)):
             continue
         found = errors(view)
         fall = known - found
@@ -290,4 +315,5 @@ def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tens
 
 def richest(typical: float, causal: bool) -> View:
     """Return the most that may be looked at in signals of this length."""
-    return View(True, True, () if causal else PARTS, () if causal else frames_in(typical))
+    sharp = typical >= _TOLD
+    return View(True, True, () if causal else PARTS, () if causal else frames_in(typical), sharp)

@@ -27,6 +27,12 @@ def probabilities(kind: str, scores: Tensor, sharpness: float = 1.0) -> Tensor:
     return torch.softmax(sharpness * scores, -1) if kind == "classes" else torch.sigmoid(sharpness * scores)
 
 
+def soft_targets(kind: str, targets: Tensor) -> Tensor:
+    """Return the t of the module's equation for zeros and ones ``(b, k)``."""
+    unsure = 1 / (len(targets) + 1)
+    return (1 - unsure) * targets + unsure / (targets.shape[1] if kind == "classes" else 2)
+
+
 def fit_sharpness(kind: str, scores: Tensor, targets: Tensor, weights: Tensor) -> float:
     """Return the τ of the module's equation.
 
@@ -38,7 +44,6 @@ def fit_sharpness(kind: str, scores: Tensor, targets: Tensor, weights: Tensor) -
     Returns:
         The factor, between 1/100 and 100.
     """
-    unsure = 1 / (len(targets) + 1)
-    targets = (1 - unsure) * targets + unsure / (targets.shape[1] if kind == "classes" else 2)
+    targets = soft_targets(kind, targets)
     losses = torch.stack([(weights * loss_of(kind, sharpness * scores, targets)).sum() for sharpness in _SHARPNESS])
     return float(_SHARPNESS[losses.argmin()])

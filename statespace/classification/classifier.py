@@ -17,6 +17,7 @@ from torch import Tensor
 from statespace.classification.bank import Bank
 from statespace.classification.calibration import probabilities
 from statespace.classification.class_weights import class_weights
+from statespace.classification.confidence import heard_of
 from statespace.classification.estimator import SignalEstimator
 from statespace.classification.network import Network
 from statespace.classification.stream import ClassifierStream
@@ -146,16 +147,25 @@ class Classifier(SignalEstimator):
         Raises:
             InputError: not fitted, or the signals cannot be used.
         """
-        scores = self._scores("Classifier.predict_proba", X, dt_scale)
-        return probabilities(self._kind, scores, self.sharpness_).double().numpy()
+        said = self._said("Classifier.predict_proba", X, dt_scale)
+        return probabilities(self._kind, said).double().numpy()
 
     def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
         """Return the most probable class of each signal, ``(b,)``, or its labels, ``(b, k)``; see `predict_proba`."""
-        scores = self._scores("Classifier.predict", X, dt_scale)
+        said = self._said("Classifier.predict", X, dt_scale)
         if self._kind == "labels":
-            return (scores > 0).long().numpy()
-        found: np.ndarray = self.classes_[scores.argmax(-1).numpy()]
+            return (said > 0).long().numpy()
+        found: np.ndarray = self.classes_[said.argmax(-1).numpy()]
         return found
+
+    def _said(self, where: str, X: Any, dt_scale: float) -> Tensor:
+        """Return what is said of signals before the softmax, ``(b, k)``, as sure as can be of so many samples."""
+        signals = self._ready(where, X, dt_scale)
+        said = self.sharpness_ * self._scores_of(where, signals, dt_scale)
+        if self._confidence is None:
+            return said
+        heard = torch.cat([heard_of(part) for part in signals.parts()])
+        return self._confidence(said, heard * float(dt_scale))
 
     def attribute(self, X: Any, y: Any = None, dt_scale: float = 1.0) -> list[np.ndarray]:
         """Return where in the signals a class comes from: how much each sample speaks for it, or against it.
@@ -264,7 +274,8 @@ class Classifier(SignalEstimator):
         """
         self._expect_fitted("Classifier.stream")
         scaling = self._live_scaling()
-        return ClassifierStream(self.model_, *scaling, self._kind, self.sharpness_, self.classes_, dt_scale)
+        sure = self.sharpness_, self._confidence
+        return ClassifierStream(self.model_, *scaling, self._kind, *sure, self.classes_, dt_scale)
 
     def _extra(self) -> dict[str, Any]:
         return {"loss": self._kind} | described(self.classes_)

@@ -5,7 +5,7 @@ list of names, trains a stack of these instead.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,6 +16,8 @@ from torch import Tensor
 from statespace.classification.bank import Bank, Fitted, richest
 from statespace.classification.base import SignalModel, expect_finite
 from statespace.classification.calibration import fit_sharpness
+from statespace.classification.confidence import Confidence, fit_confidence
+from statespace.classification.mixing import fit_mixing
 from statespace.classification.network import Network, strides
 from statespace.classification.on_disk import AnySignals, read_any
 from statespace.classification.search import CANDIDATES, is_better, losses
@@ -57,6 +59,7 @@ class SignalEstimator(SignalModel):
     trim: bool = False
     pooling: str = "mean"
 
+    _confidence: Confidence | None = field(default=None, init=False)
     _least: ClassVar[dict[str, int]] = SignalModel._least | {"systems": 1}
     _beside: ClassVar[tuple[str, ...]] = (RESPONSES, AUTO)
 
@@ -101,19 +104,32 @@ class SignalEstimator(SignalModel):
         shares = (shares * (len(shares) / shares.sum())).float()
         numbers = None if named is None else torch.as_tensor(np.unique(named, return_inverse=True)[1])
         kept = None if checkpoint is None else Path(checkpoint)
-        known = Known(signals, targets, shares, numbers, rows, kept)
+        cases = Known(signals, targets, shares, numbers, rows, kept)
         if self.layer == AUTO:
-            self.layer_, self.model_, judged = self._searched(where, known)
+            self.layer_, self.model_, judged = self._searched(where, cases)
         else:
             self.layer_ = self.layer if isinstance(self.layer, str) else list(self.layer)
-            self.model_, judged = self._made(where, self.layer_, known)
-        self.sharpness_ = 1.0
+            self.model_, judged = self._made(where, self.layer_, cases)
+        self.sharpness_, self._confidence = 1.0, None
         if self._kind != "numbers" and len(judged.rows):
-            self.sharpness_ = fit_sharpness(
-                self._kind, judged.scores, targets[judged.rows].float(), shares[judged.rows]
-            )
+            judged = self._calibrate(judged, cases)
         self.validation_rows_ = counted[judged.rows.numpy()]
         self.validation_scores_ = (self.sharpness_ * judged.scores).numpy()
+
+    def _calibrate(self, judged: Fitted, cases: Known) -> Fitted:
+        """Let probabilities be as often right as they say; return what is said now of cases that were left out."""
+        targets, weights = cases.targets[judged.rows].float(), cases.weights[judged.rows]
+        self.sharpness_ = fit_sharpness(self._kind, judged.scores, targets, weights)
+        if self._kind == "classes" and isinstance(self.model_, Bank):
+            groups = None if cases.groups is None else cases.groups[judged.rows]
+            if (mixing := fit_mixing(judged.scores, targets, weights, groups)) is not None:
+                self.model_.mix(mixing)
+                judged, self.sharpness_ = judged._replace(scores=mixing.left_out.float()), 1.0
+        if self.causal:
+            left_out = cases.signals.only(judged.rows.numpy())
+            known = self.model_, left_out, judged.scores, targets, weights, self.sharpness_
+            self._confidence = fit_confidence(self._kind, *known)
+        return judged
 
     def _made(self, where: str, layer: str | list[str], known: Known) -> tuple[Bank | Network, Fitted]:
         """Fit a model of this kind, and say what it tells of cases that it was not fitted to."""
@@ -169,8 +185,12 @@ class SignalEstimator(SignalModel):
         return Bank.restored(options, tensors) if self.layer_ == RESPONSES else super()._restored(options, tensors)
 
     def _extra_tensors(self) -> dict[str, Tensor]:
-        return {"validation_scores": torch.as_tensor(self.validation_scores_)}
+        sure: dict[str, Tensor] = {} if self._confidence is None else self._confidence._asdict()
+        named = {f"confidence.{name}": value for name, value in sure.items()}
+        return named | {"validation_scores": torch.as_tensor(self.validation_scores_)}
 
     def _take_extra(self, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:  # noqa: ARG002
         """Take what was stored."""
         self.validation_scores_ = tensors["validation_scores"].numpy()
+        has = "confidence.share" in tensors
+        self._confidence = Confidence(*(tensors[f"confidence.{name}"] for name in Confidence._fields)) if has else None

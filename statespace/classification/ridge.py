@@ -42,6 +42,11 @@ class Readout(NamedTuple):
         """Return the scores ``(b, k)`` of features ``(b, f)``."""
         return ((features - self.mean) / self.scale) @ self.weights + self.offset
 
+    def mixed(self, weights: Tensor, offset: Tensor) -> "Readout":
+        """Return the readout whose scores are those of this one by `weights` ``(k, k)``, and `offset` ``(k,)``."""
+        own, its = self.weights.double(), self.offset.double()
+        return self._replace(weights=(own @ weights).float(), offset=(its @ weights + offset).float())
+
 
 class Fit(NamedTuple):
     """What a fit gives.

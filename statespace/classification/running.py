@@ -41,7 +41,13 @@ class Carried(ABC):
 
 
 class Running(Carried):
-    """A model that has one answer for all of the signal so far."""
+    """A model that has one answer for all of the signal so far.
+
+    Attributes:
+        heard: samples that counted so far, int64.
+    """
+
+    heard: Tensor
 
     @abstractmethod
     def take(self, x: Tensor, observed: Tensor | None) -> None:
@@ -67,7 +73,7 @@ class RunningResponses(Running):
         """Go back to before the first sample."""
         self._states = [[block.systems.initial_state() for block in blocks] for blocks in self._blocks]
         self._counts = [torch.zeros(len(one.A), one.kinds, dtype=torch.int64) for one in self._banks]
-        self._counted = torch.zeros((), dtype=torch.int64)
+        self.heard = torch.zeros((), dtype=torch.int64)
 
     def take(self, x: Tensor, observed: Tensor | None) -> None:
         """Take samples; see `Running`."""
@@ -78,22 +84,22 @@ class RunningResponses(Running):
             for number, block in enumerate(blocks):
                 y, states[number] = block.systems.respond(x, states[number])
                 counts[block.rows] += block.shares(y, weights)[0].round().long()
-        self._counted += int(weights.sum())
+        self.heard += int(weights.sum())
 
     def scores(self) -> Tensor:
         """Return the scores; see `Running`."""
-        if not self._counted:
+        if not self.heard:
             return torch.full_like(self._readout.offset[None], torch.nan)
-        shares = [(counts.double() / self._counted).float().flatten() for counts in self._counts]
+        shares = [(counts.double() / self.heard).float().flatten() for counts in self._counts]
         return self._readout(torch.cat(shares)[None])
 
     def tensors(self) -> list[Tensor]:
         """Return all that is carried."""
-        return [*flatten(self._states), *self._counts, self._counted]
+        return [*flatten(self._states), *self._counts, self.heard]
 
     def restore(self, tensors: list[Tensor]) -> None:
         """Take what `tensors` gave."""
-        *rest, self._counted = tensors
+        *rest, self.heard = tensors
         states, self._counts = rest[: -len(self._counts)], rest[-len(self._counts) :]
         self._states = unflatten(states, self._states)
 
@@ -153,10 +159,12 @@ class RunningNetwork(Running):
         self._sum = torch.zeros(self._model.backbone.d_model, dtype=torch.float64)
         self._mass = torch.zeros((), dtype=torch.float64)
         self._top = torch.full((), -torch.inf, dtype=torch.float64)
+        self.heard = torch.zeros((), dtype=torch.int64)
 
     def take(self, x: Tensor, observed: Tensor | None) -> None:
         """Take samples; see `Running`."""
         model = self._model
+        self.heard = self.heard + (len(x) if observed is None else int(observed.sum()))
         mask = None if observed is None else observed[None].float()
         found, self._state = model.backbone(model.into(x[None]), self._state, dt_scale=self._dt_scale, observed=mask)
         h = found[0].double()
@@ -177,9 +185,9 @@ class RunningNetwork(Running):
 
     def tensors(self) -> list[Tensor]:
         """Return all that is carried."""
-        return [*flatten(self._state), self._sum, self._mass, self._top]
+        return [*flatten(self._state), self._sum, self._mass, self._top, self.heard]
 
     def restore(self, tensors: list[Tensor]) -> None:
         """Take what `tensors` gave."""
-        *states, self._sum, self._mass, self._top = tensors
+        *states, self._sum, self._mass, self._top, self.heard = tensors
         self._state = unflatten(states, self._state)

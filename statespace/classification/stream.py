@@ -12,6 +12,7 @@ from torch import Tensor
 
 from statespace.classification.bank import Bank
 from statespace.classification.calibration import probabilities
+from statespace.classification.confidence import Confidence
 from statespace.classification.network import Network
 from statespace.classification.running import Running, RunningNetwork, RunningResponses
 from statespace.classification.signal_stream import SignalStream, expect_live
@@ -33,6 +34,7 @@ class ClassifierStream(SignalStream):
         scale: by which they are divided, ``(channels,)``.
         kind: ``"classes"`` or ``"labels"``.
         sharpness: of the probabilities.
+        confidence: how sure to be after how many samples; None for as sure at any time.
         classes: the classes.
         dt_scale: time between two samples, in units of that of training.
     Raises:
@@ -46,11 +48,12 @@ class ClassifierStream(SignalStream):
         scale: Tensor,
         kind: str,
         sharpness: float,
+        confidence: Confidence | None,
         classes: np.ndarray,
         dt_scale: float = 1.0,
     ) -> None:
         dt_scale = expect_live("Classifier.stream", model.options["causal"], dt_scale)
-        self._kind, self._sharpness, self.classes_ = kind, sharpness, classes
+        self._kind, self._sharpness, self._confidence, self.classes_ = kind, sharpness, confidence, classes
         with torch.inference_mode():
             self._running: Running = (
                 RunningResponses(model, dt_scale) if isinstance(model, Bank) else RunningNetwork(model, dt_scale)
@@ -72,5 +75,8 @@ class ClassifierStream(SignalStream):
         with torch.inference_mode():
             for x, observed in self._parts(samples):
                 self._running.take(x, observed)
-            found = probabilities(self._kind, self._running.scores(), self._sharpness)[0]
+            said = self._sharpness * self._running.scores()
+            if self._confidence is not None:
+                said = self._confidence(said, self._running.heard[None] * self._dt_scale)
+            found = probabilities(self._kind, said)[0]
         return found.double().numpy()

@@ -12,10 +12,11 @@ over the whole signal and, if asked for, over each of its equal parts as well, w
 were observed, each part holds as many.
 
 Each system has a few damped oscillations with random time constants, frequencies and phases, and looks at a random
-mixture m_k of the channels. Its feedthrough D makes its answer to a constant settle at zero, so that it sees changes
-and not levels, but for the step with which a signal begins; with ``levels=True`` there is no D, and it sees both. Half
-of the systems run against time, unless all have to be causal. The thresholds are quantiles of responses to training
-signals. With enough systems, a linear classifier on these shares does the rest.
+mixture m_k of the channels. Within its time constant an oscillation goes round twice at most; with ``sharp=True`` up
+to 32 times, and tells one note from the next. Its feedthrough D makes its answer to a constant settle at zero, so that
+it sees changes and not levels, but for the step with which a signal begins; with ``levels=True`` there is no D, and it
+sees both. Half of the systems run against time, unless all have to be causal. The thresholds are quantiles of responses
+to training signals. With enough systems, a linear classifier on these shares does the rest.
 
 Since the systems are continuous, and between two samples the signal is taken to go along a line, features of one signal
 sampled at two rates are nearly the same, as far as both rates have it: see `dt_scale`.
@@ -47,6 +48,7 @@ FAINT = 1e-3  # of its size: below, a response wins no contest, since rounding w
 
 _LOOKED_AT = 32  # training signals that thresholds are taken from, at most
 _CYCLES = (0.05, 2.0)  # of an oscillation, in its time constant
+_SHARP_CYCLES = (2.0, 32.0)
 
 
 class Systems(NamedTuple):
@@ -127,6 +129,7 @@ class ResponseFeatures(nn.Module):
             several numbers for several divisions.
         levels: whether the systems see levels.
         contests: whether systems compete, in groups of eight of one direction.
+        sharp: whether the systems ring for many cycles, as many as the longest time constant has room for.
     Raises:
         InputError: an argument is out of range.
     """
@@ -150,6 +153,7 @@ class ResponseFeatures(nn.Module):
         parts: Sequence[int] = (),
         levels: bool = False,
         contests: bool = False,
+        sharp: bool = False,
     ) -> None:
         super().__init__()
         sizes = {"channels": channels, "systems": systems, "thresholds": thresholds}
@@ -166,8 +170,14 @@ class ResponseFeatures(nn.Module):
         def uniform(low: float, high: float, *shape: int) -> Tensor:
             return low + (high - low) * torch.rand(*shape, generator=rng, dtype=torch.float64)
 
-        tau = torch.exp(uniform(log(0.5), log(max(span, 1.0)), systems, ORDER))
-        omega = (2 * pi * uniform(*_CYCLES, systems, ORDER) / tau).clamp(max=pi)
+        share, longest = uniform(0, 1, systems, ORDER), log(max(span, 1.0))
+        if sharp:
+            cycles = torch.exp(uniform(log(_SHARP_CYCLES[0]), log(_SHARP_CYCLES[1]), systems, ORDER))
+            shortest = (2 * cycles).log().clamp(max=longest)  # in which so many cycles have two samples each
+        else:
+            cycles, shortest = uniform(*_CYCLES, systems, ORDER), torch.tensor(log(0.5))
+        tau = torch.exp(shortest + (longest - shortest) * share)
+        omega = (2 * pi * cycles / tau).clamp(max=pi)
         A = torch.complex(-1 / tau, omega)
         A = A[A.imag.amax(1).argsort()]  # of nearly the same pitch are those of a group, which differ in all else
         C = torch.polar(

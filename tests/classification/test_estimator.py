@@ -240,6 +240,29 @@ def test_parts_are_left_out_where_features_of_all_cases_would_fill_memory(monkey
         assert max(view.parts for view in asked) == parts
 
 
+def test_pitches_are_told_by_systems_that_ring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four tones, two per cent apart, at any loudness."""
+    rng, t, some = np.random.default_rng(0), np.arange(1000), SMALL | {"systems": 100}
+
+    def tones(count: int) -> tuple[np.ndarray, np.ndarray]:
+        y = np.arange(count) % 4
+        phase, loud = rng.uniform(0, 2 * np.pi, (count, 1)), rng.uniform(0.5, 2.0, (count, 1))
+        return loud * (np.sin(0.3 * 1.02 ** y[:, None] * t + phase) + 0.5 * rng.standard_normal((count, 1000))), y
+
+    (X, y), (X_test, y_test) = tones(60), tones(60)
+    model = Classifier(**some).fit(X, y)
+    assert model.model_.options["view"].sharp
+    assert not model.model_.options["view"].changes
+    assert model.score(X_test, y_test) > 0.95
+    live = Classifier(**some, causal=True).fit(X, y)
+    assert live.model_.options["view"].sharp
+    stream = live.stream()
+    stream.push(X_test[0, :300])
+    np.testing.assert_allclose(stream.push(X_test[0, 300:]), live.predict_proba(X_test[:1])[0], atol=2e-3)
+    monkeypatch.setattr(bank, "_TOLD", np.inf)
+    assert Classifier(**some).fit(X, y).score(X_test, y_test) < 0.92
+
+
 def test_levels_and_contests_are_looked_at_where_they_tell(tmp_path: Path) -> None:
     """A level that wanders; and two pitches whose loudness changes so much that shares above thresholds tell little."""
     rng = np.random.default_rng(0)

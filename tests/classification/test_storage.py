@@ -50,7 +50,9 @@ def test_classes_keep_their_type(tmp_path: Path, kind: str) -> None:
     assert again.predict(X).dtype == model.predict(X).dtype == np.dtype(kind)
 
 
-@pytest.mark.parametrize("view", ["quarters", None, [False, True, [], False], [False, False, ["a"], False]])
+@pytest.mark.parametrize(
+    "view", ["quarters", None, [False, True, [], 0, False, True], [False, False, ["a"], [], False, True]]
+)
 def test_random_systems_that_are_not_those_of_the_readout_are_told(tmp_path: Path, view: Any) -> None:
     Classifier(**SMALL).fit(*data()).save(tmp_path / "m")
     description, tensors = model_folder.read("", tmp_path / "m", "Classifier")

@@ -36,10 +36,10 @@ def simulated(features: ResponseFeatures, k: int, u: np.ndarray) -> np.ndarray:
     return np.array(y)[::against]
 
 
-@pytest.mark.parametrize("levels", [False, True])
-def test_shares_and_contests_are_those_of_a_simulation_by_scipy(levels: bool) -> None:
-    features, x = fitted(levels=levels, contests=True, parts=(3,))
-    assert not levels or not features.D.any()
+@pytest.mark.parametrize("kind", [{}, {"levels": True}, {"sharp": True}], ids=["changes", "levels", "sharp"])
+def test_shares_and_contests_are_those_of_a_simulation_by_scipy(kind: dict[str, bool]) -> None:
+    features, x = fitted(**kind, contests=True, parts=(3,))
+    assert bool(features.D.any()) != kind.get("levels", False)
     found = features(x, torch.full((6,), 60)).view(6, 4, 12, 5).numpy()
     y = np.stack([[simulated(features, k, case) for k in range(12)] for case in x.numpy()])  # (case, k, l)
     size = np.sqrt((y**2).mean((0, 2)))
@@ -54,6 +54,16 @@ def test_shares_and_contests_are_those_of_a_simulation_by_scipy(levels: bool) ->
         one_sample = 1 / (samples.stop - samples.start)  # it may lie on a threshold, or two systems be equal
         np.testing.assert_allclose(found[:, part], expected, atol=one_sample + 1e-6)
         assert (np.abs(found[:, part] - expected) > 1e-6).mean() < 0.05
+
+
+def test_sharp_systems_ring_for_as_many_cycles_as_their_time_constants_hold() -> None:
+    for span in (1.0, 20.0, 500.0):
+        A = ResponseFeatures(1, span, systems=500, sharp=True).A
+        cycles = -A.imag / A.real / (2 * np.pi)
+        assert -1 / A.real.max() <= max(span, 1.0) * (1 + 1e-9)
+        assert A.imag.max() <= np.pi
+        assert cycles.max() <= min(32, span / 2) * (1 + 1e-9)  # each has two samples at least
+        assert span < 64 or cycles.min() >= 2
 
 
 def test_nobody_wins_where_nothing_answers() -> None:
