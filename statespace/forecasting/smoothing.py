@@ -20,9 +20,7 @@ from statespace.forecasting.innovations import MOST_KEPT, Kind, Smoothing
 from statespace.models.instance_norm import REVERSIBLE, normalise
 
 _MOST_SERIES = 32  # that parameters are fitted to: more would tell little
-_TOLD = (
-    0.5  # of what all series tell, by those that are long enough for a model: less is no reason to leave the others out
-)
+_TOLD = 0.5  # of what all series tell, by those that are long enough for a model, for the others to be left out
 _MOST_STEPS = 512  # of each of them
 _CERTAIN = 1e-10  # of the variance of a series: errors below are rounding
 LEAST_OWN = 1e-6  # of a covariate, in squares, that is to be told apart from level and season
