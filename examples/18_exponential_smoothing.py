@@ -56,7 +56,7 @@ left.set(xlabel="months ago", title="how much each month counts for the next")
 
 window = scaled[-72:]
 ahead = found.weight @ window * train.std() + train.mean()
-spread = found.spread * window.std() * train.std()
+spread = found.spread[: len(ahead)] * window.std() * train.std()
 seasonal = np.exp(train[-12:])[np.arange(24) % 12]
 for name, values in {"seasonal naive": seasonal, "smoothing": np.exp(ahead)}.items():
     print(f"{name:14} {100 * np.abs(values / np.exp(test) - 1).mean():5.2f} % off over two years")
