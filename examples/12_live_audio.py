@@ -70,3 +70,26 @@ for which, name in enumerate(model.classes_):
 panels[1].set(xlabel="time (s)", ylabel="probability", ylim=(0, 1.02))
 panels[1].legend(loc="center right", fontsize="small")
 plt.show()
+
+# %%
+# No surer than right
+# -------------------
+# Of a few samples nobody can tell a timbre, and the classifier says so: it starts from the shares of the
+# sounds in training, and is as sure after so many samples as pieces of training signals of that length have shown.
+
+heard = [2**n for n in range(13)]
+pieces = [sound(name, 0.6) for name in fresh]
+sure, right = [], []
+for count in heard:
+    said_of = model.predict_proba([piece[:count] for piece in pieces])
+    sure.append(said_of.max(1).mean())
+    right.append((model.classes_[said_of.argmax(1)] == fresh).mean())
+assert np.allclose(sure, right, atol=0.2)
+
+figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+axes.semilogx(np.array(heard) / RATE, right, "o-", label="right")
+axes.semilogx(np.array(heard) / RATE, sure, "s--", label="probability of what it says")
+axes.axhline(1 / 3, color="0.7", linewidth=1)
+axes.set(xlabel="heard (s)", ylabel="share", ylim=(0, 1.05))
+axes.legend()
+plt.show()
