@@ -169,7 +169,7 @@ def test_what_cannot_be_used_is_one_sentence_before_the_training(
     case: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, changed, message = WRONG[case]
-    monkeypatch.setattr("statespace.forecasting.estimator.train", lambda *_: pytest.fail("training has begun"))
+    monkeypatch.setattr("statespace.forecasting.fitting.train", lambda *_: pytest.fail("training has begun"))
     code, out, err = run("forecast", *options, **changed)
     assert (code, out) == (2, "")
     assert pd.Series([err]).str.contains(message).all(), err
