@@ -9,8 +9,9 @@ What is looked at is chosen by the readout's loss on training cases that are lef
     heard      the energies of bands of long signals, in frames that tell words apart, and in short ones that tell how
                fast a band beats
 
-The first three cost time for each sample, and stay only where the loss falls by three times its own standard error. A
-causal model knows neither when a quarter is over nor what is to come in a frame.
+The first three cost time for each sample, and stay only where the loss falls by three times its own standard error; so
+much it takes as well to leave out the systems that ring for a few cycles. A causal model knows neither when a quarter
+is over nor what is to come in a frame.
 
 At half the sampling rate half of the band is missing. A second readout is fitted to training signals that were brought
 there, and serves wherever `dt_scale` is nearer to 2 than to 1. Signals at any other rate are brought to the nearer of
@@ -297,7 +298,7 @@ def _best_view(columns: _Columns, targets: Tensor, weights: Tensor, groups: Tens
     best = View()
     known = errors(best)
     more: list[tuple[dict[str, Any], float]] = [({name: True}, _SURE) for name in ("levels", "contests", "sharp")]
-    more.append(({"changes": False}, 0.0))
+    more.append(({"changes": False}, _SURE))
     more += [({"parts": PARTS[:count]}, 0.0) for count in range(1, len(PARTS) + 1)]
     more += [({"heard": frames}, 0.0) for frames in (*((frame,) for frame in most.heard), most.heard)]
     for change, sure in more:
