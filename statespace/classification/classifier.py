@@ -20,6 +20,7 @@ from statespace.classification.class_weights import class_weights
 from statespace.classification.confidence import heard_of
 from statespace.classification.estimator import SignalEstimator
 from statespace.classification.network import Network
+from statespace.classification.on_disk import AnySignals
 from statespace.classification.stream import ClassifierStream
 from statespace.classification.tables import as_long, by_case
 from statespace.classification.targets import classes_in, described, expect_classes, labels_of, weights_of
@@ -147,20 +148,21 @@ class Classifier(SignalEstimator):
         Raises:
             InputError: not fitted, or the signals cannot be used.
         """
-        said = self._said("Classifier.predict_proba", X, dt_scale)
+        where = "Classifier.predict_proba"
+        said = self._said(where, self._ready(where, X, dt_scale), dt_scale)
         return probabilities(self._kind, said).double().numpy()
 
     def predict(self, X: Any, dt_scale: float = 1.0) -> np.ndarray:
         """Return the most probable class of each signal, ``(b,)``, or its labels, ``(b, k)``; see `predict_proba`."""
-        said = self._said("Classifier.predict", X, dt_scale)
+        where = "Classifier.predict"
+        said = self._said(where, self._ready(where, X, dt_scale), dt_scale)
         if self._kind == "labels":
             return (said > 0).long().numpy()
         found: np.ndarray = self.classes_[said.argmax(-1).numpy()]
         return found
 
-    def _said(self, where: str, X: Any, dt_scale: float) -> Tensor:
+    def _said(self, where: str, signals: AnySignals, dt_scale: float) -> Tensor:
         """Return what is said of signals before the softmax, ``(b, k)``, as sure as can be of so many samples."""
-        signals = self._ready(where, X, dt_scale)
         said = self.sharpness_ * self._scores_of(where, signals, dt_scale)
         if self._confidence is None:
             return said
@@ -188,7 +190,7 @@ class Classifier(SignalEstimator):
         where = "Classifier.attribute"
         signals = self._ready(where, X, dt_scale)
         if y is None:
-            targets = self._scores_of(where, signals, dt_scale).argmax(1)
+            targets = self._said(where, signals, dt_scale).argmax(1)
         else:
             named = np.asarray(by_case(as_long(where, X), y))
             if named.shape != (len(signals),):

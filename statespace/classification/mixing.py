@@ -54,7 +54,7 @@ def fit_mixing(scores: Tensor, targets: Tensor, weights: Tensor, groups: Tensor 
     if k > _MOST:
         return None
     s, y, w = scores.double(), targets.double(), weights.double()
-    folds = _folds(y.argmax(1) if groups is None else groups, groups is not None)
+    folds = _alike(y.argmax(1)) if groups is None else _whole(groups)
     apart = [(folds != fold, folds == fold) for fold in folds.unique()]
     sharpness = [fit_sharpness("classes", s[known], y[known], w[known]) for known, _ in apart]
 
@@ -79,15 +79,17 @@ def fit_mixing(scores: Tensor, targets: Tensor, weights: Tensor, groups: Tensor 
     return Mixing(*_fitted(s, y, w, fit_sharpness("classes", s, y, w), best[1]), best[2])
 
 
-def _folds(names: Tensor, whole: bool) -> Tensor:
-    """Return to which of the folds each case belongs: those of one name all to one, or to all alike."""
-    rng = torch.Generator().manual_seed(0)
-    if whole:
-        return torch.randperm(int(names.max()) + 1, generator=rng)[names] % _FOLDS
-    order = torch.randperm(len(names), generator=rng)
-    order = order[names[order].sort(stable=True).indices]
-    found = torch.empty_like(names)
-    found[order] = torch.arange(len(names)) % _FOLDS
+def _whole(groups: Tensor) -> Tensor:
+    """Return to which of the folds each case belongs, those of a group to one."""
+    return torch.randperm(int(groups.max()) + 1, generator=torch.Generator().manual_seed(0))[groups] % _FOLDS
+
+
+def _alike(classes: Tensor) -> Tensor:
+    """Return to which of the folds each case belongs, those of a class to all alike."""
+    order = torch.randperm(len(classes), generator=torch.Generator().manual_seed(0))
+    order = order[classes[order].sort(stable=True).indices]
+    found = torch.empty_like(classes)
+    found[order] = torch.arange(len(classes)) % _FOLDS
     return found
 
 

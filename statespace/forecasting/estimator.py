@@ -383,7 +383,7 @@ class Forecaster(Parameters):
         table, found = self._forecast(where, df, h, futr_df, static_df, 1.0)
         fitted = self._ready(where)
         scaled = simulate(where, found.scaled, fitted.correlation, n_paths, seed)  # (series, paths, steps)
-        paths = fitted.network.output.possible(found.scaling.backward(scaled))
+        paths = fitted.network.output.possible(torch.from_numpy(found.scaling.backward(scaled))).numpy()
         series, _, steps = paths.shape
         each = np.arange(series * steps).reshape(series, 1, steps).repeat(n_paths, 1).reshape(-1)
         number = np.arange(n_paths).repeat(steps)

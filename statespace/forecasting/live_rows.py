@@ -166,8 +166,9 @@ class RowReader:
             here = np.flatnonzero(seen & (told.spans[:, 1] < 0))
             told.spans[here] = apart.spans + len(told.text)
             told = Told(np.concatenate([told.text, apart.text]), told.spans)
-        for at in np.flatnonzero(seen & self._lacks(found.numbers)).tolist():
-            column = self.columns.futr[int(np.isnan(found.numbers[at, 1 + len(self.columns.hist) :]).argmax())]
+        unknown = self.columns.unknown(found.numbers[:, 0], found.numbers[:, 1:])
+        for at in np.flatnonzero(seen & unknown.any(1)).tolist():
+            column = self.columns.futr[int(unknown[at].argmax())]
             problems[int(numbers[at])] = (
                 f"line {numbers[at]}: {column!r} is missing, but what is in futr_exog_list is to be known "
                 "beforehand: give its number, or null for the value"
@@ -175,12 +176,6 @@ class RowReader:
             seen[at] = False
         rows = LiveRows(places, ticks, found.numbers[:, 0], found.numbers[:, 1:], told, numbers, problems)
         return rows.some(seen)
-
-    def _lacks(self, numbers: np.ndarray) -> np.ndarray:
-        """Return which rows have a value, but not the covariates that are known beforehand, ``(rows,)``."""
-        first = 1 + len(self.columns.hist)
-        futr = numbers[:, first : first + len(self.columns.futr)]
-        return np.asarray(~np.isnan(numbers[:, 0]) & np.isnan(futr).any(1))
 
     def _at_once(self, text: bytes) -> Lines:
         """Read what is plain, and find the other lines."""

@@ -52,6 +52,18 @@ class Columns:
         """All columns of a table that are read."""
         return [self.id, self.time, self.target, *self.beside]
 
+    def unknown(self, values: np.ndarray, beside: np.ndarray) -> np.ndarray:
+        """Return where a row has a value, but not a covariate that is to be known beforehand, ``(rows, futr)``.
+
+        Without it the value would be judged, and taken in, as if the covariate stood at its mean.
+
+        Args:
+            values: of the rows, ``(rows,)``, NaN where nothing was observed.
+            beside: their columns in the order of `beside`, ``(rows, columns)``, NaN where they are missing.
+        """
+        futr = beside[:, len(self.hist) : len(self.hist) + len(self.futr)]
+        return np.asarray(np.isnan(futr) & ~np.isnan(values)[:, None])
+
 
 @dataclass(frozen=True)
 class Panel:

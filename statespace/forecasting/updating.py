@@ -32,11 +32,10 @@ def _steps_after(where: str, history: Panel, rows: Panel, which: np.ndarray) -> 
 
 
 def _expect_known_beforehand(where: str, rows: Panel, columns: Columns) -> None:
-    """Expect covariates that are known beforehand where there is a value: without them it would pass for another."""
-    first = len(columns.hist)
-    lacks = np.isnan(rows.beside[:, first : first + len(columns.futr)]) & ~np.isnan(rows.values)[:, None]
-    if lacks.any():
-        row, column = np.argwhere(lacks)[0]
+    """Expect covariates that are known beforehand where there is a value."""
+    unknown = columns.unknown(rows.values, rows.beside)
+    if unknown.any():
+        row, column = np.argwhere(unknown)[0]
         place = int(np.searchsorted(rows.lengths.cumsum(), row, side="right"))
         stamp = pd.Series(np.concatenate(rows.stamps())[row : row + 1]).iloc[0]
         raise InputError(

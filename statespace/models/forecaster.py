@@ -322,12 +322,7 @@ class ForecastNetwork(nn.Module):
         quantiles = self.output.quantiles(*arguments)
         offsets = self.offsets[self._row(raw.raw.shape[1], dt_scale).clamp(max=self.h - 1)]
         quantiles = _ascending(quantiles + offsets * raw.scale[..., None])
-        return Forecast(self._possible(quantiles), self.output.mean(*arguments))
-
-    def _possible(self, quantiles: Tensor) -> Tensor:
-        """Return the quantiles that can be and are nearest to these."""
-        quantiles = quantiles.round() if self.output.whole else quantiles
-        return quantiles.clamp(min=0) if self.output.positive else quantiles
+        return Forecast(self.output.possible(quantiles), self.output.mean(*arguments))
 
     def forward(self, past: History, steps: int | None = None, dt_scale: float = 1.0) -> Forecast:
         """Forecast from windows, any number of steps.
@@ -366,6 +361,6 @@ class ForecastNetwork(nn.Module):
             centre = more.quantiles[..., MIDDLE : MIDDLE + 1]
             spread = more.quantiles - centre
             before = (blocks[-1] - median[..., None])[:, -1:]
-            blocks.append(self._possible(centre + spread.sign() * torch.hypot(spread, before)))
+            blocks.append(self.output.possible(centre + spread.sign() * torch.hypot(spread, before)))
             means.append(more.mean)
         return Forecast(torch.cat(blocks, 1), torch.cat(means, 1))

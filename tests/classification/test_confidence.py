@@ -67,6 +67,18 @@ def test_a_gap_was_not_heard(model: Classifier) -> None:
     np.testing.assert_allclose(stream.push(gaps[0, 20:]), model.predict_proba(X[:, :20])[0], atol=2e-3)
 
 
+def test_the_class_that_is_attributed_is_the_one_that_is_said() -> None:
+    """Of a few samples that is the common one, whatever their scores alone would say."""
+    X, y = data(100, 0)
+    kept = (y == 0) | (np.arange(100) % 16 == 1)
+    model = Classifier(**OPTIONS).fit(X[kept], y[kept])
+    short = data(40, 5)[0][:, :4]
+    said = model.predict(short)
+    assert (said != model.classes_[model._scores("test", short, 1.0).argmax(1)]).any()
+    for found, wanted in zip(model.attribute(short), model.attribute(short, said), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_networks_know_it_as_well() -> None:
     X, y = data(60, 0)
     small = {"d_model": 8, "n_layers": 1, "d_state": 8, "max_epochs": 15, "batch_size": 8, "learning_rate": 1e-2}

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from statespace import Forecaster
 from statespace.forecasting.intermittent import note_zeros
@@ -72,7 +73,9 @@ def test_bands_and_paths_of_counts_are_whole_numbers_from_zero_on(intervals: str
     [("negative-binomial", [0, 0, 2, 7]), ("tweedie", [0, 0.4, 2.4, 7]), ("normal", [-1.5, 0.4, 2.4, 7])],
 )
 def test_what_is_drawn_beyond_the_quantiles_can_come(name: str, want: list[float]) -> None:
-    np.testing.assert_array_equal(OUTPUTS[name]().possible(np.array([-1.5, 0.4, 2.4, 7.0])), want)
+    np.testing.assert_array_equal(
+        OUTPUTS[name]().possible(torch.tensor([-1.5, 0.4, 2.4, 7.0], dtype=torch.float64)), want
+    )
 
 
 def test_paths_of_positive_values_under_the_logarithm_are_positive() -> None:

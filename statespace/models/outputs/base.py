@@ -86,10 +86,10 @@ class Output(ABC):
         """
         return spread.new_zeros(*spread.shape, self.parameters)
 
-    def possible(self, values: np.ndarray) -> np.ndarray:
+    def possible(self, values: Tensor) -> Tensor:
         """Return the values that can come and are nearest to these, of any shape."""
-        values = np.rint(values) if self.whole else values
-        return np.maximum(values, 0.0) if self.positive else values
+        values = values.round() if self.whole else values
+        return values.clamp(min=0) if self.positive else values
 
     def check(self, where: str, series: object, values: np.ndarray) -> None:
         """Check that the values of a series can come from this output.
